@@ -1,0 +1,231 @@
+"""What every store promises, and the values it keeps.
+
+Invariants kept here: 1 (a decision and its record commit together), 5 (one
+conditional update spends), 10 (time is the store's, and never goes back), 11
+(sequence without holes) and 12 (every key carries its tenant).
+
+A *command* is a plain function of a `Transaction`. It runs inside the group
+commit of the one writer, under a savepoint of its own: when it raises, its own
+effects are undone and its caller alone sees the error; when it returns, the
+result reaches its caller only after COMMIT. Commands hold the meaning (see
+`countersign.flow`); a backend only executes, so that it can be swapped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from countersign.model import (
+    CallerId,
+    DecisionId,
+    Effect,
+    Instant,
+    JsonObject,
+    Outcome,
+    PermitClaims,
+    PermitId,
+    Reason,
+    RecordRef,
+    Review,
+    ReviewId,
+    ReviewState,
+    StoredRecord,
+    TenantId,
+)
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """What an idempotent answer is filed under."""
+
+    tenant: TenantId
+    subject: str
+    """`caller:<id>` or `person:<id>`."""
+    method: str
+    request_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """What is needed to give the same answer again; no raw data, no token."""
+
+    content_mac: str
+    """Keyed hash of the request's content: another content is a reused id."""
+    body: JsonObject
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One answer to a Check or a Claim."""
+
+    tenant: TenantId
+    id: DecisionId
+    caller: CallerId
+    method: str
+    """`check` or `claim`."""
+    action: str
+    effect: Effect
+    reasons: tuple[Reason, ...]
+    retryable: bool
+    policy_revision: str
+    commitment: str
+    salt: bytes | None
+    """Opens the commitment; deleting it is forgetting."""
+    review: ReviewId | None
+    permit: PermitId | None
+    record: RecordRef
+    at: Instant
+    outcome: Outcome | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LogState:
+    """How far one tenant's log has come, in the store and in its sink."""
+
+    size: int
+    """Records committed: the next `seq`."""
+    published: int
+    """Records that the newest published checkpoint covers."""
+    frontier: tuple[bytes, ...]
+    """Roots of the perfect subtrees of the first `published` leaves, left to right."""
+
+
+class Transaction(Protocol):
+    """What a command may do. Reads see this command's own writes."""
+
+    @property
+    def now(self) -> Instant:
+        """The store's clock: the same for the whole command, never going back."""
+
+    def answer(self, key: RequestKey) -> StoredAnswer | None:
+        """The answer filed under a request id in the last 24 hours."""
+
+    def remember(self, key: RequestKey, answer: StoredAnswer) -> None:
+        """File an answer. The key must be free (see `answer`)."""
+
+    def decision(self, tenant: TenantId, id: DecisionId) -> Decision | None: ...
+
+    def put_decision(self, decision: Decision) -> None:
+        """Insert a decision, or replace the one with its id."""
+
+    def review(self, tenant: TenantId, id: ReviewId) -> Review | None: ...
+
+    def open_review(
+        self, tenant: TenantId, caller: CallerId, base_fingerprint: str
+    ) -> Review | None:
+        """The one open review of a caller with that fingerprint."""
+
+    def count_open_reviews(self, tenant: TenantId, caller: CallerId) -> int: ...
+
+    def last_denied(
+        self, tenant: TenantId, caller: CallerId, base_fingerprint: str
+    ) -> Review | None:
+        """The newest DENIED review of a caller with that fingerprint."""
+
+    def put_review(self, review: Review) -> None:
+        """Insert a review (version 1) or replace exactly its previous version.
+
+        Raises `StaleReviewError` unless the stored version is `version - 1`,
+        and on a second open review for one (tenant, caller, base fingerprint).
+        """
+
+    def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
+
+    def put_permit(self, permit: PermitClaims) -> None:
+        """Insert a permit's claims. Its id must be new."""
+
+    def next_record(self, tenant: TenantId) -> tuple[str, int]:
+        """`(log_id, seq)` that the next `append` of this tenant will have."""
+
+    def append(self, tenant: TenantId, body: JsonObject) -> RecordRef:
+        """Append a record. Adds `log_id`, `seq` and `time`, encodes it as RFC
+        8785 JSON and returns where it stands. `body` must not be used after."""
+
+    def put_object(self, tenant: TenantId, sha256_hex: str, data: bytes) -> None:
+        """Keep bytes that a record names by hash until they are published."""
+
+
+class StaleReviewError(Exception):
+    """A review changed between being read and being written."""
+
+
+Command = Callable[[Transaction], T]
+Change = tuple[TenantId, ReviewId, int]
+"""A review and the version it now has."""
+
+
+class Store(Protocol):
+    """A backend. Reads see committed state only."""
+
+    @property
+    def key(self) -> bytes:
+        """32 random bytes made with the store, for its keyed hashes."""
+
+    async def apply(self, command: Command[T]) -> T:
+        """Run a command in the group commit; return after COMMIT.
+
+        Raises what the command raised, or `UnavailableError` when the commit
+        failed: then every command of that commit failed, and the store is
+        unusable (`failed` is set).
+        """
+
+    def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
+        """Call `listener` on the event loop after each commit that changed reviews.
+
+        A hint only: whoever waits must read again after registering.
+        """
+
+    def now(self) -> Instant:
+        """The store's clock, for deadlines judged outside a transaction."""
+
+    async def answer(self, key: RequestKey) -> StoredAnswer | None: ...
+
+    async def decision(self, tenant: TenantId, id: DecisionId) -> Decision | None: ...
+
+    async def review(self, tenant: TenantId, id: ReviewId) -> Review | None: ...
+
+    async def reviews(
+        self, tenant: TenantId, states: Sequence[ReviewState], *, after: str, limit: int
+    ) -> Sequence[Review]:
+        """Reviews of a tenant in those states, newest first; `after` is the id
+        of the last one of the page before, or empty."""
+
+    async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
+
+    async def due(self, now: Instant, limit: int) -> Sequence[tuple[TenantId, ReviewId]]:
+        """Reviews whose next timer (approve-by, use-by, report-by) has passed."""
+
+    async def next_due(self) -> Instant | None:
+        """When the earliest timer of all reviews fires."""
+
+    async def recent(
+        self, tenant: TenantId, caller: CallerId, action: str
+    ) -> Mapping[str, Mapping[str, int]]:
+        """Counts of decisions by effect over the last `hour` and `day`:
+        `{"hour": {"checks", "allow", "deny", "needs_approval", "claimed"}, "day": …}`."""
+
+    async def tenants(self) -> Sequence[TenantId]:
+        """Tenants that have a log."""
+
+    async def log_state(self, tenant: TenantId) -> LogState: ...
+
+    async def records(self, tenant: TenantId, first: int, limit: int) -> Sequence[StoredRecord]:
+        """Records `first … first + limit - 1`, in order, those that still exist."""
+
+    async def objects(self, tenant: TenantId, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Kept objects not yet published, oldest first."""
+
+    async def mark_published(
+        self, tenant: TenantId, size: int, frontier: Sequence[bytes], objects: Sequence[str]
+    ) -> None:
+        """Note that a checkpoint of `size` leaves and those objects are in the sink."""
+
+    async def sweep(self, now: Instant) -> None:
+        """Delete what its term has passed: idempotency rows after 24 h."""
+
+    async def close(self) -> None:
+        """Finish what is queued, then close."""
