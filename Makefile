@@ -1,0 +1,62 @@
+# Everything a developer types. Each target sets up what it needs and can be run
+# again at once: set-up does nothing while requirements.lock is unchanged.
+
+PYTHON ?= python3
+# What `make test` runs: a path, or any pytest arguments. T="tests/unit -k claim"
+T ?=
+
+bin := .venv/bin
+# A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
+if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
+
+.PHONY: help setup python opa fsck demo test lint fix proto lock bench cover clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: python  ## .venv from requirements.lock, and a real OPA
+	@$(PYTHON) scripts/opa $(if_possible)
+
+python:
+	@scripts/python-setup $(PYTHON)
+
+opa:  ## a real OPA at .tools/opa: from $OPA, PATH, the release, or built by Go
+	@$(PYTHON) scripts/opa
+
+fsck:  ## Tessera's log checker at .tools/fsck, for tests only (needs Go)
+	@scripts/fsck
+
+demo: python opa  ## the whole story in one terminal, from nothing
+	@scripts/demo
+
+test: setup  ## run the tests; T=... selects
+	@scripts/fsck $(if_possible)
+	$(bin)/pytest $(T)
+
+lint: setup  ## style, types, import contracts, stub drift, policies
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/lint-imports
+	scripts/proto --check
+	scripts/rego-check $(if_possible)
+
+fix: setup  ## apply what lint can mend by itself
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+	.tools/opa fmt --write rego
+
+proto: python  ## generate the stubs from proto/ again
+	scripts/proto
+
+lock:  ## write requirements.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	scripts/lock $(PYTHON) $(UPGRADE)
+
+bench: setup  ## measure against the budgets
+	scripts/bench
+
+cover: setup  ## test coverage by line and branch
+	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)
+
+clean:  ## remove everything made here
+	rm -rf .venv .tools .demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
