@@ -1,0 +1,208 @@
+"""Tokens of callers and people, and the private file a client keeps one in.
+
+A token is `csc_` (a caller) or `csp_` (a person) and 256 random bits as 43
+base64url characters, so that a secret scanner knows one on sight. It carries
+no checksum: length and alphabet already catch a truncated paste, and any other
+typing error is simply nobody's token. The server keeps SHA-256 of the whole
+token, prefix included, so a caller's token can never be passed off as a
+person's; a hash of 256 random bits needs neither salt nor stretching, and
+looking it up in a table tells an attacker's stopwatch nothing about a token.
+
+Invariant 7 begins here: machine and human credentials differ in kind. Standard
+library only, because the client imports this. Used by the client, the edge,
+the registry and the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from countersign.errors import ConfigurationError
+
+_TOKEN_BYTES: Final = 32
+# 43 characters hold 258 bits: the last one has two spare bits, always zero.
+_TOKEN: Final = re.compile(r"(cs[cp])_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_ENDPOINT: Final = re.compile(r"unix:[^\s]+|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_FILE_KEYS: Final = ("ca_file", "cert_file", "key_file")
+_KEYS: Final = frozenset({"endpoint", "token", *_FILE_KEYS})
+_MAX_FILE_BYTES: Final = 65_536
+
+
+class SubjectKind(enum.StrEnum):
+    """What a credential speaks for."""
+
+    CALLER = "caller"
+    PERSON = "person"
+
+
+_PREFIXES: Final = {SubjectKind.CALLER: "csc", SubjectKind.PERSON: "csp"}
+_KINDS: Final = {prefix: kind for kind, prefix in _PREFIXES.items()}
+
+
+def new_token(kind: SubjectKind) -> str:
+    """A fresh token of 256 random bits. Show it once; keep only its hash."""
+    return f"{_PREFIXES[kind]}_{secrets.token_urlsafe(_TOKEN_BYTES)}"
+
+
+def token_kind(token: str) -> SubjectKind | None:
+    """Whose kind of token this is; None when it is not a token at all."""
+    match = _TOKEN.fullmatch(token)
+    return _KINDS[match[1]] if match else None
+
+
+def token_hash(token: str) -> str:
+    """SHA-256 of the whole token, as 64 lower-case hex digits."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """Where the server is and how to prove who is calling.
+
+    `token`, or `cert_file` with `key_file` for mutual TLS, or both. Raises
+    `ConfigurationError` when they do not fit together.
+    """
+
+    endpoint: str
+    """`host:port`, or `unix:PATH`."""
+    token: str | None = dataclasses.field(default=None, repr=False)
+    ca_file: Path | None = None
+    """Certificates that the server's is checked against; None: the system's."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not _ENDPOINT.fullmatch(self.endpoint):
+            raise _wrong("endpoint", 'must be "host:port" or "unix:PATH", without a scheme')
+        if self.token is not None and token_kind(self.token) is None:
+            raise _wrong("token", "is not a whole token; copy it again from where it was issued")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise _wrong("cert_file, key_file", "belong together; give both or neither")
+        if self.token is None and self.cert_file is None:
+            raise _wrong("token", "is missing; give a token, or cert_file and key_file")
+
+
+def read_credential(path: Path) -> Credential:
+    """Read a credential file. Relative file names in it start at its directory.
+
+    Raises `ConfigurationError` when the file is missing, malformed, or open to
+    anybody but its owner. Where files have no such modes (Windows) that check
+    is left to the operating system.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if os.name == "posix" and mode & 0o077:
+                raise ConfigurationError(
+                    "credential.exposed",
+                    f"{path} can be used by others than its owner (mode {mode:04o})",
+                    advice=f"Run: chmod 600 {path}. If others may have read it, replace its token.",
+                )
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "credential.unreadable",
+            f"{path} cannot be read: {error.strerror}",
+            advice="Name an existing credential file that belongs to this user.",
+        ) from error
+    try:
+        return _credential(_table(data), path.parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            error.code, f"{path}: {error.message}", advice=error.advice
+        ) from None
+
+
+def write_credential(path: Path, credential: Credential) -> None:
+    """Create a credential file that only its owner can read.
+
+    Raises `ConfigurationError` when anything is already there: a credential
+    is never overwritten by accident.
+    """
+    data = _document(credential).encode("utf-8")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise ConfigurationError(
+            "credential.exists",
+            f"{path} is already there",
+            advice="Choose another name, or remove the old credential yourself first.",
+        ) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise _unwritable(path, error) from error
+
+
+def toml_string(text: str) -> str:
+    """A TOML basic string: JSON's, which alone leaves DEL unescaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_problem(error: ValueError | RecursionError) -> str:
+    """Why text is not TOML, by its place alone: the text may hold a secret."""
+    place = re.search(r"\(at [a-z0-9, ]+\)$", str(error))
+    return f"is not TOML {place[0]}" if place else "is not TOML in UTF-8"
+
+
+def _table(data: bytes) -> dict[str, Any]:
+    if len(data) > _MAX_FILE_BYTES:
+        raise _wrong("the file", f"is longer than {_MAX_FILE_BYTES} bytes; is it the right one?")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _wrong("the file", toml_problem(error)) from None
+
+
+def _credential(table: dict[str, Any], directory: Path) -> Credential:
+    if not table.keys() <= _KEYS:
+        raise _wrong("the file", f"has an unknown key; known are {', '.join(sorted(_KEYS))}")
+    for key, value in table.items():
+        if not isinstance(value, str) or not value:
+            raise _wrong(key, "must be a string that is not empty")
+    if "endpoint" not in table:
+        raise _wrong("endpoint", 'is missing; add endpoint = "host:port"')
+    files = {key: directory / table[key] for key in _FILE_KEYS if key in table}
+    return Credential(endpoint=table["endpoint"], token=table.get("token"), **files)
+
+
+def _document(credential: Credential) -> str:
+    """The file's text. File names become absolute: the reader starts elsewhere."""
+    entries = {"endpoint": credential.endpoint, "token": credential.token}
+    for key in _FILE_KEYS:
+        file: Path | None = getattr(credential, key)
+        entries[key] = None if file is None else str(file.absolute())
+    lines = [f"{key} = {toml_string(text)}\n" for key, text in entries.items() if text is not None]
+    return "# Countersign credential: whoever can read this file can act with it.\n" + "".join(
+        lines
+    )
+
+
+def _wrong(field: str, problem: str) -> ConfigurationError:
+    return ConfigurationError("credential.malformed", f"{field} {problem}")
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        "credential.unwritable",
+        f"{path} cannot be written: {error.strerror}",
+        advice="Name a file in an existing directory that this user may write to.",
+    )

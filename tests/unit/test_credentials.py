@@ -1,0 +1,196 @@
+"""Tokens say what they are, and a credential file is private or refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countersign.credentials import (
+    Credential,
+    SubjectKind,
+    new_token,
+    read_credential,
+    token_hash,
+    token_kind,
+    toml_string,
+    write_credential,
+)
+from countersign.errors import ConfigurationError
+
+
+def private(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_a_token_carries_256_random_bits_and_says_whose_it_is() -> None:
+    caller, person = new_token(SubjectKind.CALLER), new_token(SubjectKind.PERSON)
+    assert caller.startswith("csc_")
+    assert person.startswith("csp_")
+    assert len(base64.urlsafe_b64decode(caller[4:] + "=")) == 32
+    assert token_kind(caller) is SubjectKind.CALLER
+    assert token_kind(person) is SubjectKind.PERSON
+    assert len({new_token(SubjectKind.CALLER) for _ in range(100)}) == 100
+
+
+def test_only_a_whole_canonical_token_is_a_token() -> None:
+    token = new_token(SubjectKind.CALLER)
+    assert token_kind(token[:-1] + "A") is SubjectKind.CALLER
+    for wrong in (
+        "",
+        token[:-1],
+        token + "A",
+        token + "\n",
+        " " + token,
+        token[:-1] + "B",  # spare bits set: another spelling of the same 256 bits
+        token.replace("csc_", "csx_"),
+        token.replace("csc_", "CSC_"),
+        token[:10] + "é" + token[11:],
+        token[:10] + "\ud800" + token[11:],
+    ):
+        assert token_kind(wrong) is None
+
+
+def test_the_hash_covers_the_prefix_so_a_caller_token_is_never_a_persons() -> None:
+    token = new_token(SubjectKind.CALLER)
+    assert token_hash(token) == hashlib.sha256(token.encode()).hexdigest()
+    assert token_hash(token) != token_hash(token.replace("csc_", "csp_", 1))
+
+
+def test_what_is_written_is_read_back_and_only_the_owner_can(tmp_path: Path) -> None:
+    written = Credential(
+        endpoint="127.0.0.1:7443",
+        token=new_token(SubjectKind.CALLER),
+        ca_file=tmp_path / 'a "quoted" \\ näme',
+    )
+    path = tmp_path / "agent.toml"
+    before = os.umask(0)
+    try:
+        write_credential(path, written)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_credential(path) == written
+
+
+def test_a_credential_is_never_overwritten(tmp_path: Path) -> None:
+    path = private(tmp_path / "agent.toml", "precious")
+    credential = Credential(endpoint="localhost:1", token=new_token(SubjectKind.PERSON))
+    with pytest.raises(ConfigurationError) as refused:
+        write_credential(path, credential)
+    assert refused.value.code == "credential.exists"
+    assert path.read_text() == "precious"
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError):
+        write_credential(tmp_path / "link", credential)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_writing_where_nobody_may_says_so(tmp_path: Path) -> None:
+    credential = Credential(endpoint="localhost:1", token=new_token(SubjectKind.PERSON))
+    with pytest.raises(ConfigurationError) as refused:
+        write_credential(tmp_path / "none" / "agent.toml", credential)
+    assert refused.value.code == "credential.unwritable"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o644])
+def test_a_file_others_can_use_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    token = new_token(SubjectKind.CALLER)
+    path = private(tmp_path / "agent.toml", f'endpoint = "localhost:1"\ntoken = "{token}"\n')
+    path.chmod(mode)
+    with pytest.raises(ConfigurationError) as refused:
+        read_credential(path)
+    assert refused.value.code == "credential.exposed"
+    assert f"chmod 600 {path}" in refused.value.advice
+    path.chmod(0o400)
+    assert read_credential(path).token == token
+
+
+def test_file_names_start_at_the_credential_file(tmp_path: Path) -> None:
+    path = private(
+        tmp_path / "agent.toml",
+        'endpoint = "[::1]:7443"\nca_file = "ca.pem"\ncert_file = "/tls/c.pem"\nkey_file = "k"\n',
+    )
+    credential = read_credential(path)
+    assert credential.token is None
+    assert credential.ca_file == tmp_path / "ca.pem"
+    assert credential.cert_file == Path("/tls/c.pem")
+    assert credential.key_file == tmp_path / "k"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("token = TOKEN", "is not TOML (at line 1, column 9)"),
+        ("token = \xff", "not TOML"),
+        ('token = "TOKEN"', "endpoint is missing"),
+        ('endpoint = "h:1"', "token is missing"),
+        ('endpoint = "https://h:1"\ntoken = "TOKEN"', "endpoint must be"),
+        ('endpoint = "h"\ntoken = "TOKEN"', "endpoint must be"),
+        ('endpoint = 7\ntoken = "TOKEN"', "endpoint must be a string"),
+        ('endpoint = "h:1"\ntoken = "TOKENx"', "token is not a whole token"),
+        ('endpoint = "h:1"\ntoken = ["TOKEN"]', "token must be a string"),
+        ('endpoint = "h:1"\ntoken = "TOKEN"\ncert_file = "c"', "give both or neither"),
+        ('endpoint = "h:1"\nTOKEN = "x"', "unknown key"),
+        ("x = " + "[" * 20_000, "not TOML"),
+        ("#" * 70_000, "longer than"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_field_and_never_shows_the_token(
+    tmp_path: Path, text: str, names: str
+) -> None:
+    token = new_token(SubjectKind.CALLER)
+    path = tmp_path / "agent.toml"
+    path.write_bytes(text.replace("TOKEN", token).encode("latin-1"))
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError) as refused:
+        read_credential(path)
+    assert refused.value.code == "credential.malformed"
+    assert names in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert token not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"none\.toml cannot be read") as refused:
+        read_credential(tmp_path / "none.toml")
+    assert refused.value.code == "credential.unreadable"
+
+
+def test_a_credential_does_not_show_its_token() -> None:
+    token = new_token(SubjectKind.PERSON)
+    credential = Credential(endpoint="unix:/run/countersign.sock", token=token)
+    assert token not in repr(credential)
+    assert token not in f"{credential}"
+    assert "unix:/run/countersign.sock" in repr(credential)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_survives_toml(text: str) -> None:
+    import tomllib
+
+    assert tomllib.loads(f"x = {toml_string(text)}") == {"x": text}
+
+
+def test_the_client_can_import_it_with_the_standard_library_alone() -> None:
+    source = Path(sys.modules["countersign.credentials"].__file__ or "").parents[1]
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _IMPORT, str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+_IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import countersign.credentials"
