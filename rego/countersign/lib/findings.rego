@@ -1,0 +1,63 @@
+package countersign.lib
+
+_personal := {"contact", "financial", "government_id", "health", "personal"}
+
+# METADATA
+# title: Has class
+# description: Whether the detector saw data of this class in the context.
+has_class(class) if class in input.findings.classes
+
+# METADATA
+# title: Personal data
+# description: |
+#   Whether the detector saw data about people. It speaks of the context alone:
+#   what an export will contain can be personal all the same.
+personal_data if {
+	some class in input.findings.classes
+	class in _personal
+}
+
+# METADATA
+# title: Secrets
+# description: Whether the detector saw a credential.
+secrets if has_class("secret")
+
+# METADATA
+# title: Below
+# description: |
+#   Whether a measured fact ("rows", "bytes") is known to be below a threshold.
+#   Facts are decades (100-1k, 1k-10k), so a threshold that is a power of ten
+#   is exact and any other is judged by the upper end of the decade.
+below(fact, threshold) if {
+	measured := input.findings.facts[fact]
+	is_number(measured.at_least)
+	not endswith(measured.bucket, "+")
+	max([measured.at_least, 1]) * 10 <= threshold
+}
+
+# METADATA
+# title: Internal destination
+# description: Whether the data is known to stay inside the organisation.
+destination_internal if input.findings.facts.destination.internal == true
+
+# METADATA
+# title: Shown facts
+# description: |
+#   For must_show: the named facts that are there to be shown. A fact the
+#   detector did not find cannot be shown, and demanding it would make the
+#   review unapprovable.
+shown(facts) := {sprintf("facts:%s", [fact]) |
+	some fact in facts
+	object.get(input.findings.facts, split(fact, "."), null) != null
+}
+
+# METADATA
+# title: Recently below
+# description: |
+#   Whether the caller's count of one kind ("checks", "allow", "deny",
+#   "needs_approval", "claimed") in the last "hour" or "day" is below a number.
+recently_below(window, kind, threshold) if {
+	# Rego orders null before every number.
+	is_number(input.recent[window][kind])
+	input.recent[window][kind] < threshold
+}

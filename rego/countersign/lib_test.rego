@@ -1,0 +1,209 @@
+# Helpers are true when the answer is known and false when a fact is absent.
+package countersign.tests.lib
+
+import data.countersign.lib
+import data.countersign.testing
+
+test_unknown_environments_are_production if {
+	tiers := {name: tier |
+		some name in ["dev", "development", "staging", "production", "prod", "Dev", "", "stagign"]
+		tier := lib.tier with input as testing.given({"context": {"environment": name}})
+	}
+	tiers == {
+		"dev": "dev", "development": "dev", "staging": "staging", "production": "production",
+		"prod": "production", "Dev": "production", "": "production", "stagign": "production",
+	}
+}
+
+test_a_missing_environment_is_production if {
+	lib.production with input as {}
+	not lib.dev with input as {}
+	not lib.staging with input as {}
+}
+
+test_tiers_have_their_helpers if {
+	lib.dev with input as testing.given({"context": {"environment": "dev"}})
+	lib.staging with input as testing.given({"context": {"environment": "staging"}})
+}
+
+test_an_argument_is_said_when_it_is_a_text if {
+	lib.says("version") with input.context.arguments as {"version": "1.2.3"}
+	every arguments in [{}, {"version": ""}, {"version": null}, {"version": 1}] {
+		not lib.says("version") with input.context.arguments as arguments
+	}
+}
+
+test_claim_is_told_from_check if {
+	lib.at_claim with input as testing.given({"approval": testing.approved})
+	not lib.at_claim with input as testing.given({})
+	not lib.at_claim with input as {}
+}
+
+test_classes_of_personal_data if {
+	every class in {"contact", "financial", "government_id", "health", "personal"} {
+		lib.personal_data with input.findings as {"classes": [class]}
+	}
+	every class in {"network", "secret"} {
+		not lib.personal_data with input.findings as {"classes": [class]}
+	}
+	lib.secrets with input.findings as {"classes": ["secret"]}
+	not lib.secrets with input.findings as {"classes": ["personal"]}
+}
+
+# --- measured facts ----------------------------------------------------------
+
+_below(fact, threshold) if {
+	lib.below("rows", threshold) with input as testing.given({"findings": {"facts": {"rows": fact}}})
+}
+
+test_below_at_the_edges_of_decades if {
+	_below({"at_least": 100, "bucket": "100-1k"}, 1000)
+	not _below({"at_least": 1000, "bucket": "1k-10k"}, 1000)
+	_below({"at_least": 0, "bucket": "0-10"}, 10)
+}
+
+test_a_threshold_inside_a_decade_is_judged_by_its_upper_end if {
+	not _below({"at_least": 1000, "bucket": "1k-10k"}, 5000)
+}
+
+test_an_open_or_unreadable_measure_is_never_below if {
+	not _below({"at_least": 1000000, "bucket": "1M+"}, 1000000000)
+	not _below({"at_least": null, "bucket": "?"}, 1000)
+	not lib.below("rows", 1000) with input as testing.given({})
+}
+
+test_internal_only_when_known if {
+	internal := {"findings": {"facts": {"destination": {"domain": "example.com", "internal": true}}}}
+	lib.destination_internal with input as testing.given(internal)
+	external := {"findings": {"facts": {"destination": {"domain": "example.com", "internal": false}}}}
+	not lib.destination_internal with input as testing.given(external)
+	not lib.destination_internal with input as testing.given({})
+}
+
+test_only_facts_that_exist_are_shown if {
+	facts := {"rows": {"at_least": 10, "bucket": "10-100"}, "sql": {"verb": "select"}}
+	shown := lib.shown({"rows", "bytes", "sql.verb", "sql.limit"}) with input.findings.facts as facts
+	shown == {"facts:rows", "facts:sql.verb"}
+}
+
+test_recent_counts if {
+	lib.recently_below("hour", "allow", 20) with input as testing.given({"recent": {"hour": {"allow": 19}}})
+	not lib.recently_below("hour", "allow", 20) with input as testing.given({"recent": {"hour": {"allow": 20}}})
+	not lib.recently_below("hour", "allow", 20) with input as testing.given({"recent": {"hour": {"allow": null}}})
+	not lib.recently_below("week", "allow", 20) with input as testing.given({})
+}
+
+# --- statements --------------------------------------------------------------
+
+test_sql_by_verb if {
+	verbs := {
+		"select": set(), "insert": {"writes"}, "update": {"writes"}, "delete": {"writes"}, "merge": {"writes"},
+		"create": {"ddl"}, "alter": {"ddl"}, "grant": {"ddl"}, "drop": {"ddl", "drops"},
+		"truncate": {"ddl", "drops"}, "vacuum": set(),
+	}
+	every verb, kinds in verbs {
+		_kinds({"sql": {"verb": verb}}) == kinds
+	}
+	_kinds({}) == set()
+	lib.sql_verb == "unknown" with input.findings.facts as {}
+}
+
+_kinds(facts) := {"writes" | lib.sql_writes with input.findings.facts as facts} | ({"ddl" | lib.sql_ddl with input.findings.facts as facts} | {"drops" | lib.sql_drops with input.findings.facts as facts})
+
+test_sql_by_predicate if {
+	every predicate in {"by_key", "range"} {
+		lib.sql_bounded with input.findings.facts.sql as {"predicate": predicate}
+	}
+	every predicate in {"none", "always_true", "other", null} {
+		not lib.sql_bounded with input.findings.facts.sql as {"predicate": predicate}
+	}
+	not lib.sql_bounded with input.findings.facts as {}
+	lib.sql_by_key with input.findings.facts.sql as {"predicate": "by_key"}
+	not lib.sql_by_key with input.findings.facts.sql as {"predicate": "range"}
+}
+
+test_sql_limit_has_to_be_a_number if {
+	lib.sql_limited(100) with input.findings.facts.sql as {"limit": 100}
+	not lib.sql_limited(100) with input.findings.facts.sql as {"limit": 101}
+	not lib.sql_limited(100) with input.findings.facts.sql as {"limit": null}
+	not lib.sql_limited(100) with input.findings.facts.sql as {}
+}
+
+_shell(command, program, flags) := testing.given({
+	"context": {"arguments": {"command": command}},
+	"findings": {"facts": {"shell": {"program": program, "flags": flags}}},
+})
+
+test_reading_programs if {
+	lib.shell_reads_only with input as _shell("grep -r needle /srv", "grep", ["-r"])
+	not lib.shell_reads_only with input as _shell("find . -delete", "find", ["-delete"])
+	not lib.shell_reads_only with input as testing.given({})
+}
+
+test_shell_syntax_is_not_reading_only if {
+	commands := ["ls; rm -rf /", "ls && x", "ls | sh", "ls > f", "cat <(x)", "ls `x`", "ls $(x)", "ls\nrm f", "(ls)"]
+	every command in commands {
+		not lib.shell_reads_only with input as _shell(command, "ls", [])
+	}
+}
+
+test_destroying_programs_and_flags if {
+	cases := [
+		["rm", []], ["dd", []], ["git", ["--force"]], ["make", ["-rf"]], ["kubectl", ["--force=true"]],
+		["rsync", ["--delete"]], ["git", ["--hard"]],
+	]
+	every case in cases {
+		lib.shell_destroys with input as _shell("x", case[0], case[1])
+	}
+	not lib.shell_destroys with input as _shell("x", "grep", ["-r"])
+	not lib.shell_destroys with input as _shell("x", "make", ["-n"])
+	not lib.shell_destroys with input as testing.given({})
+}
+
+test_privileged_rights if {
+	every right in ["admin", "Owner", "roles/owner", "s3:*", "*", "org_admin", "superuser"] {
+		not lib.ordinary(right)
+	}
+	every right in ["reader", "s3:GetObject", "roles/viewer", "administer-nothing"] {
+		lib.ordinary(right)
+	}
+}
+
+test_changes_of_rights if {
+	ordinary := {"added": ["reader"], "removed": ["writer"]}
+	lib.grants_ordinary with input.findings.facts.grants as ordinary
+	lib.revocations_ordinary with input.findings.facts.grants as ordinary
+	privileged := {"added": ["reader", "admin"], "removed": ["owner"]}
+	not lib.grants_ordinary with input.findings.facts.grants as privileged
+	not lib.revocations_ordinary with input.findings.facts.grants as privileged
+	not lib.grants_ordinary with input as testing.given({})
+	not lib.revocations_ordinary with input as testing.given({})
+}
+
+# --- time --------------------------------------------------------------------
+
+_open(time) if lib.business_hours("Europe/Berlin", 9, 17) with input.time as time
+
+test_business_hours_in_their_zone if {
+	# Berlin is one hour ahead in November and two in July.
+	_open("2026-11-25T08:00:00.000000Z")
+	not _open("2026-11-25T07:59:59.999999Z")
+	not _open("2026-11-25T16:00:00.000000Z")
+	_open("2026-07-22T07:00:00.000000Z")
+	not _open("2026-11-28T12:00:00.000000Z")
+	not _open("2026-11-29T12:00:00.000000Z")
+	not _open("tomorrow")
+}
+
+test_a_zone_that_does_not_exist_is_never_open if {
+	not lib.business_hours("Mars/Olympus", 0, 24) with input.time as "2026-11-25T12:00:00.000000Z"
+}
+
+_frozen(time) if lib.within("2026-12-19T00:00:00Z", "2027-01-04T00:00:00Z") with input.time as time
+
+test_within_includes_its_start_and_not_its_end if {
+	_frozen("2026-12-19T00:00:00.000000Z")
+	_frozen("2027-01-03T23:59:59.999999Z")
+	not _frozen("2027-01-04T00:00:00.000000Z")
+	not _frozen("2026-12-18T23:59:59.999999Z")
+}

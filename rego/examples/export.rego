@@ -1,0 +1,143 @@
+# METADATA
+# title: Data export
+# description: |
+#   db.export. Internal exports that are known to hold no personal data run on
+#   their own; personal data needs its owner, leaving the organisation needs
+#   security as well, and a credential never leaves at all.
+#   Arguments: table, columns, destination, row_count.
+package countersign.rules.export
+
+import data.countersign.lib
+import data.countersign.stages
+
+# Column names that stand for people, as whole words: `home_address`, `email`.
+_personal_words := {
+	"address", "birth", "birthdate", "birthday", "card", "dob", "email", "firstname", "iban",
+	"lastname", "mail", "mobile", "name", "passport", "phone", "salary", "ssn", "surname", "tax",
+}
+
+_company_buckets := {"analytics-exports"}
+
+deny contains {
+	"code": "export.secret",
+	"message": "the export carries a credential; leave that column out or reference it by name",
+} if {
+	input.context.action == "db.export"
+	lib.secrets
+}
+
+deny contains {
+	"code": "export.no_destination",
+	"message": "an export has to say where it goes; set arguments.destination",
+} if {
+	input.context.action == "db.export"
+	not lib.says("destination")
+}
+
+needs contains {
+	"code": "export.personal",
+	"message": "export of personal data",
+	"stages": [stages.data_owner],
+	"must_show": _always_shown,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	not lib.dev
+	not _impersonal
+}
+
+needs contains {
+	"code": "export.large",
+	"message": "export of many rows",
+	"stages": [stages.data_owner],
+	"must_show": _always_shown,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	lib.production
+	not lib.below("rows", 100000)
+}
+
+needs contains {
+	"code": "export.external",
+	"message": "export to a destination outside the organisation",
+	"stages": [stages.security],
+	"must_show": (_always_shown | lib.shown({"destination.domain"})),
+	"require_reason": true,
+	"approve_within_s": 1800,
+} if {
+	input.context.action == "db.export"
+	not _internal
+}
+
+# Clicks in a channel prove the account; what leaves with personal data in it
+# deserves a proven person.
+needs contains {
+	"code": "export.personal_external",
+	"message": "personal data leaves the organisation",
+	"stages": [stages.data_owner, stages.security],
+	"min_assurance": "person",
+} if {
+	input.context.action == "db.export"
+	lib.production
+	not _impersonal
+	not _internal
+}
+
+# Many small exports are one large export. Judged at Check only: a vote that was
+# cast must not lose its worth because others were served meanwhile.
+needs contains {
+	"code": "export.many",
+	"message": "many actions were allowed within the hour",
+	"stages": [stages.data_owner],
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	not lib.dev
+	not lib.at_claim
+	not lib.recently_below("hour", "allow", 20)
+}
+
+allow contains {
+	"code": "export.internal",
+	"message": "internal export without personal data",
+} if {
+	input.context.action == "db.export"
+	_internal
+	_impersonal
+}
+
+allow contains {
+	"code": "export.dev",
+	"message": "internal export of development data",
+} if {
+	input.context.action == "db.export"
+	lib.dev
+	_internal
+}
+
+# Sample rows help nobody decide, whatever the detector thinks of them.
+mask contains pointer if {
+	input.context.action == "db.export"
+	some pointer in {"/arguments/customer_ids", "/arguments/sample/*/*"}
+}
+
+_always_shown := {"/resource", "/arguments/destination"} | lib.shown({"rows"})
+
+# The findings speak of the context, not of the table behind it: an agent that
+# sends no sample must not have an easier time. So the columns have to be named.
+_impersonal if {
+	not lib.personal_data
+	count(input.context.arguments.columns) > 0
+	every column in input.context.arguments.columns {
+		words := {word | some word in regex.split(`[^a-z]+`, lower(column))}
+		count(words & _personal_words) == 0
+	}
+}
+
+_internal if lib.destination_internal
+
+_internal if {
+	some bucket in _company_buckets
+	startswith(input.context.arguments.destination, sprintf("s3://%s/", [bucket]))
+}

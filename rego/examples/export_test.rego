@@ -1,0 +1,169 @@
+# Stories of data export.
+package countersign.tests.export
+
+import data.countersign.testing
+
+_arguments := {
+	"table": "crm.customers",
+	"columns": ["plan", "created_at"],
+	"format": "csv",
+	"destination": "s3://analytics-exports/customers.csv",
+	"row_count": 5210,
+}
+
+_export(changes) := testing.decide(object.union(
+	{
+		"context": {
+			"action": "db.export",
+			"actor": {"type": "workload", "id": "export-agent"},
+			"resource": {"type": "table", "id": "crm.customers"},
+			"arguments": _arguments,
+		},
+		"findings": {"facts": {"rows": {"at_least": 1000, "bucket": "1k-10k"}}},
+	},
+	changes,
+))
+
+_personal := {
+	"context": {"arguments": {
+		"columns": ["name", "email", "phone"],
+		"sample": [{"name": "Ada Example", "email": "ada@example.com", "phone": "+49 30 000000"}],
+	}},
+	"findings": {"entities": {"EMAIL": 1, "PERSON": 1, "PHONE": 1}, "classes": ["contact", "personal"]},
+}
+
+_elsewhere := {
+	"context": {"arguments": {"destination": "s3://partner-drop/customers.csv"}},
+	"findings": {"facts": {"destination": {"domain": "example.com", "internal": false, "scheme": "s3"}}},
+}
+
+test_an_export_without_personal_data_is_allowed if {
+	_export({}).effect == "allow"
+}
+
+test_the_same_export_with_personal_data_asks_the_data_owner if {
+	_export(_personal) == {
+		"effect": "needs_approval",
+		"reasons": [{"code": "export.personal", "message": "export of personal data"}],
+		"requirement": {
+			"stages": [{
+				"name": "data owner",
+				"approvers": {"groups": ["data-owners"], "people": []},
+				"quorum": 1,
+				"escalate": [],
+			}],
+			"must_show": ["/arguments/destination", "/resource", "facts:rows"],
+			"approve_within_s": 3600,
+			"use_within_s": 300,
+			"report_within_s": 900,
+			"claim_by": [],
+			"channel": "teams:data-approvals",
+			"profiles": {"*": "reviewer"},
+			"exclude": [],
+			"require_reason": false,
+			"min_assurance": "channel",
+			"durability": "durable",
+			"batch": false,
+			"break_glass": null,
+		},
+		"mask": ["/arguments/customer_ids", "/arguments/sample/*/*"],
+	}
+}
+
+test_leaving_the_sample_out_changes_nothing if {
+	_export({"context": {"arguments": {"columns": ["plan", "home_address"]}}}).effect == "needs_approval"
+}
+
+test_an_export_has_to_name_its_columns if {
+	_export({"context": {"arguments": {"columns": []}}}).effect == "needs_approval"
+	_export({"context": {"arguments": {"columns": "*"}}}).effect == "needs_approval"
+}
+
+test_a_column_is_judged_by_whole_words if {
+	_export({"context": {"arguments": {"columns": ["username_count", "discard"]}}}).effect == "allow"
+}
+
+test_exports_leaving_the_organisation_ask_security if {
+	decision := _export(_elsewhere)
+	testing.codes(decision) == {"export.external"}
+	testing.quorums(decision) == {"security": 1}
+	decision.requirement.require_reason
+	"facts:destination.domain" in decision.requirement.must_show
+}
+
+test_personal_data_leaving_asks_both_and_proven_people if {
+	decision := _export(object.union(_personal, _elsewhere))
+	[stage.name | some stage in decision.requirement.stages] == ["data owner", "security"]
+	decision.requirement.min_assurance == "person"
+	decision.requirement.approve_within_s == 1800
+}
+
+test_a_bucket_with_a_similar_name_is_not_ours if {
+	decision := _export({"context": {"arguments": {"destination": "s3://analytics-exports-2/customers.csv"}}})
+	testing.codes(decision) == {"export.external"}
+}
+
+test_a_destination_the_sanitizer_knows_is_internal if {
+	known := object.union(_elsewhere, {"findings": {"facts": {"destination": {"internal": true}}}})
+	_export(known).effect == "allow"
+}
+
+test_secrets_are_never_exported if {
+	every environment in ["dev", "staging", "production"] {
+		decision := _export({"context": {"environment": environment}, "findings": {"classes": ["secret"]}})
+		decision.effect == "deny"
+		testing.codes(decision) == {"export.secret"}
+	}
+}
+
+test_an_export_has_to_say_where_it_goes if {
+	testing.codes(_export({"context": {"arguments": {"destination": null}}})) == {"export.no_destination"}
+}
+
+test_many_rows_ask_the_data_owner if {
+	decision := _export({"findings": {"facts": {"rows": {"at_least": 100000, "bucket": "100k-1M"}}}})
+	testing.codes(decision) == {"export.large"}
+	testing.quorums(decision) == {"data owner": 1}
+}
+
+test_an_unknown_number_of_rows_counts_as_many if {
+	testing.codes(_export({"findings": {"facts": {"rows": {"at_least": null}}}})) == {"export.large"}
+}
+
+test_many_exports_in_the_hour_add_up if {
+	_export({"recent": {"hour": {"allow": 19}}}).effect == "allow"
+	decision := _export({"recent": {"hour": {"allow": 20}}})
+	testing.codes(decision) == {"export.many"}
+}
+
+test_votes_keep_their_worth_while_others_are_served if {
+	busy := {"recent": {"hour": {"allow": 500}}, "approval": testing.approved}
+	testing.codes(_export(object.union(_personal, busy))) == {"export.personal"}
+}
+
+test_environments if {
+	cases := [
+		{"environment": "dev", "change": {}, "effect": "allow"},
+		{"environment": "dev", "change": _personal, "effect": "allow"},
+		{"environment": "dev", "change": _elsewhere, "effect": "needs_approval"},
+		{"environment": "staging", "change": {}, "effect": "allow"},
+		{"environment": "staging", "change": _personal, "effect": "needs_approval"},
+		{"environment": "production", "change": _personal, "effect": "needs_approval"},
+		{"environment": "unheard-of", "change": _personal, "effect": "needs_approval"},
+	]
+	every case in cases {
+		decision := _export(object.union(case.change, {"context": {"environment": case.environment}}))
+		decision.effect == case.effect
+	}
+}
+
+test_what_is_shown_is_never_masked if {
+	every change in [_personal, _elsewhere, object.union(_personal, _elsewhere)] {
+		testing.unshowable(_export(change)) == set()
+	}
+}
+
+test_a_mask_over_a_shown_field_is_noticed if {
+	decision := {"mask": ["/arguments/*/id"], "requirement": {"must_show": ["/arguments/sample", "/resource", "facts:rows"]}}
+	testing.unshowable(decision) == {"/arguments/sample"}
+}

@@ -1,0 +1,168 @@
+# METADATA
+# title: Identities and access
+# description: |
+#   iam.escalate (a role for a limited time), iam.grant, iam.revoke and
+#   iam.policy_update. Nobody grants to themselves; administrators' rights need
+#   security everywhere, and two of them in production.
+#   Arguments: role, duration_s (escalate); principal (grant, revoke).
+package countersign.rules.iam
+
+import data.countersign.lib
+import data.countersign.stages
+
+_max_escalation_s := 14400
+
+deny contains {
+	"code": "iam.self_grant",
+	"message": "an actor cannot grant rights to itself; ask for a limited escalation instead",
+} if {
+	input.context.action == "iam.grant"
+	input.context.arguments.principal == input.context.actor.id
+}
+
+deny contains {
+	"code": "iam.self_grant",
+	"message": "an actor cannot grant rights to the principals it acts for",
+} if {
+	input.context.action == "iam.grant"
+	some principal in input.context.on_behalf_of
+	input.context.arguments.principal == principal.id
+}
+
+deny contains {
+	"code": "iam.escalation_unbounded",
+	"message": "an escalation has to end within four hours; set arguments.duration_s",
+} if {
+	input.context.action == "iam.escalate"
+	not _escalation_bounded
+}
+
+needs contains {
+	"code": "iam.escalation",
+	"message": "escalation of rights",
+	"stages": [stages.platform],
+	"must_show": {"/resource", "/arguments/role", "/arguments/duration_s"},
+	"approve_within_s": 1800,
+} if {
+	input.context.action == "iam.escalate"
+	not lib.dev
+}
+
+needs contains {
+	"code": "iam.escalation_privileged",
+	"message": "escalation to an administrator's rights",
+	"stages": [stages.security],
+	"must_show": {"/resource", "/arguments/role", "/arguments/duration_s"},
+	"require_reason": true,
+} if {
+	input.context.action == "iam.escalate"
+	not _role_ordinary
+}
+
+needs contains {
+	"code": "iam.grant",
+	"message": "grant of access",
+	"stages": [stages.platform],
+	"must_show": ({"/resource"} | lib.shown({"grants.added"})),
+} if {
+	input.context.action == "iam.grant"
+	not lib.dev
+}
+
+needs contains {
+	"code": "iam.grant_privileged",
+	"message": "grant of an administrator's rights, or of rights that could not be read",
+	"stages": [stages.security],
+	"must_show": ({"/resource"} | lib.shown({"grants.added"})),
+	"require_reason": true,
+} if {
+	input.context.action == "iam.grant"
+	not lib.grants_ordinary
+}
+
+# Taking rights away is the safe direction, except that it can lock people out.
+needs contains {
+	"code": "iam.revoke",
+	"message": "revocation of access in production",
+	"stages": [stages.platform],
+	"must_show": ({"/resource"} | lib.shown({"grants.removed"})),
+} if {
+	input.context.action == "iam.revoke"
+	lib.production
+}
+
+needs contains {
+	"code": "iam.revoke_privileged",
+	"message": "revocation of an administrator's rights, or of rights that could not be read",
+	"stages": [stages.security],
+	"must_show": ({"/resource"} | lib.shown({"grants.removed"})),
+} if {
+	input.context.action == "iam.revoke"
+	not lib.dev
+	not lib.revocations_ordinary
+}
+
+needs contains {
+	"code": "iam.policy_update",
+	"message": "change of an access policy",
+	"stages": [stages.security],
+	"must_show": ({"/resource"} | lib.shown({"grants.added", "grants.removed"})),
+	"require_reason": true,
+} if {
+	input.context.action == "iam.policy_update"
+	not lib.dev
+}
+
+needs contains {
+	"code": "iam.policy_update_privileged",
+	"message": "an access policy gains wildcards or an administrator's rights, or could not be read",
+	"stages": [stages.security],
+} if {
+	input.context.action == "iam.policy_update"
+	not lib.grants_ordinary
+}
+
+needs contains {
+	"code": "iam.privileged_production",
+	"message": "an administrator's rights in production",
+	"stages": [stages.two(stages.security)],
+	"min_assurance": "person",
+	"use_within_s": 120,
+} if {
+	lib.production
+	_gains_privilege
+}
+
+allow contains {
+	"code": "iam.dev",
+	"message": "ordinary change of access in development",
+} if {
+	input.context.action in {"iam.escalate", "iam.grant", "iam.revoke", "iam.policy_update"}
+	lib.dev
+}
+
+allow contains {
+	"code": "iam.revoke_staging",
+	"message": "ordinary revocation in staging",
+} if {
+	input.context.action == "iam.revoke"
+	lib.staging
+}
+
+_role_ordinary if lib.ordinary(input.context.arguments.role)
+
+_escalation_bounded if {
+	is_number(input.context.arguments.duration_s)
+	input.context.arguments.duration_s > 0
+	input.context.arguments.duration_s <= _max_escalation_s
+}
+
+_gains_privilege if {
+	input.context.action == "iam.escalate"
+	not _role_ordinary
+}
+
+_gains_privilege if {
+	input.context.action in {"iam.grant", "iam.policy_update"}
+	not lib.grants_ordinary
+}

@@ -1,0 +1,68 @@
+# METADATA
+# title: Key rotation
+# description: |
+#   key.rotate. A scheduled rotation is routine in working hours; anything else
+#   is treated as an emergency: quick to approve, by security, with a reason.
+#   Arguments: mode ("scheduled" or "emergency").
+package countersign.rules.key
+
+import data.countersign.lib
+import data.countersign.stages
+
+deny contains {
+	"code": "key.material",
+	"message": "a rotation names its key and never carries it; remove the key material",
+} if {
+	input.context.action == "key.rotate"
+	lib.secrets
+}
+
+needs contains {
+	"code": "key.rotation",
+	"message": "scheduled rotation of a production key",
+	"stages": [stages.platform],
+	"must_show": {"/resource"},
+	"approve_within_s": 14400,
+	"use_within_s": 1800,
+} if {
+	input.context.action == "key.rotate"
+	lib.production
+	_routine
+}
+
+needs contains {
+	"code": "key.emergency",
+	"message": "rotation of a key outside the schedule",
+	"stages": [stages.security],
+	"must_show": {"/resource"},
+	"require_reason": true,
+	"approve_within_s": 900,
+	"use_within_s": 600,
+	"report_within_s": 600,
+} if {
+	input.context.action == "key.rotate"
+	not lib.dev
+	not _routine
+}
+
+allow contains {
+	"code": "key.dev",
+	"message": "rotation of a development key",
+} if {
+	input.context.action == "key.rotate"
+	lib.dev
+}
+
+allow contains {
+	"code": "key.scheduled",
+	"message": "scheduled rotation of a staging key",
+} if {
+	input.context.action == "key.rotate"
+	lib.staging
+	_routine
+}
+
+_routine if {
+	input.context.arguments.mode == "scheduled"
+	lib.business_hours("Europe/Berlin", 8, 18)
+}

@@ -1,0 +1,73 @@
+# METADATA
+# title: Shell
+# description: |
+#   shell.run, judged by program and flags. Reading is free below production;
+#   destroying is never done through an agent in production.
+package countersign.rules.shell
+
+import data.countersign.lib
+import data.countersign.stages
+
+deny contains {
+	"code": "shell.destroys",
+	"message": "destructive commands are not run through an agent in production",
+} if {
+	input.context.action == "shell.run"
+	lib.production
+	lib.shell_destroys
+}
+
+deny contains {
+	"code": "shell.secret",
+	"message": "the command carries a credential; pass it by reference",
+} if {
+	input.context.action == "shell.run"
+	lib.secrets
+}
+
+needs contains {
+	"code": "shell.production",
+	"message": "command on a production machine",
+	"stages": [stages.platform],
+	"must_show": _command,
+	"require_reason": true,
+} if {
+	input.context.action == "shell.run"
+	lib.production
+}
+
+needs contains {
+	"code": "shell.writes",
+	"message": "command that may change something, or that could not be read",
+	"stages": [stages.platform],
+	"must_show": _command,
+} if {
+	input.context.action == "shell.run"
+	not lib.shell_reads_only
+}
+
+needs contains {
+	"code": "shell.destroys",
+	"message": "destructive command",
+	"stages": [_platform],
+	"must_show": _command,
+	"require_reason": true,
+} if {
+	input.context.action == "shell.run"
+	lib.shell_destroys
+}
+
+allow contains {
+	"code": "shell.reads",
+	"message": "command that only reads",
+} if {
+	input.context.action == "shell.run"
+	not lib.production
+	lib.shell_reads_only
+}
+
+_command := {"/resource"} | lib.shown({"shell.program", "shell.flags"})
+
+_platform := stages.two(stages.platform) if lib.staging
+
+_platform := stages.platform if not lib.staging

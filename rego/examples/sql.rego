@@ -1,0 +1,141 @@
+# METADATA
+# title: SQL
+# description: |
+#   sql.execute, judged by what the statement does and never by its text: the
+#   facts stay readable where the literals are masked.
+package countersign.rules.sql
+
+import data.countersign.lib
+import data.countersign.stages
+
+_max_rows := 1000
+
+deny contains {
+	"code": "sql.unbounded_write",
+	"message": "the statement rewrites or empties a whole table; add a predicate by key or range",
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	_unbounded_change
+}
+
+deny contains {
+	"code": "sql.unreadable",
+	"message": "the statement could not be understood; send one plain statement",
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	lib.sql_verb == "unknown"
+}
+
+needs contains {
+	"code": "sql.write",
+	"message": "change of rows in production",
+	"stages": [stages.dba],
+	"must_show": _statement,
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	lib.sql_writes
+}
+
+needs contains {
+	"code": "sql.unbounded_write",
+	"message": "the statement rewrites or empties a whole table",
+	"stages": [stages.dba],
+	"must_show": _statement,
+	"require_reason": true,
+} if {
+	input.context.action == "sql.execute"
+	lib.staging
+	_unbounded_change
+}
+
+needs contains {
+	"code": "sql.ddl",
+	"message": "change of the schema or of rights in it",
+	"stages": [stages.dba],
+	"must_show": _statement,
+} if {
+	input.context.action == "sql.execute"
+	not lib.dev
+	lib.sql_ddl
+}
+
+needs contains {
+	"code": "sql.drop",
+	"message": "a whole table or schema is dropped or emptied",
+	"stages": [stages.two(stages.dba)],
+	"require_reason": true,
+	"min_assurance": "person",
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	lib.sql_drops
+}
+
+needs contains {
+	"code": "sql.scan",
+	"message": "read of more production rows than one key or a thousand",
+	"stages": [stages.dba],
+	"must_show": _statement,
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	lib.sql_verb == "select"
+	not _narrow
+}
+
+needs contains {
+	"code": "sql.unusual",
+	"message": "a statement that is neither a plain read, a change of rows nor a change of schema",
+	"stages": [stages.dba],
+	"must_show": _statement,
+	"require_reason": true,
+} if {
+	input.context.action == "sql.execute"
+	lib.sql_verb != "select"
+	not lib.sql_writes
+	not lib.sql_ddl
+}
+
+allow contains {
+	"code": "sql.dev",
+	"message": "statement on a development database",
+} if {
+	input.context.action == "sql.execute"
+	lib.dev
+}
+
+allow contains {
+	"code": "sql.staging",
+	"message": "read or bounded change of rows in staging",
+} if {
+	input.context.action == "sql.execute"
+	lib.staging
+	lib.sql_verb in {"select", "insert", "update", "delete", "merge"}
+}
+
+allow contains {
+	"code": "sql.narrow_read",
+	"message": "read of a few production rows",
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	lib.sql_verb == "select"
+	_narrow
+}
+
+_narrow if lib.sql_by_key
+
+_narrow if {
+	lib.sql_bounded
+	lib.sql_limited(_max_rows)
+}
+
+_unbounded_change if {
+	lib.sql_verb in {"update", "delete", "merge"}
+	not lib.sql_bounded
+}
+
+_statement := {"/resource"} | lib.shown({"sql.verb", "sql.tables", "sql.predicate"})
