@@ -23,14 +23,14 @@ python:
 opa:  ## a real OPA at .tools/opa: from $OPA, PATH, the release, or built by Go
 	@$(PYTHON) scripts/opa
 
-fsck:  ## Tessera's log checker at .tools/fsck, for tests only (needs Go)
-	@scripts/fsck
+fsck:  ## Tessera's log checker at .tools/fsck, for tests only
+	@PYTHON=$(PYTHON) scripts/fsck
 
 demo: python opa  ## the whole story in one terminal, from nothing
 	@scripts/demo
 
 test: setup  ## run the tests; T=... selects
-	@scripts/fsck $(if_possible)
+	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)
 	$(bin)/pytest $(T)
 
 lint: setup  ## style, types, import contracts, stub drift, policies

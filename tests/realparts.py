@@ -28,12 +28,12 @@ def opa() -> Path:
 
 def fsck() -> Path:
     """Tessera's fsck, the outside checker of tlog-tiles logs."""
-    return _required(_find("fsck"), "no Tessera fsck: run `make fsck` (it needs Go)")
+    return _required(_find("fsck"), "no Tessera fsck: run `make fsck`")
 
 
 def go() -> Path:
-    """The Go tool chain, for checkers written in Go."""
-    return _required(_find("go"), "no Go: install it from your system or go.dev")
+    """A Go tool chain, for checkers written in Go."""
+    return _required(_find("go"), "no Go: install it, or run `scripts/go`")
 
 
 def program(name: str, *, package: str) -> Path:
