@@ -1,0 +1,168 @@
+"""The policy contract: what `data.countersign.decision` may say, to the letter.
+
+Invariant 2: policy's answer is checked as strictly as a caller's request. An
+unknown key, a wrong type, a bound passed or a demand nobody here enforces is
+`policy.invalid`, with every broken rule named in an author's words. Strings of
+an answer may carry input, so they are never quoted (invariant 3). Pure; called
+by `opa` for every answer, and by the policy author's tools.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from countersign import model
+from countersign.errors import PolicyError
+from countersign.policy.breaches import author_words
+
+DAY_S: Final = 86_400
+_POINTER: Final = r"(?:/(?:[^~/]|~[01])*)*"
+_FACT: Final = r"facts:[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*"
+
+
+def _neutral(*, only: object) -> BeforeValidator:
+    """Accept one JSON value only: policy must not rely on what nobody enforces."""
+
+    def check(value: object) -> object:
+        if value != only or type(value) is not type(only):
+            raise PydanticCustomError("unsupported", "not supported by this server")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _everybody(profiles: dict[str, str]) -> dict[str, str]:
+    if "*" not in profiles:
+        raise PydanticCustomError("profiles", "must name a profile for *, everybody else")
+    return profiles
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Pointer = Annotated[str, Field(pattern=rf"\A{_POINTER}\z", max_length=500)]
+PointerOrFact = Annotated[str, Field(pattern=rf"\A(?:{_POINTER}|{_FACT})\z", max_length=500)]
+Names = Annotated[list[Name], Field(max_length=200)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class _Reason(_Strict):
+    code: Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_.]*\z", max_length=64)]
+    message: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class _Approvers(_Strict):
+    groups: Names = []
+    people: Names = []
+
+
+def _somebody(approvers: _Approvers) -> _Approvers:
+    if not approvers.groups and not approvers.people:
+        raise PydanticCustomError("approvers", "must name at least one group or person")
+    return approvers
+
+
+class _Stage(_Strict):
+    name: Name
+    approvers: Annotated[_Approvers, AfterValidator(_somebody)]
+    quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    escalate: Annotated[Any, _neutral(only=[])] = []
+
+
+class _Requirement(_Strict):
+    stages: Annotated[list[_Stage], Field(min_length=1, max_length=10)]
+    must_show: Annotated[list[PointerOrFact], Field(max_length=200)] = []
+    approve_within_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = 3600
+    use_within_s: Annotated[int, Field(ge=1, le=DAY_S)] = 300
+    report_within_s: Annotated[int, Field(ge=1, le=7 * DAY_S)] = 900
+    claim_by: Names = []
+    channel: Annotated[str, Field(max_length=200)] = ""
+    profiles: Annotated[dict[Name, Name], Field(max_length=200), AfterValidator(_everybody)] = {
+        "*": "reviewer"
+    }
+    exclude: Names = []
+    require_reason: bool = False
+    min_assurance: Literal["channel", "person"] = "channel"
+    durability: Literal["durable", "locked"] = "durable"
+    batch: Annotated[Any, _neutral(only=False)] = False
+    break_glass: Annotated[Any, _neutral(only=None)] = None
+
+
+class _Decision(_Strict):
+    effect: Literal["allow", "deny", "needs_approval"]
+    reasons: Annotated[list[_Reason], Field(max_length=50)] = []
+    requirement: _Requirement | None = None
+    mask: Annotated[list[Pointer], Field(max_length=200)] = []
+
+
+def decode(result: object, revision: str) -> model.PolicyDecision:
+    """The decision that one value of `data.countersign.decision` stands for.
+
+    `result` is parsed JSON. Raises `PolicyError` `policy.invalid` whose `detail`
+    has one line for each broken rule.
+    """
+    decision, errors = None, []
+    try:
+        decision = _Decision.model_validate(result)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    breaches = author_words(errors) + _rules_of_the_whole(result)
+    # Raised outside the handler: a ValidationError kept as context holds the answer.
+    if decision is None or breaches:
+        raise PolicyError(
+            "policy.invalid",
+            "policy answered what the contract does not allow",
+            retryable=False,
+            detail="\n".join(breaches),
+        )
+    said = decision.requirement
+    return model.PolicyDecision(
+        effect=model.Effect(decision.effect),
+        reasons=tuple(model.Reason(code=r.code, message=r.message) for r in decision.reasons),
+        revision=revision,
+        requirement=None if said is None else _requirement(said),
+        mask=tuple(decision.mask),
+    )
+
+
+def _rules_of_the_whole(result: object) -> list[str]:
+    """Rules between fields, judged even when a field is broken by itself."""
+    if not isinstance(result, dict):
+        return []
+    effect, breaches = result.get("effect"), []
+    if effect in ("deny", "needs_approval") and not result.get("reasons"):
+        breaches.append(f"reasons: must not be empty when effect is {effect}")
+    if effect == "needs_approval" and result.get("requirement") is None:
+        breaches.append("requirement: must be given when effect is needs_approval")
+    if effect in ("allow", "deny") and result.get("requirement") is not None:
+        breaches.append(f"requirement: must not be given when effect is {effect}")
+    return breaches
+
+
+def _requirement(said: _Requirement) -> model.Requirement:
+    return model.Requirement(
+        stages=tuple(
+            model.Stage(
+                name=stage.name,
+                groups=tuple(stage.approvers.groups),
+                people=tuple(map(model.PersonId, stage.approvers.people)),
+                quorum=stage.quorum,
+            )
+            for stage in said.stages
+        ),
+        must_show=tuple(said.must_show),
+        approve_within_s=said.approve_within_s,
+        use_within_s=said.use_within_s,
+        report_within_s=said.report_within_s,
+        claim_by=tuple(said.claim_by),
+        channel=said.channel,
+        profiles=said.profiles,
+        exclude=tuple(said.exclude),
+        require_reason=said.require_reason,
+        min_assurance=model.Assurance(said.min_assurance),
+        durability=model.Durability(said.durability),
+    )

@@ -1,0 +1,36 @@
+"""Become another program that dies with its parent. Run as a script by `child`.
+
+    python -I -S launch.py PARENT_PID [NAME=VALUE …] -- PROGRAM [ARGUMENT …]
+
+A server that is killed outright cannot stop its OPA, and orphans would pile up.
+Linux sends the signal chosen with `PR_SET_PDEATHSIG` when the thread that made
+the process ends. Asking for it here, after the fork and before the exec, spares
+the server a `preexec_fn`, which is unsafe beside threads and would run gRPC's
+fork handlers. Elsewhere than on Linux nothing is asked for.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> None:
+    """Replace this process by the program, in exactly the environment given."""
+    parent, *rest = arguments
+    divider = rest.index("--")
+    environment = dict(pair.split("=", 1) for pair in rest[:divider])
+    command = rest[divider + 1 :]
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            sys.exit(f"launch: prctl: {os.strerror(ctypes.get_errno())}")
+    if os.getppid() != int(parent):
+        sys.exit("launch: the parent is gone")  # it ended before we asked
+    os.execve(command[0], command, environment)  # noqa: S606 - the point of this file
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,204 @@
+"""The policy decision point: real OPA, supervised, replaced without a gap.
+
+Invariants: 2 (while OPA is gone, late or hung every question is refused, as
+retryable) and 4 (each decision names the revision of the process that made
+it: a process serves one bundle all its life). Activation starts a second OPA,
+checks it, swaps one reference, lets the first finish and ends it; roll-back is
+the same act. Built by `app`; asked by `flow`; watched by the edge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from countersign.errors import ConfigurationError
+from countersign.model import PolicyDecision
+from countersign.policy.binary import check_version
+from countersign.policy.bundle import Bundle, build
+from countersign.policy.child import OpaChild, OpaSettings
+from countersign.policy.contract import decode
+from countersign.policy.pool import unavailable
+
+_STABLE_S: Final = 10.0
+"""An OPA that lived this long has earned a quick restart again."""
+_log: Final = logging.getLogger(__name__)
+
+
+class OpaState(enum.StrEnum):
+    """What the supervisor is doing."""
+
+    STOPPED = "stopped"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    RESTARTING = "restarting"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OpaStatus:
+    """A picture of the supervisor, for people and metrics."""
+
+    state: OpaState
+    path: Path
+    version: str
+    """Empty before the first start."""
+    revision: str
+    pid: int | None
+    restarts: int
+
+
+class OpaPolicy:
+    """`PolicyPoint` over a supervised OPA. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        opa: Path,
+        directory: Path,
+        *,
+        settings: OpaSettings | None = None,
+        on_change: Callable[[Bundle], None] | None = None,
+    ) -> None:
+        """`on_change` is called after each activation, the first included; it must not raise."""
+        self._opa = opa
+        self._directory = directory
+        self._settings = settings or OpaSettings()
+        self._on_change = on_change
+        self._version = ""
+        self._restarts = 0
+        self._bundle: Bundle | None = None
+        self._active: OpaChild | None = None
+        self._changing = asyncio.Lock()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def revision(self) -> str:
+        return self._bundle.revision if self._bundle else ""
+
+    @property
+    def ready(self) -> bool:
+        return self._active is not None and self._active.healthy
+
+    def status(self) -> OpaStatus:
+        return OpaStatus(
+            state=self._state(),
+            path=self._opa,
+            version=self._version,
+            revision=self.revision,
+            pid=self._active.pid if self._active else None,
+            restarts=self._restarts,
+        )
+
+    async def decide(self, input_json: bytes, *, deadline_s: float) -> PolicyDecision:
+        """See `PolicyPoint`. Without a running OPA refused at once: nothing queues."""
+        child = self._active
+        if child is None:
+            raise unavailable("OPA is not running")
+        value = await child.client.decide(input_json, deadline_s=deadline_s)
+        return decode(value, child.bundle.revision)
+
+    async def start(self) -> None:
+        """Build the directory's bundle and serve it. Raises `ConfigurationError`."""
+        self._version = await asyncio.to_thread(check_version, self._opa)
+        await self.activate(self._directory)
+
+    async def stop(self) -> None:
+        """Let running questions finish, then end OPA. `start` may follow."""
+        async with self._changing:
+            await self._end_supervision()
+            child, self._active, self._bundle = self._active, None, None
+        if child is not None:
+            self._retire(child)
+        await asyncio.gather(*self._retiring)
+
+    async def activate(self, directory: Path) -> Bundle:
+        """Build a directory's bundle and make it the one that decides.
+
+        Returns when the OPA before it has ended. Raises `ConfigurationError`, and
+        then the active revision is what it was.
+        """
+        bundle = await asyncio.to_thread(build, self._opa, directory)
+        await self.activate_bundle(bundle)
+        return bundle
+
+    async def activate_bundle(self, bundle: Bundle) -> None:
+        """Make a bundle that was built before the one that decides."""
+        async with self._changing:
+            child = await OpaChild.start(self._opa, bundle, self._settings)
+            # No await from here to the new supervisor: nobody sees half a swap.
+            old, self._active, self._bundle = self._active, child, bundle
+            if self._supervisor is not None:
+                self._supervisor.cancel()
+            self._supervisor = asyncio.create_task(self._supervise(child))
+        _log.info("policy revision %s is active", bundle.revision)
+        if self._on_change is not None:
+            self._on_change(bundle)
+        if old is not None:
+            await asyncio.shield(self._retire(old))
+
+    def _state(self) -> OpaState:
+        if self._bundle is None:
+            return OpaState.STOPPED
+        if self._active is None:
+            return OpaState.RESTARTING
+        return OpaState.READY if self._active.healthy else OpaState.UNHEALTHY
+
+    def _retire(self, child: OpaChild) -> asyncio.Task[None]:
+        """Let a child that gets no new questions finish the old ones, then end it."""
+
+        async def finish() -> None:
+            await child.client.drain(deadline_s=self._settings.drain_timeout_s)
+            await child.stop()
+
+        task = asyncio.create_task(finish())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        return task
+
+    async def _end_supervision(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait({self._supervisor})
+            self._supervisor = None
+
+    async def _supervise(self, child: OpaChild) -> None:
+        """Replace the active child whenever it fails, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        delay_s = self._settings.restart_delay_s
+        while True:
+            since = clock()
+            why = await child.failed(self._settings)
+            self._active = None
+            _log.warning("OPA (pid %d) %s; starting another", child.pid, why)
+            await asyncio.shield(self._end(child))
+            if clock() - since >= _STABLE_S:
+                delay_s = self._settings.restart_delay_s
+            child, delay_s = await self._revive(child.bundle, delay_s)
+
+    def _end(self, child: OpaChild) -> asyncio.Task[None]:
+        """Stop a failed child in a task that `stop` waits for."""
+        task = asyncio.create_task(child.stop())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        return task
+
+    async def _revive(self, bundle: Bundle, delay_s: float) -> tuple[OpaChild, float]:
+        """Start OPA again until it stays; the child and the delay to use next."""
+        while True:
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay_s = min(2 * delay_s, self._settings.max_restart_delay_s)
+            async with self._changing:
+                try:
+                    child = await OpaChild.start(self._opa, bundle, self._settings)
+                except ConfigurationError as error:
+                    _log.warning("OPA could not be started again: %s", error.message)
+                    continue
+                self._active = child
+                self._restarts += 1
+                return child, delay_s
