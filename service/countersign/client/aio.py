@@ -1,0 +1,211 @@
+"""The asyncio client: the same surface as `sync`, awaited.
+
+Only carries steps out (see `steps`): what is said to the server, and what its
+answers mean, is in `conversation`. A client belongs to the event loop of its
+first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+
+from countersign.client.channel import metadata, open_aio_channel
+from countersign.client.context import Context
+from countersign.client.conversation import Conversations
+from countersign.client.exchange import Timing
+from countersign.client.pending import Pending
+from countersign.client.status import CallFailed
+from countersign.client.steps import Ask, Call, Conversation, Done, Sleep, advance
+from countersign.client.sync import closed
+from countersign.client.values import Decision, Grant, Question, ReviewStatus
+from countersign.credentials import Credential, read_credential
+from countersign.model import Outcome
+from countersign.v1.decisions_pb2_grpc import DecisionsStub
+
+OnQuestion: TypeAlias = Callable[[Question], str | Awaitable[str | None] | None]
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Asks before acting. Every error it raises means: do not run the action.
+
+    async with AsyncClient.from_credential("agent.credential") as client:
+        grant = await client.authorize(context, timeout_s=600)
+        ...  # act now
+        await client.report(grant, Outcome.SUCCEEDED)
+    """
+
+    def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
+        self._endpoint = credential.endpoint
+        self._credential = credential
+        self._metadata = metadata(credential)
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+        self._conversations = Conversations(timing or Timing())
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A client for the server and with the token that a credential file names.
+
+        Raises `ConfigurationError` when the file is missing, malformed or exposed.
+        """
+        return cls(read_credential(Path(path)), timing=timing)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._endpoint}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection. Calls that still run fail."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def check(
+        self,
+        context: Context,
+        *,
+        request_id: str | None = None,
+        create_review: bool = True,
+        labels: Mapping[str, str] | None = None,
+        supersedes: str = "",
+        permit_audience: str = "",
+    ) -> Decision:
+        """Ask what policy says. Spends nothing; a DENY is an answer, not an error.
+
+        `create_review=False` only asks. `supersedes` is the id of an open review
+        that this one replaces. With `permit_audience` a plain ALLOW carries a
+        permit for that executor.
+        """
+        return await self._run(
+            self._conversations.check(
+                context,
+                request_id=request_id,
+                create_review=create_review,
+                labels=labels,
+                supersedes=supersedes,
+                permit_audience=permit_audience,
+            )
+        )
+
+    async def wait(
+        self,
+        review: Pending | str,
+        *,
+        timeout_s: float | None = None,
+        on_question: OnQuestion | None = None,
+    ) -> ReviewStatus:
+        """Wait until people have decided; survives restarts of the server.
+
+        Returns the newest snapshot when `timeout_s` is over, decided or not;
+        0 just looks. `on_question` may answer what reviewers ask.
+        """
+        conversation = self._conversations.wait(
+            review, timeout_s=timeout_s, answering=on_question is not None
+        )
+        return await self._run(conversation, on_question)
+
+    async def claim(self, review: Pending | str, context: Context, *, audience: str = "") -> Grant:
+        """Spend an approval, once, for exactly the context about to be executed.
+
+        Raises `Denied`, `NotApproved` and what it stands for (`Expired`,
+        `AlreadyClaimed`, …) or `PermitRejected`.
+        """
+        return await self._run(self._conversations.claim(review, context, audience=audience))
+
+    async def authorize(
+        self,
+        context: Context,
+        *,
+        timeout_s: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        on_question: OnQuestion | None = None,
+    ) -> Grant:
+        """Check, wait and claim in one. Returns only with permission to act, now.
+
+        `timeout_s` is the longest wait for people; then `StillPending` carries
+        the handle to resume with. None waits until the review itself expires.
+        """
+        conversation = self._conversations.authorize(
+            context, timeout_s=timeout_s, labels=labels, answering=on_question is not None
+        )
+        return await self._run(conversation, on_question)
+
+    async def answer(self, review_id: str, question_id: str, text: str) -> ReviewStatus:
+        """Answer a reviewer's question. Earlier approvals are void then."""
+        return await self._run(self._conversations.answer(review_id, question_id, text))
+
+    async def cancel(self, review: Pending | str, *, reason: str = "") -> ReviewStatus:
+        """Withdraw a review that has not been claimed."""
+        return await self._run(self._conversations.cancel(review, reason=reason))
+
+    async def report(
+        self,
+        acted_on: Grant | str,
+        outcome: Outcome,
+        detail: Mapping[str, Any] | None = None,
+    ) -> ReviewStatus | None:
+        """Say how the action ended. `acted_on` is the grant, or a permit's id."""
+        return await self._run(self._conversations.report(acted_on, outcome, detail))
+
+    # --- carrying steps out --------------------------------------------------
+
+    async def _run(self, conversation: Conversation[T], on_question: OnQuestion | None = None) -> T:
+        step = advance(conversation)
+        while not isinstance(step, Done):
+            result: object = None
+            failed = None
+            try:
+                match step:
+                    case Call():
+                        result = await self._invoke(step)
+                    case Sleep(seconds=seconds):
+                        await self._sleep(seconds)
+                    case Ask(question=question):
+                        result = await _asked(on_question, question)
+            except CallFailed as error:
+                failed = error
+            step = advance(conversation, result, failed)
+        return step.value
+
+    async def _invoke(self, call: Call) -> object:
+        if self._closed:
+            raise closed()
+        if self._channel is None:  # here, because it belongs to the running loop
+            self._channel = open_aio_channel(self._credential)
+        try:
+            method = getattr(DecisionsStub(self._channel), call.method)
+            return await method(call.request, timeout=call.timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise CallFailed.of(error) from error
+        except grpc.aio.UsageError as error:  # what grpc says of a closed channel
+            raise closed() from error
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _asked(on_question: OnQuestion | None, question: Question) -> str | None:
+    if on_question is None:
+        return None
+    answer = on_question(question)
+    return await answer if inspect.isawaitable(answer) else answer

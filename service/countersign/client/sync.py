@@ -1,0 +1,217 @@
+"""The blocking client. One instance serves any number of threads.
+
+Only carries steps out (see `steps`): what is said to the server, and what its
+answers mean, is in `conversation`. Forking while a client is open is not safe;
+open one in each process.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+
+import grpc
+
+from countersign.client.channel import metadata, open_channel
+from countersign.client.context import Context
+from countersign.client.conversation import Conversations
+from countersign.client.errors import CountersignClientError
+from countersign.client.exchange import Timing
+from countersign.client.pending import Pending
+from countersign.client.status import CallFailed
+from countersign.client.steps import Ask, Call, Conversation, Done, Sleep, advance
+from countersign.client.values import Decision, Grant, Question, ReviewStatus
+from countersign.credentials import Credential, read_credential
+from countersign.model import Outcome
+from countersign.v1.decisions_pb2_grpc import DecisionsStub
+
+OnQuestion: TypeAlias = Callable[[Question], str | None]
+T = TypeVar("T")
+
+
+class Client:
+    """Asks before acting. Every error it raises means: do not run the action.
+
+    with Client.from_credential("agent.credential") as client:
+        grant = client.authorize(context, timeout_s=600)
+        ...  # act now
+        client.report(grant, Outcome.SUCCEEDED)
+    """
+
+    def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
+        self._endpoint = credential.endpoint
+        self._metadata = metadata(credential)
+        self._channel = open_channel(credential)
+        self._stub = DecisionsStub(self._channel)
+        self._conversations = Conversations(timing or Timing())
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A client for the server and with the token that a credential file names.
+
+        Raises `ConfigurationError` when the file is missing, malformed or exposed.
+        """
+        return cls(read_credential(Path(path)), timing=timing)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._endpoint}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. Calls that still run fail."""
+        self._channel.close()
+
+    def check(
+        self,
+        context: Context,
+        *,
+        request_id: str | None = None,
+        create_review: bool = True,
+        labels: Mapping[str, str] | None = None,
+        supersedes: str = "",
+        permit_audience: str = "",
+    ) -> Decision:
+        """Ask what policy says. Spends nothing; a DENY is an answer, not an error.
+
+        `create_review=False` only asks. `supersedes` is the id of an open review
+        that this one replaces. With `permit_audience` a plain ALLOW carries a
+        permit for that executor.
+        """
+        return self._run(
+            self._conversations.check(
+                context,
+                request_id=request_id,
+                create_review=create_review,
+                labels=labels,
+                supersedes=supersedes,
+                permit_audience=permit_audience,
+            )
+        )
+
+    def wait(
+        self,
+        review: Pending | str,
+        *,
+        timeout_s: float | None = None,
+        on_question: OnQuestion | None = None,
+    ) -> ReviewStatus:
+        """Wait until people have decided; survives restarts of the server.
+
+        Returns the newest snapshot when `timeout_s` is over, decided or not;
+        0 just looks. `on_question` may answer what reviewers ask.
+        """
+        conversation = self._conversations.wait(
+            review, timeout_s=timeout_s, answering=on_question is not None
+        )
+        return self._run(conversation, on_question)
+
+    def claim(self, review: Pending | str, context: Context, *, audience: str = "") -> Grant:
+        """Spend an approval, once, for exactly the context about to be executed.
+
+        Raises `Denied`, `NotApproved` and what it stands for (`Expired`,
+        `AlreadyClaimed`, …) or `PermitRejected`.
+        """
+        return self._run(self._conversations.claim(review, context, audience=audience))
+
+    def authorize(
+        self,
+        context: Context,
+        *,
+        timeout_s: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        on_question: OnQuestion | None = None,
+    ) -> Grant:
+        """Check, wait and claim in one. Returns only with permission to act, now.
+
+        `timeout_s` is the longest wait for people; then `StillPending` carries
+        the handle to resume with. None waits until the review itself expires.
+        """
+        conversation = self._conversations.authorize(
+            context, timeout_s=timeout_s, labels=labels, answering=on_question is not None
+        )
+        return self._run(conversation, on_question)
+
+    def answer(self, review_id: str, question_id: str, text: str) -> ReviewStatus:
+        """Answer a reviewer's question. Earlier approvals are void then."""
+        return self._run(self._conversations.answer(review_id, question_id, text))
+
+    def cancel(self, review: Pending | str, *, reason: str = "") -> ReviewStatus:
+        """Withdraw a review that has not been claimed."""
+        return self._run(self._conversations.cancel(review, reason=reason))
+
+    def report(
+        self,
+        acted_on: Grant | str,
+        outcome: Outcome,
+        detail: Mapping[str, Any] | None = None,
+    ) -> ReviewStatus | None:
+        """Say how the action ended. `acted_on` is the grant, or a permit's id."""
+        return self._run(self._conversations.report(acted_on, outcome, detail))
+
+    def _run(self, conversation: Conversation[T], on_question: OnQuestion | None = None) -> T:
+        return carry_out(
+            conversation, invoke=self._invoke, sleep=self._sleep, on_question=on_question
+        )
+
+    def _invoke(self, call: Call) -> object:
+        return invoke(self._stub, call, self._metadata)
+
+    def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def carry_out(
+    conversation: Conversation[T],
+    *,
+    invoke: Callable[[Call], object],
+    sleep: Callable[[float], None] = time.sleep,
+    on_question: OnQuestion | None = None,
+) -> T:
+    """Carry out one step after the other, blocking, until the conversation is over."""
+    step = advance(conversation)
+    while not isinstance(step, Done):
+        result: object = None
+        failed = None
+        try:
+            match step:
+                case Call():
+                    result = invoke(step)
+                case Sleep(seconds=seconds):
+                    sleep(seconds)
+                case Ask(question=question):
+                    result = on_question(question) if on_question else None
+        except CallFailed as error:
+            failed = error
+        step = advance(conversation, result, failed)
+    return step.value
+
+
+def invoke(stub: object, call: Call, sent: tuple[tuple[str, str], ...]) -> object:
+    """One attempt of one call. Raises `CallFailed`."""
+    try:
+        return getattr(stub, call.method)(call.request, timeout=call.timeout_s, metadata=sent)
+    except grpc.RpcError as error:
+        raise CallFailed.of(error) from error
+    except ValueError as error:  # what grpc says of a closed channel
+        raise closed() from error
+
+
+def closed() -> CountersignClientError:
+    """The error of a call on a client that was closed."""
+    return CountersignClientError(
+        "client.closed", "this client is closed", advice="Open a new one, or close it later."
+    )
