@@ -4,7 +4,7 @@ The building half of the directory, and pure like it: it refuses what could
 make two subjects out of one or one out of two, so that every later lookup has
 exactly one answer. Invariant 12: each tenant gets a `Book` of its own, and
 names only ever resolve within it. Used by `directory` alone, apart from
-`Login` and `ID_RULE`, which the registry shares.
+`Login` and `is_id`, which reading the files needs too.
 
 Messages name the subject and the field, never what the field holds.
 """
@@ -23,7 +23,7 @@ from countersign.errors import ConfigurationError
 from countersign.model import Caller, CallerId, Person, PersonId, TenantId
 
 MAX_ANCESTORS: Final = 8
-ID_RULE: Final = "must be 1 to 128 of a-z 0-9 . _ @ - and start with a letter or digit"
+_ID_RULE: Final = "An id is 1 to 128 of a-z 0-9 . _ @ - and starts with a letter or digit."
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,127}")
 _TOKEN_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -87,6 +87,11 @@ class Book:
 
 
 EMPTY: Final = Book(callers={}, people={}, names={}, workloads={}, members={}, known=frozenset())
+
+
+def is_id(text: str) -> bool:
+    """Whether this is well-formed as an id. No token is: ids have no `_`."""
+    return _ID.fullmatch(text) is not None
 
 
 def fold(name: str) -> str:
@@ -295,10 +300,8 @@ def _ancestors(me: str, caller: Caller, callers: Mapping[CallerId, Caller]) -> l
 
 
 def _check_id(place: str, id: str) -> None:
-    if not _ID.fullmatch(id):
-        raise ConfigurationError(
-            "directory.invalid_id", f"{place} is not an id", advice=f"It {ID_RULE}."
-        )
+    if not is_id(id):
+        raise ConfigurationError("directory.invalid_id", f"{place} is not an id", advice=_ID_RULE)
 
 
 def _is_plain(text: str) -> bool:
