@@ -119,7 +119,7 @@ def parse_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
         _refuse_duplicate("", value)
     if not isinstance(value, dict):
         raise StrictJsonError("", "must be a JSON object")
-    return cast(JsonObject, _settle(value, "", max_depth))
+    return cast("JsonObject", _settle(value, "", max_depth))
 
 
 def _settle(value: Any, pointer: str, depth: int) -> JsonValue:
@@ -140,13 +140,13 @@ def _settle(value: Any, pointer: str, depth: int) -> JsonValue:
                 raise StrictJsonError(pointer, "has a key with a lone surrogate")
             if not isinstance(item, str) or not item.isascii():
                 value[key] = _settle(item, f"{pointer}/{escape(key)}", depth - 1)
-        return cast(JsonObject, value)
+        return cast("JsonObject", value)
     if isinstance(value, list):
         if depth <= 0:
             raise StrictJsonError(pointer, f"is nested deeper than {MAX_DEPTH}")
         for index, item in enumerate(value):
             value[index] = _settle(item, f"{pointer}/{index}", depth - 1)
-        return cast(list[JsonValue], value)
+        return cast("list[JsonValue]", value)
     if isinstance(value, _DuplicateKey):
         _refuse_duplicate(pointer, value)
     raise StrictJsonError(pointer, "NaN and infinities are not JSON; send null or a string")

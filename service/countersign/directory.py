@@ -24,6 +24,7 @@ from countersign.errors import UnauthenticatedError
 from countersign.model import (
     ActionContext,
     Caller,
+    CallerId,
     JsonObject,
     Person,
     PersonId,
@@ -165,6 +166,16 @@ class Directory:
             excluded=frozenset(excluded),
             unresolved=tuple(unresolved),
         )
+
+    def registered_chain(self, tenant: TenantId, caller: CallerId) -> frozenset[PersonId]:
+        """Everybody the registry alone puts behind a caller; nobody for one unknown."""
+        entry = self._book(tenant).callers.get(caller)
+        return entry.behind if entry else frozenset()
+
+    def caller(self, tenant: TenantId, id: CallerId) -> Caller | None:
+        """The registered caller with this id."""
+        entry = self._book(tenant).callers.get(id)
+        return entry.caller if entry else None
 
     # --- people ---
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from countersign.model import (
     CallerId,
@@ -105,12 +105,16 @@ class Transaction(Protocol):
         """The answer filed under a request id in the last 24 hours."""
 
     def remember(self, key: RequestKey, answer: StoredAnswer) -> None:
-        """File an answer. The key must be free (see `answer`)."""
+        """File an answer. Raises `AlreadyExistsError` unless `answer` says None."""
 
     def decision(self, tenant: TenantId, id: DecisionId) -> Decision | None: ...
 
     def put_decision(self, decision: Decision) -> None:
-        """Insert a decision, or replace the one with its id."""
+        """Insert a decision, or replace the one with its id.
+
+        Only a new one counts in `Store.recent`; a replacement keeps what was
+        decided, by whom and when.
+        """
 
     def review(self, tenant: TenantId, id: ReviewId) -> Review | None: ...
 
@@ -136,21 +140,36 @@ class Transaction(Protocol):
     def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
 
     def put_permit(self, permit: PermitClaims) -> None:
-        """Insert a permit's claims. Its id must be new."""
+        """Insert a permit's claims. Raises `AlreadyExistsError` if its id is taken."""
 
     def next_record(self, tenant: TenantId) -> tuple[str, int]:
         """`(log_id, seq)` that the next `append` of this tenant will have."""
 
     def append(self, tenant: TenantId, body: JsonObject) -> RecordRef:
-        """Append a record. Adds `log_id`, `seq` and `time`, encodes it as RFC
-        8785 JSON and returns where it stands. `body` must not be used after."""
+        """Append a record and return where it stands.
+
+        Adds `log_id`, `seq` and `time` and encodes it as RFC 8785 JSON; `body`
+        must not be used after. Raises `RecordTooLargeError` above
+        `MAX_RECORD_BYTES`.
+        """
 
     def put_object(self, tenant: TenantId, sha256_hex: str, data: bytes) -> None:
         """Keep bytes that a record names by hash until they are published."""
 
 
+MAX_RECORD_BYTES: Final = 32 * 1024
+
+
 class StaleReviewError(Exception):
     """A review changed between being read and being written."""
+
+
+class AlreadyExistsError(Exception):
+    """A key that had to be free is taken. The message names the kind of key."""
+
+
+class RecordTooLargeError(Exception):
+    """A record over `MAX_RECORD_BYTES`: move its largest part to an object."""
 
 
 Command = Callable[[Transaction], T]
@@ -174,7 +193,7 @@ class Store(Protocol):
         """
 
     def subscribe(self, listener: Callable[[Sequence[Change]], None]) -> None:
-        """Call `listener` on the event loop after each commit that changed reviews.
+        """Call `listener` on the event loop after each commit, with reviews it changed.
 
         A hint only: whoever waits must read again after registering.
         """
@@ -191,8 +210,10 @@ class Store(Protocol):
     async def reviews(
         self, tenant: TenantId, states: Sequence[ReviewState], *, after: str, limit: int
     ) -> Sequence[Review]:
-        """Reviews of a tenant in those states, newest first; `after` is the id
-        of the last one of the page before, or empty."""
+        """Reviews of a tenant in those states, newest first.
+
+        `after` is the id of the last one of the page before, or empty.
+        """
 
     async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
 
@@ -205,8 +226,11 @@ class Store(Protocol):
     async def recent(
         self, tenant: TenantId, caller: CallerId, action: str
     ) -> Mapping[str, Mapping[str, int]]:
-        """Counts of decisions by effect over the last `hour` and `day`:
-        `{"hour": {"checks", "allow", "deny", "needs_approval", "claimed"}, "day": …}`."""
+        """Counts of decisions by effect over the last `hour` and `day`.
+
+        `{"hour": {"checks", "allow", "deny", "needs_approval", "claimed"}, "day": …}`.
+        The effects are those of Checks; `claimed` counts the Claims allowed.
+        """
 
     async def tenants(self) -> Sequence[TenantId]:
         """Tenants that have a log."""

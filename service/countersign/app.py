@@ -1,0 +1,331 @@
+"""The composition root: builds every object, starts and stops them in order.
+
+Nothing else in the package creates parts for somebody else. Called by
+`countersign serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from countersign import __version__
+from countersign.audit.local import LocalSink
+from countersign.audit.note import Signer
+from countersign.audit.published import PublishedLogs
+from countersign.audit.publisher import Publisher, PublisherSettings
+from countersign.config import Config, opa_candidates
+from countersign.directory import Directory, diff
+from countersign.edge.authentication import Authenticator
+from countersign.edge.decisions import Decisions
+from countersign.edge.decode import Decoder
+from countersign.edge.metrics import Metrics, StatusServer
+from countersign.edge.rate import RateLimit
+from countersign.edge.reviews import Reviews
+from countersign.edge.rpc import Rpc
+from countersign.edge.server import EdgeServer, Tls, require_loopback
+from countersign.edge.trust import Trust
+from countersign.errors import ConfigurationError
+from countersign.faults import fault_points
+from countersign.flow import Flow, Parts
+from countersign.flow.notices import notice, to_all
+from countersign.flow.sweep import sweeper
+from countersign.keys import read_key
+from countersign.model import JsonValue, TenantId
+from countersign.permit import PermitKeys
+from countersign.policy.binary import find_opa
+from countersign.policy.bundle import Bundle
+from countersign.policy.opa import OpaPolicy
+from countersign.registry import Registry
+from countersign.sanitize import Sanitizer
+from countersign.store.sqlite import SqliteStore
+from countersign.waiters import Waiters
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SPREAD_S: Final = 3.0
+HEALTH_POLL_S: Final = 0.2
+
+
+async def serve(config: Config, announce: Callable[[int, int], None]) -> int:
+    """Run the service until SIGTERM or SIGINT; returns the exit code.
+
+    `announce(port, status_port)` is called once it can take calls. Raises
+    `ConfigurationError` and `LogError` when it must not start.
+    """
+    app = App(config)
+    async with contextlib.AsyncExitStack() as stack:
+        await app.start(stack)
+        announce(app.edge.port, app.status.port)
+        return await app.until_stopped()
+
+
+class App:
+    """One running service."""
+
+    edge: EdgeServer
+    status: StatusServer
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+        self._reached = fault_points(config.fault)
+        log_key = read_key("keys.log", config.path(config.keys.log))
+        self._permits = PermitKeys(
+            config.server.issuer,
+            [read_key("keys.permit", config.path(path)) for path in config.keys.permit],
+        )
+        self._signer_of = lambda tenant: Signer(name=self._log_id_of(tenant), key=log_key)
+        self._sanitizer = Sanitizer(
+            internal_domains=config.sanitizer.internal_domains,
+            max_preview_bytes=config.sanitizer.max_preview_bytes,
+        )
+        self._sink = LocalSink(config.path(config.log.directory))
+        if config.log.durability == "locked" and not self._sink.enforcing:
+            raise ConfigurationError(
+                "audit.not_lockable",
+                "log.durability: locked needs a sink that enforces retention; a directory cannot",
+                advice='Set log.durability = "durable".',
+            )
+        self._waiters = Waiters()
+        self._metrics = Metrics()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _log_id_of(self, tenant: TenantId) -> str:
+        return f"{self._config.log.name}/{tenant}"
+
+    # --- starting: each step is undone by the stack, in reverse ---
+
+    async def start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start every part in the order in which they need each other."""
+        config = self._config
+        opa = find_opa(
+            config.path(config.policy.opa) if config.policy.opa else None, opa_candidates()
+        )
+        self._registry = Registry(
+            config.path(config.directory.callers),
+            config.path(config.directory.people),
+            on_change=self._directory_changed,
+        )
+        await self._start_store(stack)
+        await self._start_log(stack)
+        self._policy = OpaPolicy(
+            opa, config.path(config.policy.directory), on_change=self._policy_changed
+        )
+        stack.push_async_callback(self._policy.stop)
+        await self._policy.start()
+        await self._note("config.changed", {"started": __version__, "issuer": self._permits.issuer})
+        flow = self._flow()
+        self._measure()
+        await self._start_edge(stack, flow)
+        self._background(stack, flow)
+
+    async def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
+        path = self._config.path(self._config.store.path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._store = await SqliteStore.open(
+            path,
+            log_id_of=self._log_id_of,
+            reached=self._reached,
+            on_failure=self._store_failed,
+        )
+        stack.push_async_callback(self._store.close)
+
+    async def _start_log(self, stack: contextlib.AsyncExitStack) -> None:
+        self._publisher = Publisher(
+            source=self._store,
+            sink=self._sink,
+            log_id_of=self._log_id_of,
+            signer_of=self._signer_of,
+            settings=PublisherSettings(flush_after_s=self._config.log.flush_after_s),
+            reached=self._reached,
+        )
+        await self._publisher.start()
+        stack.push_async_callback(self._publisher.close)
+        self._store.subscribe(lambda _changes: self._publisher.notify())
+
+    def _flow(self) -> Flow:
+        parts = Parts(
+            store=self._store,
+            policy=self._policy,
+            sanitizer=self._sanitizer,
+            directory=lambda: self._registry.current,
+            permits=self._permits,
+            limits=self._config.flow_limits(),
+            lockable=self._sink.enforcing,
+        )
+        return Flow(parts, self._waiters)
+
+    async def _start_edge(self, stack: contextlib.AsyncExitStack, flow: Flow) -> None:
+        settings = self._config.server
+        rpc = Rpc(
+            Authenticator(lambda: self._registry.current),
+            RateLimit(settings.requests_per_s, settings.requests_burst),
+            self._metrics,
+            self._reached,
+        )
+        decoder = Decoder(
+            max_context_bytes=settings.max_context_bytes, mask_pointer=self._sanitizer.pointer
+        )
+        published = PublishedLogs(self._publisher, self._sink, self._signer_of)
+        handlers = (
+            Decisions(flow, decoder, self._metrics).handlers(rpc),
+            Reviews(flow).handlers(rpc),
+            Trust(published, self._permits.jwks).handlers(rpc),
+        )
+        require_loopback("server.status_listen", settings.status_listen)
+        host, _, port = settings.status_listen.rpartition(":")
+        self.status = StatusServer(host, int(port), self._metrics, self._missing)
+        self.status.start()
+        stack.callback(self.status.stop)
+        self.edge = EdgeServer(settings.listen, self._tls(), handlers)
+        await self.edge.start()
+        stack.push_async_callback(self._drain)
+        await self.edge.set_healthy(healthy=not self._missing())
+
+    def _tls(self) -> Tls | None:
+        settings, path = self._config.server, self._config.path
+        if not settings.tls_certificate and not settings.tls_key:
+            return None
+        return Tls(
+            certificate=path(settings.tls_certificate),
+            key=path(settings.tls_key),
+            client_ca=path(settings.tls_client_ca) if settings.tls_client_ca else None,
+        )
+
+    def _background(self, stack: contextlib.AsyncExitStack, flow: Flow) -> None:
+        self._spawn("sweeper", sweeper(flow.parts))
+        self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
+        self._spawn("health", self._follow_health())
+        self._spawn("heartbeat", self._heartbeat())
+        stack.push_async_callback(self._cancel_tasks)
+        loop = asyncio.get_running_loop()
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(stop, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _spawn(self, name: str, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        self._tasks.append(asyncio.create_task(run(), name=name))
+
+    # --- running ---
+
+    async def until_stopped(self) -> int:
+        """Wait for the end, and return the exit code."""
+        await self._stopping.wait()
+        log.info("stopping")
+        return self._exit_code
+
+    def _store_failed(self, error: BaseException) -> None:
+        """A failed commit: nothing may be decided any more (invariant 1)."""
+        log.critical("the store failed and the service ends: %s", type(error).__name__)
+        self._exit_code = 1
+        self._stopping.set()
+
+    def _reload(self) -> None:
+        """SIGHUP: read callers, people and policy again."""
+        self._spawn("reload", self._reload_all())
+
+    async def _reload_all(self) -> None:
+        await self._registry.reload()
+        try:
+            await self._policy.activate(self._config.path(self._config.policy.directory))
+        except ConfigurationError as error:
+            log.error("policy not activated, the old one stays: %s", error)  # noqa: TRY400
+
+    def _missing(self) -> dict[str, str]:
+        """What is not ready and why."""
+        missing = {}
+        if not self._policy.ready:
+            missing["policy"] = f"OPA is {self._policy.status().state.value}"
+        if self._store.failed:
+            missing["store"] = "a commit failed"
+        for tenant, failure in self._publisher.failures.items():
+            missing[f"log {tenant}"] = failure.code
+        if self._stopping.is_set():
+            missing["server"] = "stopping"
+        return missing
+
+    async def _follow_health(self) -> None:
+        healthy = None
+        while True:
+            now = not self._missing()
+            if now != healthy:
+                healthy = now
+                await self.edge.set_healthy(healthy=now)
+            await asyncio.sleep(HEALTH_POLL_S)
+
+    async def _heartbeat(self) -> None:
+        """Say that we are there, and what was refused without a record of its own."""
+        told: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(self._config.log.heartbeat_s)
+            counts = self._metrics.refused_calls()
+            refused: dict[str, JsonValue] = {
+                code: count - told.get(code, 0)
+                for code, count in counts.items()
+                if count > told.get(code, 0)
+            }
+            told = counts
+            await self._note("heartbeat", {"refused_calls": refused})
+
+    async def _note(self, kind: str, change: dict[str, JsonValue]) -> None:
+        tenants = self._registry.current.tenants
+        await notice(self._store, kind, to_all(sorted(tenants), change))
+
+    async def _directory_changed(self, old: Directory, new: Directory) -> None:
+        await notice(self._store, "directory.changed", diff(old, new))
+
+    def _policy_changed(self, bundle: Bundle) -> None:
+        async def record() -> None:
+            tenants = sorted(self._registry.current.tenants)
+            change: dict[str, JsonValue] = {"revision": bundle.revision, "bundle": bundle.sha256}
+            await notice(
+                self._store,
+                "policy.changed",
+                to_all(tenants, change),
+                bundle=(bundle.sha256, bundle.archive),
+            )
+
+        log.info("policy %s is active", bundle.revision)
+        self._spawn("policy record", record())
+
+    def _measure(self) -> None:
+        gauge = self._metrics.gauge
+        gauge("countersign_waiters", "Awaits in progress.", lambda: len(self._waiters))
+        gauge("countersign_policy_ready", "Whether OPA answers.", lambda: float(self._policy.ready))
+        gauge("countersign_opa_restarts", "OPA restarts.", lambda: self._policy.status().restarts)
+        gauge(
+            "countersign_directory_stale",
+            "1 while an invalid callers or people file is being ignored.",
+            lambda: float(self._registry.error is not None),
+        )
+        gauge(
+            "countersign_log_failures",
+            "Logs whose last publication failed.",
+            lambda: len(self._publisher.failures),
+        )
+
+    # --- stopping ---
+
+    async def _drain(self) -> None:
+        """Health off, waiters away, running calls to their end."""
+        self._stopping.set()
+        await self.edge.set_healthy(healthy=False)
+        failed = self._exit_code != 0
+        self._waiters.release(spread_s=0 if failed else RECONNECT_SPREAD_S)
+        await self.edge.stop(0 if failed else RECONNECT_SPREAD_S + self._config.server.drain_s)
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("a background task failed: %s", type(outcome).__name__)

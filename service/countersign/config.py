@@ -1,0 +1,225 @@
+"""The service's settings: one TOML file, every key documented in its default.
+
+The only module that reads the environment. Each section is one frozen model,
+validated once; a wrong key or value is a `ConfigurationError` that names it
+and never echoes a value. Paths are relative to the file's directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from countersign.errors import ConfigurationError
+from countersign.flow import Floor, Limits
+
+CONFIG_NAME: Final = "countersign.toml"
+_Port = Annotated[int, Field(ge=0, le=65535)]
+_Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServerSection(_Section):
+    """`[server]`: where it listens."""
+
+    listen: _Address = "127.0.0.1:7443"
+    status_listen: _Address = "127.0.0.1:7444"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    max_context_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = 65_536
+    requests_per_s: Annotated[float, Field(ge=0)] = 1000
+    requests_burst: Annotated[int, Field(ge=1)] = 2000
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 5
+    issuer: Annotated[str, Field(min_length=1, max_length=200)] = "countersign"
+
+
+class StoreSection(_Section):
+    """`[store]`: durable state."""
+
+    path: str = "state/countersign.db"
+
+
+class LogSection(_Section):
+    """`[log]`: the audit log."""
+
+    directory: str = "log"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")] = "countersign.local"
+    durability: Literal["durable", "locked"] = "durable"
+    flush_after_s: Annotated[float, Field(gt=0, le=60)] = 1
+    heartbeat_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+
+
+class PolicySection(_Section):
+    """`[policy]`: Rego and the OPA that runs it."""
+
+    directory: str = "policy"
+    opa: str = ""
+    deadline_s: Annotated[float, Field(gt=0, le=30)] = 1
+
+
+class DirectorySection(_Section):
+    """`[directory]`: callers and people."""
+
+    callers: str = "callers.toml"
+    people: str = "people.toml"
+    poll_s: Annotated[float, Field(gt=0, le=60)] = 1
+
+
+class KeysSection(_Section):
+    """`[keys]`: private keys, PEM (PKCS #8), Ed25519."""
+
+    permit: Annotated[list[str], Field(min_length=1)] = Field(
+        default_factory=lambda: ["keys/permit.pem"]
+    )
+    log: str = "keys/log.pem"
+
+
+class LimitsSection(_Section):
+    """`[limits]`: bounds of the flow."""
+
+    permit_ttl_s: Annotated[int, Field(ge=5, le=3600)] = 120
+    max_open_reviews: Annotated[int, Field(ge=1)] = 100
+    deny_cool_down_s: Annotated[int, Field(ge=0)] = 60
+    max_await_s: Annotated[float, Field(gt=0, le=3600)] = 60
+
+
+class FloorSection(_Section):
+    """`[floors.<environment>]`: what policy cannot go below."""
+
+    least_quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    max_use_within_s: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+
+
+class SanitizerSection(_Section):
+    """`[sanitizer]`: what is ours."""
+
+    internal_domains: list[str] = Field(default_factory=list)
+    max_preview_bytes: Annotated[int, Field(ge=2_000, le=200_000)] = 20_000
+
+
+class Config(_Section):
+    """The whole file."""
+
+    server: ServerSection = ServerSection()
+    store: StoreSection = StoreSection()
+    log: LogSection = LogSection()
+    policy: PolicySection = PolicySection()
+    directory: DirectorySection = DirectorySection()
+    keys: KeysSection = KeysSection()
+    limits: LimitsSection = LimitsSection()
+    floors: dict[str, FloorSection] = Field(default_factory=dict)
+    sanitizer: SanitizerSection = SanitizerSection()
+
+    base: Path = Field(default=Path(), exclude=True)
+    """The file's directory."""
+    fault: str = Field(default="", exclude=True)
+    """Fault point at which the process kills itself: for crash tests only."""
+
+    def path(self, setting: str) -> Path:
+        """A path of the file, made absolute."""
+        return (self.base / setting).absolute()
+
+    def flow_limits(self) -> Limits:
+        """The flow's bounds."""
+        return Limits(
+            policy_deadline_s=self.policy.deadline_s,
+            permit_ttl_s=self.limits.permit_ttl_s,
+            max_open_reviews=self.limits.max_open_reviews,
+            deny_cool_down_s=self.limits.deny_cool_down_s,
+            max_await_s=self.limits.max_await_s,
+            floors={
+                environment: Floor(
+                    least_quorum=floor.least_quorum, max_use_within_s=floor.max_use_within_s
+                )
+                for environment, floor in self.floors.items()
+            },
+        )
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read and check the file. Raises `ConfigurationError`."""
+    environ = os.environ if environment is None else environment
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "config.missing",
+            f"there is no {path}",
+            advice="`countersign init DIRECTORY` writes one with everything it needs.",
+        ) from None
+    except OSError as error:
+        raise ConfigurationError("config.unreadable", f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError("config.syntax", f"{path}: not TOML: {error}") from None
+    for name in ("base", "fault"):
+        if name in data:
+            raise ConfigurationError("config.invalid", f"{path}: {name}: unknown key")
+    data["base"] = path.absolute().parent
+    data["fault"] = environ.get("COUNTERSIGN_FAULT", "")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        problems = "\n  ".join(_problem(item) for item in error.errors())
+        raise ConfigurationError(
+            "config.invalid",
+            f"{path}:\n  {problems}",
+            advice="The default file explains every key: `countersign init` writes it.",
+        ) from None
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    return f"{where}: {error['msg']}"
+
+
+def opa_candidates(environment: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """Where OPA may be when the file does not say: `$OPA`, `.tools/opa`, PATH."""
+    environ = os.environ if environment is None else environment
+    places = [Path(environ["OPA"])] if environ.get("OPA") else []
+    places.append(_checkout() / ".tools" / "opa")
+    places += [Path(entry) / "opa" for entry in environ.get("PATH", "").split(os.pathsep) if entry]
+    return tuple(places)
+
+
+def config_path(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """The file to use: as given, else `$COUNTERSIGN_CONFIG`, else here."""
+    environ = os.environ if environment is None else environment
+    return given or Path(environ.get("COUNTERSIGN_CONFIG", CONFIG_NAME))
+
+
+def credential_path(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """The credential file to use: as given, else `$COUNTERSIGN_CREDENTIAL`.
+
+    Raises `ConfigurationError` when there is neither.
+    """
+    environ = os.environ if environment is None else environment
+    named = environ.get("COUNTERSIGN_CREDENTIAL", "")
+    if given is None and not named:
+        raise ConfigurationError(
+            "credential.missing",
+            "no credential file was named",
+            advice="Give --credential FILE or set COUNTERSIGN_CREDENTIAL. `countersign caller add` "
+            "and `countersign person add` write one.",
+        )
+    return given or Path(named)
+
+
+def shipped_policy() -> Path:
+    """The Rego library and examples that come with Countersign."""
+    installed = Path(__file__).parent / "rego"
+    return installed if installed.is_dir() else _checkout() / "rego"
+
+
+def _checkout() -> Path:
+    return Path(__file__).parents[2]

@@ -1,0 +1,155 @@
+"""The `Decisions` service: what machines ask. Translates, decides nothing."""
+
+from __future__ import annotations
+
+import grpc
+
+from countersign.edge import decode, encode
+from countersign.edge.authentication import as_caller
+from countersign.edge.metrics import Metrics
+from countersign.edge.rpc import Call, Rpc, Unary
+from countersign.errors import InvalidRequestError
+from countersign.flow import Flow
+from countersign.flow.check import Answer, CheckAsk
+from countersign.flow.claim import ClaimAsk
+from countersign.flow.requester import ReportAsk
+from countersign.model import Caller, DecisionId, Outcome, PermitId, QuestionId, ReviewId
+from countersign.v1 import context_pb2, decisions_pb2
+
+_OUTCOMES = {number: outcome for outcome, number in encode.OUTCOMES.items()}
+
+
+class Decisions:
+    """The verbs of `countersign.v1.Decisions`."""
+
+    def __init__(self, flow: Flow, decoder: decode.Decoder, metrics: Metrics) -> None:
+        self._flow = flow
+        self._decoder = decoder
+        self._metrics = metrics
+
+    def handlers(self, rpc: Rpc) -> grpc.GenericRpcHandler:
+        """The service's gRPC handlers."""
+        return rpc.service(
+            "countersign.v1.Decisions",
+            {
+                "Check": Unary(request=decisions_pb2.CheckRequest, role=as_caller, verb=self.check),
+                "Await": Unary(request=decisions_pb2.AwaitRequest, role=as_caller, verb=self.wait),
+                "Claim": Unary(request=decisions_pb2.ClaimRequest, role=as_caller, verb=self.claim),
+                "Answer": Unary(
+                    request=decisions_pb2.AnswerRequest, role=as_caller, verb=self.answer
+                ),
+                "Cancel": Unary(
+                    request=decisions_pb2.CancelRequest, role=as_caller, verb=self.cancel
+                ),
+                "Report": Unary(
+                    request=decisions_pb2.ReportRequest, role=as_caller, verb=self.report
+                ),
+            },
+        )
+
+    async def check(
+        self, call: Call[Caller], message: decisions_pb2.CheckRequest
+    ) -> decisions_pb2.CheckResponse:
+        """Check."""
+        wanted = message.create_review if message.HasField("create_review") else True
+        ask = CheckAsk(
+            context=self._decoder.context(message.context),
+            request_id=decode.request_id(message.request_id, required=False),
+            create_review=wanted,
+            permit_audience=decode.audience("permit_audience", message.permit_audience),
+            labels=decode.labels(message.labels.items()),
+            supersedes=decode.reference("supersedes", message.supersedes)
+            if message.supersedes
+            else "",
+            trace=decode.trace_id(call.trace),
+        )
+        answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
+        self._count("check", call.subject, answer)
+        return encode.check(answer, self._flow.parts.permits)
+
+    async def wait(
+        self, call: Call[Caller], message: decisions_pb2.AwaitRequest
+    ) -> decisions_pb2.AwaitResponse:
+        """Await."""
+        max_wait_s = call.deadline_s
+        if message.HasField("max_wait"):
+            max_wait_s = min(max_wait_s, message.max_wait.ToMicroseconds() / 1_000_000)
+        waited = await self._flow.wait(
+            call.subject,
+            ReviewId(decode.reference("review_id", message.review_id)),
+            after=message.after,
+            max_wait_s=max_wait_s,
+        )
+        return decisions_pb2.AwaitResponse(
+            review=encode.status(waited.review), changed=waited.changed, reconnect=waited.reconnect
+        )
+
+    async def claim(
+        self, call: Call[Caller], message: decisions_pb2.ClaimRequest
+    ) -> decisions_pb2.ClaimResponse:
+        """Claim."""
+        ask = ClaimAsk(
+            review_id=ReviewId(decode.reference("review_id", message.review_id)),
+            context=self._decoder.context(message.context),
+            request_id=decode.request_id(message.request_id, required=True),
+            audience=decode.audience("audience", message.audience),
+            trace=decode.trace_id(call.trace),
+        )
+        answer = await self._flow.claim(call.subject, ask, deadline_s=call.deadline_s)
+        self._count("claim", call.subject, answer)
+        return encode.claim(answer, self._flow.parts.permits)
+
+    async def answer(
+        self, call: Call[Caller], message: decisions_pb2.AnswerRequest
+    ) -> context_pb2.ReviewStatus:
+        """Answer."""
+        review = await self._flow.answer(
+            call.subject,
+            ReviewId(decode.reference("review_id", message.review_id)),
+            question_id=QuestionId(decode.reference("question_id", message.question_id)),
+            text=decode.text("text", message.text),
+            request_id=decode.request_id(message.request_id, required=True),
+        )
+        return encode.status(review)
+
+    async def cancel(
+        self, call: Call[Caller], message: decisions_pb2.CancelRequest
+    ) -> context_pb2.ReviewStatus:
+        """Cancel."""
+        review = await self._flow.cancel(
+            call.subject,
+            ReviewId(decode.reference("review_id", message.review_id)),
+            reason=decode.text("reason", message.reason),
+            request_id=decode.request_id(message.request_id, required=True),
+        )
+        return encode.status(review)
+
+    async def report(
+        self, call: Call[Caller], message: decisions_pb2.ReportRequest
+    ) -> decisions_pb2.ReportResponse:
+        """Report."""
+        if bool(message.permit_id) == bool(message.decision_id):
+            raise InvalidRequestError("permit_id, decision_id", "give exactly one of them")
+        outcome: Outcome | None = _OUTCOMES.get(message.outcome)
+        if outcome is None:
+            raise InvalidRequestError("outcome", "must be SUCCEEDED, FAILED or AMBIGUOUS")
+        permit = message.permit_id and decode.reference("permit_id", message.permit_id)
+        decision = message.decision_id and decode.reference("decision_id", message.decision_id)
+        ask = ReportAsk(
+            permit_id=PermitId(permit) if permit else None,
+            decision_id=DecisionId(decision) if decision else None,
+            outcome=outcome,
+            detail=self._decoder.object("detail_json", message.detail_json),
+            request_id=decode.request_id(message.request_id, required=True),
+        )
+        reported = await self._flow.report(call.subject, ask)
+        response = decisions_pb2.ReportResponse(
+            record=encode.record_ref(reported.record), replayed=reported.replayed
+        )
+        if reported.review:
+            response.review.CopyFrom(encode.status(reported.review))
+        return response
+
+    def _count(self, method: str, caller: Caller, answer: Answer) -> None:
+        if not answer.replayed:
+            self._metrics.decision(method, answer.decision.effect.value, caller.tenant)

@@ -1,0 +1,202 @@
+"""Values to protocol buffers. Nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from countersign.flow.check import Answer
+from countersign.flow.wait import cursor
+from countersign.model import (
+    Assurance,
+    Choice,
+    Effect,
+    Instant,
+    Outcome,
+    PermitClaims,
+    Person,
+    Reason,
+    RecordRef,
+    Review,
+    ReviewState,
+)
+from countersign.permit import PermitKeys
+from countersign.review import People, approvals, cannot_approve, visible_previews
+from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
+
+EFFECTS: Final = {
+    Effect.ALLOW: context_pb2.EFFECT_ALLOW,
+    Effect.DENY: context_pb2.EFFECT_DENY,
+    Effect.NEEDS_APPROVAL: context_pb2.EFFECT_NEEDS_APPROVAL,
+}
+STATES: Final = {
+    state: context_pb2.ReviewState.Value(f"REVIEW_STATE_{state.name}") for state in ReviewState
+}
+OUTCOMES: Final = {
+    outcome: context_pb2.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in Outcome
+}
+CHOICES: Final = {
+    Choice.APPROVE: reviews_pb2.VOTE_APPROVE,
+    Choice.DENY: reviews_pb2.VOTE_DENY,
+}
+
+
+def timestamp(instant: Instant) -> Timestamp:
+    """An instant on the wire."""
+    seconds, micros = divmod(instant, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def _reasons(given: Iterable[Reason]) -> list[context_pb2.Reason]:
+    return [context_pb2.Reason(code=reason.code, message=reason.message) for reason in given]
+
+
+def record_ref(ref: RecordRef) -> context_pb2.RecordRef:
+    """Where a record stands."""
+    return context_pb2.RecordRef(log_id=ref.log_id, seq=ref.seq, leaf_hash=ref.leaf_hash)
+
+
+def permit(claims: PermitClaims, salt: bytes, keys: PermitKeys) -> context_pb2.Permit:
+    """A permit with its token, signed here and now: it is stored nowhere."""
+    return context_pb2.Permit(
+        permit_id=claims.id,
+        token=keys.mint(claims, salt),
+        expires_at=Timestamp(seconds=claims.expires_at_s),
+    )
+
+
+def status(review: Review) -> context_pb2.ReviewStatus:
+    """A review as its requester sees it."""
+    message = context_pb2.ReviewStatus(
+        review_id=review.id,
+        state=STATES[review.state],
+        cursor=cursor(review),
+        revision=review.revision,
+        approve_by=timestamp(review.approve_by),
+        open_questions=[
+            context_pb2.Question(
+                question_id=exchange.id,
+                text=exchange.question,
+                asked_at=timestamp(exchange.asked_at),
+            )
+            for exchange in review.thread
+            if exchange.answer is None
+        ],
+        reasons=_reasons(review.closed_reasons),
+        superseded_by=review.superseded_by or "",
+    )
+    if review.use_by is not None:
+        message.use_by.CopyFrom(timestamp(review.use_by))
+    if review.outcome is not None:
+        message.outcome = OUTCOMES[review.outcome]
+    return message
+
+
+def check(answer: Answer, keys: PermitKeys) -> decisions_pb2.CheckResponse:
+    """The answer of a Check."""
+    decision = answer.decision
+    message = decisions_pb2.CheckResponse(
+        decision_id=decision.id,
+        effect=EFFECTS[decision.effect],
+        reasons=_reasons(decision.reasons),
+        policy_revision=decision.policy_revision,
+        review_reused=answer.reused,
+        record=record_ref(decision.record),
+        retryable=decision.retryable,
+        salt=decision.salt or b"",
+        replayed=answer.replayed,
+    )
+    if answer.review:
+        message.review.CopyFrom(status(answer.review))
+    if answer.permit and decision.salt:
+        message.permit.CopyFrom(permit(answer.permit, decision.salt, keys))
+    return message
+
+
+def claim(answer: Answer, keys: PermitKeys) -> decisions_pb2.ClaimResponse:
+    """The answer of a Claim."""
+    decision = answer.decision
+    message = decisions_pb2.ClaimResponse(
+        decision_id=decision.id,
+        effect=EFFECTS[decision.effect],
+        reasons=_reasons(decision.reasons),
+        policy_revision=decision.policy_revision,
+        record=record_ref(decision.record),
+        retryable=decision.retryable,
+        replayed=answer.replayed,
+    )
+    if answer.review:
+        message.review.CopyFrom(status(answer.review))
+    if answer.permit and decision.salt:
+        message.permit.CopyFrom(permit(answer.permit, decision.salt, keys))
+    return message
+
+
+def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
+    """A review as one person sees it: only their previews."""
+    counted = set(approvals(shown))
+    barred = (
+        cannot_approve(shown, reader.id, people, Assurance.PERSON)
+        if shown.state.awaits_votes
+        else None
+    )
+    stages = shown.requirement.stages
+    return reviews_pb2.Review(
+        status=status(shown),
+        previews={
+            profile: reviews_pb2.Preview(
+                context_json=preview.context_json.encode(),
+                facts_json=preview.facts_json.encode(),
+                hash=bytes.fromhex(preview.hash),
+                reviewable=preview.reviewable,
+                mask_report_json=preview.report_json.encode(),
+            )
+            for profile, preview in visible_previews(shown, reader.id, people).items()
+        },
+        stages=[
+            reviews_pb2.StageProgress(
+                name=stage.name,
+                quorum=stage.quorum,
+                approvals=sum(vote.stage == index for vote in counted),
+                groups=stage.groups,
+                people=stage.people,
+            )
+            for index, stage in enumerate(stages)
+        ],
+        votes=[
+            reviews_pb2.VoteView(
+                person_id=vote.person,
+                vote=CHOICES[vote.choice],
+                reason=vote.reason,
+                stage=stages[vote.stage].name,
+                revision=vote.revision,
+                cast_at=timestamp(vote.at),
+                assurance=vote.assurance.value,
+                counts=vote in counted or vote.choice is Choice.DENY,
+            )
+            for vote in shown.votes
+        ],
+        thread=[
+            reviews_pb2.Exchange(
+                question_id=exchange.id,
+                asked_by=exchange.asked_by,
+                question=exchange.question,
+                asked_at=timestamp(exchange.asked_at),
+                answer=exchange.answer or "",
+                answered_at=(
+                    timestamp(exchange.answered_at) if exchange.answered_at is not None else None
+                ),
+            )
+            for exchange in shown.thread
+        ],
+        commitment=bytes.fromhex(shown.commitment),
+        policy_revision=shown.policy_revision,
+        reasons=_reasons(shown.reasons),
+        verified=reviews_pb2.Verified(
+            caller_id=shown.caller, owners=shown.owners, excluded=shown.excluded
+        ),
+        created_at=timestamp(shown.created_at),
+        cannot_approve=barred.message if barred else "",
+    )

@@ -1,0 +1,132 @@
+"""Prometheus metrics, liveness and readiness, on a port of their own.
+
+Labels are method, code, effect and tenant: never anything a caller wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+
+_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+
+
+class Metrics:
+    """The server's metrics, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "countersign_rpc_total",
+            "Calls by method and status code.",
+            ("method", "code"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "countersign_rpc_seconds",
+            "Seconds a call took in the server.",
+            ("method",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._decisions = Counter(
+            "countersign_decisions_total",
+            "Decisions by method, effect and tenant.",
+            ("method", "effect", "tenant"),
+            registry=self.registry,
+        )
+
+    def observer(self, method: str) -> Callable[[str, float], None]:
+        """A function that counts one call of `method`: code and seconds."""
+        seconds = self._seconds.labels(method)
+        by_code: dict[str, Counter] = {}
+
+        def observe(code: str, took_s: float) -> None:
+            counter = by_code.get(code)
+            if counter is None:
+                counter = by_code[code] = self._calls.labels(method, code)
+            counter.inc()
+            seconds.observe(took_s)
+
+        return observe
+
+    def decision(self, method: str, effect: str, tenant: str) -> None:
+        """Count one decision."""
+        self._decisions.labels(method, effect, tenant).inc()
+
+    def refused_calls(self) -> dict[str, int]:
+        """Calls so far that led to no decision, by status code: for heartbeats."""
+        counts: dict[str, int] = {}
+        for metric in self._calls.collect():
+            for sample in metric.samples:
+                code = sample.labels.get("code", "OK")
+                if sample.name.endswith("_total") and code != "OK":
+                    counts[code] = counts.get(code, 0) + int(sample.value)
+        return counts
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when scraped."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Access lines are of no use here."""
+
+
+class StatusServer:
+    """`/metrics`, `/livez` and `/readyz` over HTTP, in a thread of its own."""
+
+    def __init__(
+        self, host: str, port: int, metrics: Metrics, readiness: Callable[[], dict[str, str]]
+    ) -> None:
+        """`readiness` returns what is not ready and why; empty means ready."""
+        scrape = make_wsgi_app(metrics.registry)
+
+        def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+            path = environ.get("PATH_INFO", "")
+            if path == "/metrics":
+                page: Iterable[bytes] = scrape(environ, start_response)
+                return page
+            if path == "/livez":
+                return _reply(start_response, "200 OK", {"alive": True})
+            if path == "/readyz":
+                missing = readiness()
+                code = "503 Service Unavailable" if missing else "200 OK"
+                return _reply(start_response, code, {"ready": not missing, "missing": missing})
+            return _reply(
+                start_response, "404 Not Found", {"paths": ["/metrics", "/livez", "/readyz"]}
+            )
+
+        self._server = make_server(host, port, application, _Server, _Quiet)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="status", daemon=True
+        )
+
+    def start(self) -> None:
+        """Serve until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving and close the socket."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _reply(start_response: Any, code: str, body: dict[str, Any]) -> Iterable[bytes]:
+    data = json.dumps(body).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+    start_response(code, headers)
+    return [data]

@@ -1,0 +1,98 @@
+"""The `Trust` service: what an outsider needs to check us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import grpc
+
+from countersign import canonical
+from countersign.edge.rpc import Call, Rpc, Unary
+from countersign.errors import NotFoundError
+from countersign.model import Caller, JsonObject, Person, TenantId
+from countersign.v1 import trust_pb2
+
+
+class Published(Protocol):
+    """What the edge needs of the audit log."""
+
+    def verifier_key(self, tenant: TenantId) -> str:
+        """The key of a tenant's log, as a signed-note verifier key."""
+
+    def checkpoint(self, tenant: TenantId) -> tuple[bytes, int] | None:
+        """The newest published checkpoint and its size."""
+
+    def prove(self, tenant: TenantId, seq: int, note: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+        """Leaf hash and inclusion path of a record. Reads files: call it in a thread."""
+
+
+def _anybody(subject: Caller | Person) -> Caller | Person:
+    return subject
+
+
+class Trust:
+    """The verbs of `countersign.v1.Trust`."""
+
+    def __init__(self, published: Published, jwks: Callable[[], JsonObject]) -> None:
+        self._published = published
+        self._jwks = jwks
+
+    def handlers(self, rpc: Rpc) -> grpc.GenericRpcHandler:
+        """The service's gRPC handlers."""
+        return rpc.service(
+            "countersign.v1.Trust",
+            {
+                "GetKeys": Unary(
+                    request=trust_pb2.GetKeysRequest, role=_anybody, verb=self.get_keys
+                ),
+                "GetCheckpoint": Unary(
+                    request=trust_pb2.GetCheckpointRequest, role=_anybody, verb=self.get_checkpoint
+                ),
+                "Prove": Unary(request=trust_pb2.ProveRequest, role=_anybody, verb=self.prove),
+            },
+        )
+
+    async def get_keys(
+        self, call: Call[Caller | Person], _: trust_pb2.GetKeysRequest
+    ) -> trust_pb2.GetKeysResponse:
+        """GetKeys."""
+        return trust_pb2.GetKeysResponse(
+            jwks_json=canonical.encode(self._jwks()),
+            log_verifier_key=self._published.verifier_key(call.subject.tenant),
+        )
+
+    async def get_checkpoint(
+        self, call: Call[Caller | Person], _: trust_pb2.GetCheckpointRequest
+    ) -> trust_pb2.Checkpoint:
+        """GetCheckpoint."""
+        note, size = self._newest(call.subject.tenant)
+        return trust_pb2.Checkpoint(note=note, tree_size=size)
+
+    async def prove(
+        self, call: Call[Caller | Person], message: trust_pb2.ProveRequest
+    ) -> trust_pb2.Proof:
+        """Prove."""
+        note, size = self._newest(call.subject.tenant)
+        if not 0 <= message.seq < size:
+            raise NotFoundError(
+                "log.not_published",
+                "seq: no checkpoint covers this record yet",
+                advice="Records are published within a second or two; try again.",
+            )
+        leaf, path = await asyncio.to_thread(
+            self._published.prove, call.subject.tenant, message.seq, note
+        )
+        return trust_pb2.Proof(
+            checkpoint=trust_pb2.Checkpoint(note=note, tree_size=size),
+            seq=message.seq,
+            hashes=path,
+            leaf_hash=leaf,
+        )
+
+    def _newest(self, tenant: TenantId) -> tuple[bytes, int]:
+        found = self._published.checkpoint(tenant)
+        if found is None:
+            raise NotFoundError("log.empty", "nothing has been published in this log yet")
+        return found

@@ -1,0 +1,430 @@
+"""Check: ask policy, and open a review where a person is needed. Never spends."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Mapping
+
+from countersign import canonical
+from countersign.errors import PreconditionError
+from countersign.flow import record
+from countersign.flow.judge import Judgement, deny, judge
+from countersign.flow.parts import Parts
+from countersign.flow.request import Named, Request
+from countersign.flow.transition import elapsed, moved, unknown_review
+from countersign.model import (
+    SECOND_US,
+    ActionContext,
+    Caller,
+    DecisionId,
+    Effect,
+    JsonObject,
+    JsonValue,
+    PermitClaims,
+    PermitId,
+    PolicyDecision,
+    Preview,
+    Reason,
+    RecordRef,
+    Requirement,
+    Review,
+    ReviewId,
+    ReviewState,
+    after,
+    new_id,
+)
+from countersign.review import Refusal, RequesterWidened, Withdrawn
+from countersign.store.protocol import Decision, Transaction
+
+MAX_INLINE_BYTES = 16_384
+"""A larger clean context is kept as an object of its own, named by its hash."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CheckAsk:
+    """A Check as the edge parsed it."""
+
+    context: ActionContext
+    request_id: str = ""
+    create_review: bool = True
+    permit_audience: str = ""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    supersedes: str = ""
+    trace: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A decision and what goes with it, of a Check or a Claim."""
+
+    decision: Decision
+    review: Review | None = None
+    reused: bool = False
+    permit: PermitClaims | None = None
+    replayed: bool = False
+
+
+async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
+    """Answer one Check. Raises `RequestError` when no decision could be made."""
+    context_bytes = canonical.encode(ask.context.to_json())
+    request = Request.of(
+        parts.store.key, caller, "check", ask.request_id, context_bytes, _options(ask)
+    )
+    if request.key is not None and await parts.store.answer(request.key):
+        before = await parts.store.apply(
+            Named(name="check.replay", run=lambda tx: replay(tx, caller, request))
+        )
+        if before:
+            return before
+    judgement = await judge(parts, caller, ask.context, deadline_s=deadline_s)
+    command = _Check(parts, caller, ask, request, judgement)
+    return await parts.store.apply(Named(name="check", run=command.run))
+
+
+def _options(ask: CheckAsk) -> bytes:
+    return canonical.encode(
+        {
+            "create_review": ask.create_review,
+            "labels": dict[str, JsonValue](ask.labels),
+            "permit_audience": ask.permit_audience,
+            "supersedes": ask.supersedes,
+        }
+    )
+
+
+def replay(tx: Transaction, caller: Caller, request: Request) -> Answer | None:
+    """The answer filed for this request, with its review as it stands today."""
+    body = request.replayed(tx)
+    if body is None:
+        return None
+    decision = tx.decision(caller.tenant, DecisionId(str(body["decision"])))
+    if decision is None:
+        return None
+    return Answer(
+        decision=decision,
+        review=tx.review(caller.tenant, decision.review) if decision.review else None,
+        reused=bool(body.get("reused")),
+        permit=tx.permit(caller.tenant, decision.permit) if decision.permit else None,
+        replayed=True,
+    )
+
+
+class _Check:
+    """The command of one Check: everything slow is done before it runs."""
+
+    def __init__(
+        self, parts: Parts, caller: Caller, ask: CheckAsk, request: Request, judgement: Judgement
+    ) -> None:
+        self._parts = parts
+        self._caller = caller
+        self._ask = ask
+        self._request = request
+        self._judgement = judgement
+        self._id = DecisionId(new_id("dec"))
+        self._salt = secrets.token_bytes(canonical.SALT_BYTES)
+        self._draft = self._review_draft() if ask.create_review else None
+        self._body, self._object = decision_body(judgement)
+        labels = dict[str, JsonValue](ask.labels)
+        self._labels = parts.sanitizer.detail(labels) if labels else {}
+
+    def run(self, tx: Transaction) -> Answer:
+        """Decide finally and commit: duplicates, limits and the clock are known here."""
+        before = replay(tx, self._caller, self._request)
+        if before:
+            return before
+        decision = self._judgement.decision
+        if self._draft is None or decision.requirement is None:
+            return self._conclude(tx, decision)
+        existing = tx.open_review(
+            self._caller.tenant, self._caller.id, self._draft.base_fingerprint
+        )
+        if existing:
+            existing = elapsed(tx, existing)
+        if existing and existing.state.is_open and existing.id != self._ask.supersedes:
+            if existing.fingerprint == self._draft.fingerprint:
+                return self._reuse(tx, existing)
+            return self._conclude(tx, self._denied("review.duplicate", _duplicate(existing)))
+        refusal = self._limited(tx, self._draft)
+        if refusal:
+            return self._conclude(tx, refusal)
+        return self._open(tx, decision, decision.requirement, self._draft)
+
+    def _denied(self, code: str, message: str) -> PolicyDecision:
+        return deny(Reason(code=code, message=message), self._judgement.decision.revision)
+
+    def _limited(self, tx: Transaction, draft: _Draft) -> PolicyDecision | None:
+        caller, limits = self._caller, self._parts.limits
+        denied = tx.last_denied(caller.tenant, caller.id, draft.base_fingerprint)
+        if denied and denied.votes:
+            since_us = tx.now - denied.votes[-1].at
+            if since_us < limits.deny_cool_down_s * SECOND_US:
+                return self._denied(
+                    "review.cooling_down", f"people denied this just now; see {denied.id}"
+                )
+        if tx.count_open_reviews(caller.tenant, caller.id) >= limits.max_open_reviews:
+            return self._denied(
+                "review.too_many_open", "this caller has too many open reviews; settle some first"
+            )
+        return None
+
+    # --- the four ways it ends ---
+
+    def _conclude(self, tx: Transaction, decision: PolicyDecision) -> Answer:
+        """ALLOW, DENY, or NEEDS_APPROVAL without a review."""
+        permit_id = None
+        if decision.effect is Effect.ALLOW and self._ask.permit_audience:
+            permit_id = PermitId(new_id("pmt"))
+        commitment = self._commitment(self._salt)
+        claims = permit_id and new_permit(
+            self._parts,
+            tx,
+            id=permit_id,
+            caller=self._caller,
+            audience=self._ask.permit_audience,
+            action=self._ask.context.action,
+            commitment=commitment,
+            decision=self._id,
+            review=None,
+            policy_revision=decision.revision,
+        )
+        ref = self._record(tx, decision, commitment, permit=claims or None)
+        stored = self._decision(tx, decision, ref, commitment, self._salt, permit=permit_id)
+        if claims:
+            tx.put_permit(claims)
+        if not decision.retryable:
+            self._request.remember(tx, {"decision": stored.id})
+        return Answer(decision=stored, permit=claims or None)
+
+    def _reuse(self, tx: Transaction, existing: Review) -> Answer:
+        widened = RequesterWidened(excluded=self._judgement.chain.excluded)
+        moved_to = moved(tx, existing, widened, "review.updated")
+        review = existing if isinstance(moved_to, Refusal) else moved_to
+        first = tx.decision(review.tenant, review.decision)
+        salt = first.salt if first else None
+        decision = self._judgement.decision
+        ref = self._record(tx, decision, review.commitment, review=review)
+        stored = self._decision(tx, decision, ref, review.commitment, salt, review=review.id)
+        self._request.remember(tx, {"decision": stored.id, "reused": True})
+        return Answer(decision=stored, review=review, reused=True)
+
+    def _open(
+        self, tx: Transaction, decision: PolicyDecision, requirement: Requirement, draft: _Draft
+    ) -> Answer:
+        if self._ask.supersedes:
+            self._withdraw_old(tx, draft.id)
+        commitment = self._commitment(self._salt)
+        review = Review(
+            tenant=self._caller.tenant,
+            id=draft.id,
+            decision=self._id,
+            caller=self._caller.id,
+            action=self._ask.context.action,
+            state=ReviewState.PENDING,
+            version=1,
+            revision=1,
+            created_at=tx.now,
+            approve_by=after(tx.now, requirement.approve_within_s),
+            commitment=commitment,
+            fingerprint=draft.fingerprint,
+            base_fingerprint=draft.base_fingerprint,
+            requirement=requirement,
+            previews=draft.previews,
+            owners=self._judgement.chain.owners,
+            excluded=tuple(sorted(self._judgement.chain.excluded)),
+            reasons=decision.reasons,
+            policy_revision=decision.revision,
+        )
+        ref = self._record(tx, decision, commitment, review=review)
+        tx.put_review(review)
+        tx.append(
+            review.tenant,
+            record.of_review(
+                "review.created",
+                review,
+                previews=record.previews(review),
+                requirement=record.requirement(requirement),
+                requirement_hash=record.requirement_hash(requirement),
+            ),
+        )
+        stored = self._decision(tx, decision, ref, commitment, self._salt, review=review.id)
+        self._request.remember(tx, {"decision": stored.id})
+        return Answer(decision=stored, review=review)
+
+    def _withdraw_old(self, tx: Transaction, successor: ReviewId) -> None:
+        old = tx.review(self._caller.tenant, ReviewId(self._ask.supersedes))
+        if old is None or old.caller != self._caller.id:
+            raise unknown_review()
+        reason = Reason(code="review.superseded", message="the requester put another in its place")
+        result = moved(
+            tx, elapsed(tx, old), Withdrawn(reason=reason, superseded_by=successor), "review.closed"
+        )
+        if isinstance(result, Refusal):
+            raise PreconditionError(
+                result.code, f"supersedes: {result.message}", advice="Leave supersedes out."
+            )
+
+    # --- pieces ---
+
+    def _commitment(self, salt: bytes) -> str:
+        bound = canonical.bound_bytes(self._caller.tenant, self._judgement.context_bytes)
+        return canonical.commitment(bound, salt).hex()
+
+    def _record(
+        self,
+        tx: Transaction,
+        decision: PolicyDecision,
+        commitment: str,
+        *,
+        review: Review | None = None,
+        permit: PermitClaims | None = None,
+    ) -> RecordRef:
+        if self._object:
+            tx.put_object(self._caller.tenant, *self._object)
+        body = record.record(
+            "decision",
+            self._caller.tenant,
+            **{
+                **self._body,
+                "effect": decision.effect.value,
+                "reasons": record.reasons(decision.reasons),
+            },
+            caller=self._caller.id,
+            commitment=commitment,
+            decision=self._id,
+            labels=self._labels,
+            permit=record.permit(permit) if permit else None,
+            request=self._request.record,
+            review=review.id if review else None,
+            trace=self._ask.trace,
+        )
+        return tx.append(self._caller.tenant, body)
+
+    def _decision(
+        self,
+        tx: Transaction,
+        decision: PolicyDecision,
+        ref: RecordRef,
+        commitment: str,
+        salt: bytes | None,
+        *,
+        review: ReviewId | None = None,
+        permit: PermitId | None = None,
+    ) -> Decision:
+        stored = Decision(
+            tenant=self._caller.tenant,
+            id=self._id,
+            caller=self._caller.id,
+            method="check",
+            action=self._ask.context.action,
+            effect=decision.effect,
+            reasons=decision.reasons,
+            retryable=decision.retryable,
+            policy_revision=decision.revision,
+            commitment=commitment,
+            salt=salt,
+            review=review,
+            permit=permit,
+            record=ref,
+            at=tx.now,
+        )
+        tx.put_decision(stored)
+        return stored
+
+    def _review_draft(self) -> _Draft | None:
+        requirement = self._judgement.decision.requirement
+        if requirement is None:
+            return None
+        key, caller, judgement = self._parts.store.key, self._caller, self._judgement
+        review_id = ReviewId(new_id("rev"))
+        tag_key = bytes.fromhex(canonical.keyed_hash(key, "tag/review", review_id.encode()))
+        previews = {
+            profile: self._parts.sanitizer.preview(
+                judgement.context,
+                judgement.findings,
+                profile=profile,
+                policy_mask=judgement.decision.mask,
+                must_show=requirement.must_show,
+                tag_key=tag_key,
+            )
+            for profile in sorted(set(requirement.profiles.values()))
+        }
+        scope = (caller.tenant.encode(), caller.id.encode())
+        base = judgement.context.to_json()
+        del base["reason"], base["session"]
+        return _Draft(
+            id=review_id,
+            fingerprint=canonical.keyed_hash(key, "fingerprint", *scope, judgement.context_bytes),
+            base_fingerprint=canonical.keyed_hash(
+                key, "fingerprint/base", *scope, canonical.encode(base)
+            ),
+            previews=previews,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """What a review needs that is slow to make."""
+
+    id: ReviewId
+    fingerprint: str
+    base_fingerprint: str
+    previews: Mapping[str, Preview]
+
+
+def _duplicate(existing: Review) -> str:
+    return (
+        f"the same action is under review already, with another reason or session: "
+        f"{existing.id}; wait for it, or name it in supersedes"
+    )
+
+
+def decision_body(judgement: Judgement) -> tuple[JsonObject, tuple[str, bytes] | None]:
+    """The judged part of a record, and the object it names when it is large."""
+    body = record.judged(judgement)
+    if len(judgement.context_bytes) <= MAX_INLINE_BYTES // 2:
+        return body, None
+    data = canonical.encode({"clean": body["clean"], "mask_report": body["mask_report"]})
+    if len(data) <= MAX_INLINE_BYTES:
+        return body, None
+    digest = hashlib.sha256(data).hexdigest()
+    resource = body.get("resource")
+    if isinstance(resource, dict):
+        resource.pop("attributes", None)
+    del body["mask_report"]
+    body["clean"] = {"object": digest}
+    return body, (digest, data)
+
+
+def new_permit(
+    parts: Parts,
+    tx: Transaction,
+    *,
+    id: PermitId,
+    caller: Caller,
+    audience: str,
+    action: str,
+    commitment: str,
+    decision: DecisionId,
+    review: ReviewId | None,
+    policy_revision: str,
+) -> PermitClaims:
+    """The claims of a permit whose record is the next one of this transaction."""
+    _, seq = tx.next_record(caller.tenant)
+    issued_at_s = tx.now // SECOND_US
+    return PermitClaims(
+        id=id,
+        tenant=caller.tenant,
+        caller=caller.id,
+        audience=audience,
+        action=action,
+        commitment=commitment,
+        decision=decision,
+        review=review,
+        policy_revision=policy_revision,
+        seq=seq,
+        kid=parts.permits.kid,
+        issued_at_s=issued_at_s,
+        expires_at_s=issued_at_s + parts.limits.permit_ttl_s,
+    )

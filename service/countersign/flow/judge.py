@@ -1,0 +1,201 @@
+"""Judge one raw context: who asks, what is in it, what policy says of it.
+
+Shared by Check and Claim. Reads only; whatever goes wrong becomes a denial
+with its own code (invariant 2), and what leaves here besides the answer is
+sanitized (invariant 3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from typing import Final
+
+from countersign import canonical
+from countersign.directory import Chain, Directory
+from countersign.errors import PolicyError
+from countersign.flow.parts import Parts
+from countersign.model import (
+    ActionContext,
+    Caller,
+    CallerId,
+    Durability,
+    Effect,
+    JsonObject,
+    JsonValue,
+    PolicyDecision,
+    Reason,
+    Requirement,
+    rfc3339,
+)
+from countersign.review import unsatisfiable
+from countersign.sanitize import Clean, Findings
+
+log = logging.getLogger(__name__)
+
+QUERY: Final = "data.countersign.decision"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was found and decided about one context, at one moment."""
+
+    caller: Caller
+    """The requester: whose registration the context is judged by."""
+    context: ActionContext
+    context_bytes: bytes
+    directory: Directory
+    chain: Chain
+    findings: Findings
+    clean: Clean
+    decision: PolicyDecision
+    fault: bool
+    """The denial says that policy could not be asked, not that it said no."""
+    policy_record: JsonObject
+    """What policy was asked besides the context, for the record."""
+
+
+async def judge(
+    parts: Parts,
+    caller: Caller,
+    context: ActionContext,
+    *,
+    deadline_s: float,
+    claimant: CallerId | None = None,
+    approval: JsonObject | None = None,
+) -> Judgement:
+    """Detect, resolve and ask policy; never raises for what policy or OPA does."""
+    directory = parts.directory()
+    known = functools.partial(directory.is_known, caller.tenant)
+    context_bytes = canonical.encode(context.to_json())
+    findings = parts.sanitizer.detect(context, known=known)
+    chain = directory.requester_chain(caller, context)
+    now = parts.store.now()
+    asked: JsonObject = {
+        "approval": approval,
+        "recent": await _recent(parts, caller, context),
+        "time": rfc3339(now),
+        "verified": _verified(caller, claimant),
+    }
+    refusal = directory.scope_refusal(caller, context) or _unresolved(chain)
+    fault = False
+    if refusal:
+        decision = deny(refusal, parts.policy.revision)
+    else:
+        query = _query(asked, context_bytes, findings)
+        deadline_s = min(deadline_s, parts.limits.policy_deadline_s)
+        try:
+            decision = await parts.policy.decide(query, deadline_s=deadline_s)
+        except PolicyError as error:
+            fault = True
+            log.warning("%s: %s %s", error.code, error.message, error.detail)
+            reason = Reason(code=error.code, message=error.message)
+            decision = deny(reason, parts.policy.revision, retryable=error.retryable)
+        else:
+            decision = _within_bounds(parts, caller, context, findings, chain, directory, decision)
+    clean = parts.sanitizer.clean(
+        context, findings, policy_mask=decision.mask, tag_key=tenant_tag_key(parts, caller)
+    )
+    return Judgement(
+        caller=caller,
+        context=context,
+        context_bytes=context_bytes,
+        directory=directory,
+        chain=chain,
+        findings=findings,
+        clean=clean,
+        decision=decision,
+        fault=fault,
+        policy_record={**asked, "query": QUERY, "revision": decision.revision},
+    )
+
+
+def tenant_tag_key(parts: Parts, caller: Caller) -> bytes:
+    """The key of the tags in this tenant's records."""
+    return bytes.fromhex(
+        canonical.keyed_hash(parts.store.key, "tag/record", caller.tenant.encode())
+    )
+
+
+def deny(reason: Reason, revision: str, *, retryable: bool = False) -> PolicyDecision:
+    """A denial of ours, in the shape of policy's."""
+    return PolicyDecision(
+        effect=Effect.DENY, reasons=(reason,), revision=revision, retryable=retryable
+    )
+
+
+async def _recent(parts: Parts, caller: Caller, context: ActionContext) -> JsonValue:
+    counts = await parts.store.recent(caller.tenant, caller.id, context.action)
+    return {window: dict(by_effect) for window, by_effect in counts.items()}
+
+
+def _verified(caller: Caller, claimant: CallerId | None) -> JsonObject:
+    return {
+        "caller": caller.id,
+        "claimant": claimant,
+        "owners": list[JsonValue](caller.owners),
+        "parent": caller.parent,
+        "person": None,
+        "tenant": caller.tenant,
+        "users": list[JsonValue](caller.users),
+    }
+
+
+def _query(asked: JsonObject, context_bytes: bytes, findings: Findings) -> bytes:
+    """The input document; the context goes in as the very bytes that are bound."""
+    rest = canonical.encode({**asked, "findings": findings.to_policy()})
+    return b'{"context":' + context_bytes + b"," + rest[1:]
+
+
+def _unresolved(chain: Chain) -> Reason | None:
+    if not chain.unresolved:
+        return None
+    where = ", ".join(chain.unresolved)
+    return Reason(
+        code="requester.unresolved",
+        message=f"{where}: no such person is registered, so nobody can tell who must not decide",
+    )
+
+
+def _within_bounds(
+    parts: Parts,
+    caller: Caller,
+    context: ActionContext,
+    findings: Findings,
+    chain: Chain,
+    directory: Directory,
+    decision: PolicyDecision,
+) -> PolicyDecision:
+    """Policy's answer held against what code alone judges (invariants 6, 8, 9)."""
+    if decision.effect is Effect.ALLOW and not findings.complete:
+        reason = Reason(
+            code="sanitizer.incomplete",
+            message="part of the context could not be examined, so it cannot be allowed unseen",
+        )
+        return deny(reason, decision.revision)
+    if decision.requirement is None:
+        return decision
+    requirement = parts.limits.floor(context.environment).apply(decision.requirement)
+    unkeepable = _unkeepable(parts, requirement)
+    if unkeepable:
+        return deny(unkeepable, decision.revision)
+    nobody = unsatisfiable(requirement, caller.tenant, chain.excluded, directory)
+    if nobody:
+        return deny(Reason(code=nobody.code, message=nobody.message), decision.revision)
+    return dataclasses.replace(decision, requirement=requirement)
+
+
+def _unkeepable(parts: Parts, requirement: Requirement) -> Reason | None:
+    """A demand of policy that this server cannot keep."""
+    if requirement.durability is Durability.LOCKED and not parts.lockable:
+        return Reason(
+            code="audit.not_lockable",
+            message="policy wants the record locked, and the audit sink here cannot lock",
+        )
+    unknown = sorted(set(requirement.profiles.values()) - parts.sanitizer.profiles)
+    if unknown or not requirement.profiles:
+        return Reason(
+            code="policy.invalid", message="requirement.profiles: names no mask profile known here"
+        )
+    return None

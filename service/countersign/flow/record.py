@@ -1,0 +1,176 @@
+"""The shape of audit records (schema `countersign/record/v1`).
+
+Pure. Every record is built here from sanitized values, so that one file shows
+what the log can hold. The schema only grows; absent fields are left out. The
+store adds `log_id`, `seq` and `time`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from countersign import canonical
+from countersign.flow.judge import Judgement
+from countersign.model import (
+    JsonObject,
+    JsonValue,
+    PermitClaims,
+    Reason,
+    Requirement,
+    Review,
+    TenantId,
+    Vote,
+    rfc3339,
+)
+from countersign.review import Refusal
+
+SCHEMA: Final = "countersign/record/v1"
+_HEAD: Final = ("actor", "action", "resource", "environment", "session")
+
+
+def record(kind: str, tenant: TenantId, **fields: JsonValue) -> JsonObject:
+    """A record of one kind; fields that are None or empty are left out."""
+    body: JsonObject = {"schema": SCHEMA, "kind": kind, "tenant": tenant}
+    body.update({name: value for name, value in fields.items() if value not in (None, "", [], {})})
+    return body
+
+
+def judged(judgement: Judgement) -> JsonObject:
+    """What a decision or claim record says about its context, all sanitized."""
+    clean = dict(judgement.clean.context)
+    head: JsonObject = {name: clean.pop(name) for name in _HEAD if clean.get(name)}
+    decision = judgement.decision
+    return {
+        **head,
+        "clean": clean,
+        "mask_report": judgement.clean.report,
+        "findings": judgement.findings.to_policy(),
+        "chain": {
+            "owners": list[JsonValue](judgement.chain.owners),
+            "excluded": sorted_list(judgement.chain.excluded),
+        },
+        "policy": judgement.policy_record,
+        "effect": decision.effect.value,
+        "reasons": reasons(decision.reasons),
+    }
+
+
+def sorted_list(values: Iterable[str]) -> list[JsonValue]:
+    """Strings in order, as JSON."""
+    return list[JsonValue](sorted(values))
+
+
+def reasons(given: Iterable[Reason]) -> list[JsonValue]:
+    """Reasons as JSON."""
+    return [{"code": reason.code, "message": reason.message} for reason in given]
+
+
+def refusal(refused: Refusal) -> JsonObject:
+    """A refusal as JSON."""
+    return {"code": refused.code, "message": refused.message}
+
+
+def requirement(demanded: Requirement) -> JsonObject:
+    """A requirement as JSON, complete: votes are judged against it years later."""
+    return {
+        "stages": [
+            {
+                "name": stage.name,
+                "groups": sorted_list(stage.groups),
+                "people": sorted_list(stage.people),
+                "quorum": stage.quorum,
+            }
+            for stage in demanded.stages
+        ],
+        "must_show": list[JsonValue](demanded.must_show),
+        "approve_within_s": demanded.approve_within_s,
+        "use_within_s": demanded.use_within_s,
+        "report_within_s": demanded.report_within_s,
+        "claim_by": list[JsonValue](demanded.claim_by),
+        "channel": demanded.channel,
+        "profiles": dict[str, JsonValue](demanded.profiles),
+        "exclude": list[JsonValue](demanded.exclude),
+        "require_reason": demanded.require_reason,
+        "min_assurance": demanded.min_assurance.value,
+        "durability": demanded.durability.value,
+    }
+
+
+def requirement_hash(demanded: Requirement) -> str:
+    """Hex SHA-256 of the requirement's canonical form: what a vote was cast under."""
+    return hashlib.sha256(canonical.encode(requirement(demanded))).hexdigest()
+
+
+def vote(cast: Vote) -> JsonObject:
+    """One vote as JSON."""
+    return {
+        "person": cast.person,
+        "choice": cast.choice.value,
+        "stage": cast.stage,
+        "revision": cast.revision,
+        "profile": cast.profile,
+        "preview_hash": cast.preview_hash,
+        "reason": cast.reason,
+        "assurance": cast.assurance.value,
+        "at": rfc3339(cast.at),
+    }
+
+
+def review_state(review: Review) -> JsonObject:
+    """Where a review stands, as JSON."""
+    state: JsonObject = {
+        "state": review.state.value,
+        "version": review.version,
+        "revision": review.revision,
+        "approve_by": rfc3339(review.approve_by),
+        "votes": [vote(cast) for cast in review.votes],
+    }
+    if review.use_by is not None:
+        state["use_by"] = rfc3339(review.use_by)
+    if review.outcome is not None:
+        state["outcome"] = review.outcome.value
+    if review.superseded_by is not None:
+        state["superseded_by"] = review.superseded_by
+    if review.closed_reasons:
+        state["reasons"] = reasons(review.closed_reasons)
+    return state
+
+
+def of_review(kind: str, review: Review, **fields: JsonValue) -> JsonObject:
+    """A record about a review that has no context of its own."""
+    return record(
+        kind,
+        review.tenant,
+        review=review.id,
+        decision=review.decision,
+        caller=review.caller,
+        action=review.action,
+        commitment=review.commitment,
+        review_state=review_state(review),
+        **fields,
+    )
+
+
+def previews(review: Review) -> JsonObject:
+    """Preview hashes by profile."""
+    return {profile: preview.hash for profile, preview in review.previews.items()}
+
+
+def permit(claims: PermitClaims) -> JsonObject:
+    """A permit's claims without the salt; never the token."""
+    return {
+        "jti": claims.id,
+        "sub": claims.caller,
+        "aud": claims.audience,
+        "iat": claims.issued_at_s,
+        "exp": claims.expires_at_s,
+        "kid": claims.kid,
+    }
+
+
+def merged(base: JsonObject, extra: Mapping[str, JsonValue]) -> JsonObject:
+    """A record with more fields, absent ones left out."""
+    base.update({name: value for name, value in extra.items() if value not in (None, "", [], {})})
+    return base

@@ -1,0 +1,211 @@
+"""What the requester does after a Check: answer, cancel, report."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from countersign import canonical
+from countersign.errors import NotFoundError, PreconditionError
+from countersign.flow import record
+from countersign.flow.parts import Parts
+from countersign.flow.request import Named, Request
+from countersign.flow.transition import as_error, current, moved, unknown_review
+from countersign.model import (
+    Caller,
+    DecisionId,
+    Effect,
+    JsonObject,
+    JsonValue,
+    Outcome,
+    PermitId,
+    QuestionId,
+    Reason,
+    RecordRef,
+    Review,
+    ReviewId,
+)
+from countersign.review import OutcomeReported, QuestionAnswered, Refusal, Withdrawn, step
+from countersign.store.protocol import Decision, Transaction
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReportAsk:
+    """A Report as the edge parsed it. One of the two ids is set."""
+
+    permit_id: PermitId | None
+    decision_id: DecisionId | None
+    outcome: Outcome
+    detail: JsonObject
+    request_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A report that is on record."""
+
+    record: RecordRef
+    review: Review | None
+    replayed: bool = False
+
+
+async def answer(
+    parts: Parts,
+    caller: Caller,
+    review_id: ReviewId,
+    *,
+    question_id: QuestionId,
+    text: str,
+    request_id: str,
+) -> Review:
+    """Answer a reviewer's question. Earlier approvals are void then."""
+    clean = parts.sanitizer.text(text)
+    request = Request.of(
+        parts.store.key,
+        caller,
+        "answer",
+        request_id,
+        review_id.encode(),
+        question_id.encode(),
+        text.encode(),
+    )
+    event = QuestionAnswered(id=question_id, text=clean)
+    fields: dict[str, JsonValue] = {"answer": {"id": question_id, "text": clean}}
+    return await _on_own(parts, caller, review_id, request, event, "review.updated", fields)
+
+
+async def cancel(
+    parts: Parts, caller: Caller, review_id: ReviewId, *, reason: str, request_id: str
+) -> Review:
+    """Withdraw a review that has not been claimed."""
+    clean = parts.sanitizer.text(reason)
+    request = Request.of(
+        parts.store.key, caller, "cancel", request_id, review_id.encode(), reason.encode()
+    )
+    words = f"withdrawn by the requester: {clean}" if clean else "withdrawn by the requester"
+    event = Withdrawn(reason=Reason(code="review.cancelled", message=words))
+    return await _on_own(parts, caller, review_id, request, event, "review.closed", {})
+
+
+async def _on_own(
+    parts: Parts,
+    caller: Caller,
+    review_id: ReviewId,
+    request: Request,
+    event: QuestionAnswered | Withdrawn,
+    kind: str,
+    fields: dict[str, JsonValue],
+) -> Review:
+    def run(tx: Transaction) -> Review | Refusal:
+        stored = tx.review(caller.tenant, review_id)
+        if stored is None or stored.caller != caller.id:
+            raise unknown_review()
+        if request.replayed(tx) is not None:
+            return stored
+        review = current(tx, caller.tenant, review_id)
+        result = moved(tx, review, event, kind, request=request.record, **fields)
+        if not isinstance(result, Refusal):
+            request.remember(tx, {"review": review.id})
+        return result
+
+    name = "answer" if isinstance(event, QuestionAnswered) else "cancel"
+    result = await parts.store.apply(Named(name=name, run=run))
+    if isinstance(result, Refusal):
+        raise as_error(result)
+    return result
+
+
+async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
+    """Record how an action ended, late or not."""
+    detail = parts.sanitizer.detail(ask.detail) if ask.detail else {}
+    subject = ask.permit_id or ask.decision_id or ""
+    request = Request.of(
+        parts.store.key,
+        caller,
+        "report",
+        ask.request_id,
+        subject.encode(),
+        ask.outcome.value.encode(),
+        canonical.encode(ask.detail),
+    )
+    outcome: JsonObject = {"outcome": ask.outcome.value, "detail": detail}
+
+    def run(tx: Transaction) -> Reported | Refusal:
+        before = request.replayed(tx)
+        decision = _reported_decision(tx, caller, ask)
+        review = decision.review and tx.review(caller.tenant, decision.review)
+        if before is not None:
+            ref = RecordRef(
+                log_id=str(before["log_id"]),
+                seq=int(str(before["seq"])),
+                leaf_hash=bytes.fromhex(str(before["leaf_hash"])),
+            )
+            return Reported(record=ref, review=review or None, replayed=True)
+        result: Review | Decision | Refusal
+        if review:
+            result = _settle_review(tx, current(tx, caller.tenant, review.id), ask.outcome)
+        else:
+            result = _settle_decision(tx, decision, ask.outcome)
+        if isinstance(result, Refusal):
+            return result
+        settled = result if isinstance(result, Review) else None
+        body = record.record(
+            "outcome",
+            caller.tenant,
+            action=decision.action,
+            caller=caller.id,
+            commitment=decision.commitment,
+            decision=decision.id,
+            outcome=outcome,
+            permit={"jti": decision.permit} if decision.permit else None,
+            request=request.record,
+            review=decision.review,
+            review_state=record.review_state(settled) if settled else None,
+        )
+        ref = tx.append(caller.tenant, body)
+        request.remember(
+            tx, {"log_id": ref.log_id, "seq": ref.seq, "leaf_hash": ref.leaf_hash.hex()}
+        )
+        return Reported(record=ref, review=settled)
+
+    done = await parts.store.apply(Named(name="report", run=run))
+    if isinstance(done, Refusal):
+        raise as_error(done)
+    return done
+
+
+def _reported_decision(tx: Transaction, caller: Caller, ask: ReportAsk) -> Decision:
+    """The decision that let the caller act. Another caller's looks like none."""
+    unknown = NotFoundError(
+        "outcome.unknown_permit", "permit_id, decision_id: no such grant of this caller"
+    )
+    decision_id = ask.decision_id
+    if ask.permit_id:
+        claims = tx.permit(caller.tenant, ask.permit_id)
+        if claims is None or claims.caller != caller.id:
+            raise unknown
+        decision_id = claims.decision
+    decision = tx.decision(caller.tenant, decision_id) if decision_id else None
+    if decision is None or decision.caller != caller.id:
+        raise unknown
+    if decision.effect is not Effect.ALLOW:
+        raise PreconditionError(
+            "outcome.not_allowed", "decision_id: that decision did not allow anything"
+        )
+    return decision
+
+
+def _settle_review(tx: Transaction, review: Review, outcome: Outcome) -> Review | Refusal:
+    result = step(review, OutcomeReported(outcome=outcome), tx.now)
+    if not isinstance(result, Refusal):
+        tx.put_review(result)
+    return result
+
+
+def _settle_decision(tx: Transaction, decision: Decision, outcome: Outcome) -> Decision | Refusal:
+    if decision.outcome not in (None, Outcome.AMBIGUOUS):
+        return Refusal(
+            code="outcome.settled", message="another outcome has been reported and recorded"
+        )
+    settled = dataclasses.replace(decision, outcome=outcome)
+    tx.put_decision(settled)
+    return settled

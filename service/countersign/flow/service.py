@@ -1,0 +1,101 @@
+"""All verbs bound to their parts: what the edge calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from countersign.flow import check, claim, people, requester, wait
+from countersign.flow.check import Answer, CheckAsk
+from countersign.flow.claim import ClaimAsk
+from countersign.flow.parts import Parts
+from countersign.flow.people import VoteAsk
+from countersign.flow.requester import ReportAsk, Reported
+from countersign.flow.wait import Waited
+from countersign.model import Caller, Person, QuestionId, Review, ReviewId, ReviewState
+from countersign.waiters import Waiters
+
+
+class Flow:
+    """The verbs of Countersign. Each raises `RequestError` when nothing was decided."""
+
+    def __init__(self, parts: Parts, waiters: Waiters) -> None:
+        self.parts = parts
+        self.waiters = waiters
+        parts.store.subscribe(waiters.notify)
+
+    async def check(self, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
+        """See `flow.check`."""
+        return await check.check(self.parts, caller, ask, deadline_s=deadline_s)
+
+    async def claim(self, caller: Caller, ask: ClaimAsk, *, deadline_s: float) -> Answer:
+        """See `flow.claim`."""
+        return await claim.claim(self.parts, caller, ask, deadline_s=deadline_s)
+
+    async def wait(
+        self, caller: Caller, review_id: ReviewId, *, after: str, max_wait_s: float
+    ) -> Waited:
+        """See `flow.wait`."""
+        return await wait.wait(
+            self.parts, self.waiters, caller, review_id, after=after, max_wait_s=max_wait_s
+        )
+
+    async def answer(
+        self,
+        caller: Caller,
+        review_id: ReviewId,
+        *,
+        question_id: QuestionId,
+        text: str,
+        request_id: str,
+    ) -> Review:
+        """See `flow.requester`."""
+        return await requester.answer(
+            self.parts, caller, review_id, question_id=question_id, text=text, request_id=request_id
+        )
+
+    async def cancel(
+        self, caller: Caller, review_id: ReviewId, *, reason: str, request_id: str
+    ) -> Review:
+        """See `flow.requester`."""
+        return await requester.cancel(
+            self.parts, caller, review_id, reason=reason, request_id=request_id
+        )
+
+    async def report(self, caller: Caller, ask: ReportAsk) -> Reported:
+        """See `flow.requester`."""
+        return await requester.report(self.parts, caller, ask)
+
+    async def get(self, person: Person, review_id: ReviewId) -> Review:
+        """See `flow.people`."""
+        return await people.get(self.parts, person, review_id)
+
+    async def list_visible(
+        self, person: Person, states: Sequence[ReviewState], *, after: str, limit: int
+    ) -> tuple[Sequence[Review], str]:
+        """See `flow.people`."""
+        return await people.list_visible(self.parts, person, states, after=after, limit=limit)
+
+    async def vote(self, person: Person, ask: VoteAsk) -> Review:
+        """See `flow.people`."""
+        return await people.vote(self.parts, person, ask)
+
+    async def ask_info(
+        self, person: Person, review_id: ReviewId, *, revision: int, question: str, request_id: str
+    ) -> Review:
+        """See `flow.people`."""
+        return await people.ask_info(
+            self.parts,
+            person,
+            review_id,
+            revision=revision,
+            question=question,
+            request_id=request_id,
+        )
+
+    async def revoke(
+        self, person: Person, review_id: ReviewId, *, reason: str, request_id: str
+    ) -> Review:
+        """See `flow.people`."""
+        return await people.revoke(
+            self.parts, person, review_id, reason=reason, request_id=request_id
+        )

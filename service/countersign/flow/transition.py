@@ -1,0 +1,69 @@
+"""Move a review inside a transaction: timers first, every change recorded.
+
+The one place where `review.step` meets the store. Called by every verb and by
+the sweeper, inside their commands.
+"""
+
+from __future__ import annotations
+
+from countersign.errors import NotFoundError, NotPermittedError, PreconditionError, RequestError
+from countersign.flow import record
+from countersign.model import JsonValue, Review, ReviewId, TenantId
+from countersign.review import Event, Refusal, TimePassed, step
+from countersign.store.protocol import Transaction
+
+
+def unknown_review() -> NotFoundError:
+    """No such review; another tenant's or caller's looks exactly the same."""
+    return NotFoundError("review.not_found", "no such review")
+
+
+def current(tx: Transaction, tenant: TenantId, review_id: ReviewId) -> Review:
+    """The review as it is now, with every timer that is due applied and recorded.
+
+    Raises `NotFoundError`.
+    """
+    review = tx.review(tenant, review_id)
+    if review is None:
+        raise unknown_review()
+    return elapsed(tx, review)
+
+
+def elapsed(tx: Transaction, review: Review) -> Review:
+    """Apply due timers to a review just read."""
+    timed = step(review, TimePassed(), tx.now)
+    assert not isinstance(timed, Refusal)  # noqa: S101 - time is never refused
+    if timed is not review:
+        tx.put_review(timed)
+        kind = "outcome" if timed.outcome is not review.outcome else "review.closed"
+        tx.append(timed.tenant, record.of_review(kind, timed))
+    return timed
+
+
+def moved(
+    tx: Transaction, review: Review, event: Event, kind: str, **fields: JsonValue
+) -> Review | Refusal:
+    """Apply one event and record it under `kind`; a refusal changes nothing.
+
+    A review that this event ended gets its `review.closed` record as well.
+    """
+    result = step(review, event, tx.now)
+    if isinstance(result, Refusal) or result is review:
+        return result
+    tx.put_review(result)
+    if kind != "review.closed":
+        tx.append(result.tenant, record.of_review(kind, result, **fields))
+    if kind == "review.closed" or (review.state.is_open and not result.state.is_open):
+        extra = fields if kind == "review.closed" else {}
+        tx.append(result.tenant, record.of_review("review.closed", result, **extra))
+    return result
+
+
+_NOT_PERMITTED = ("vote.self_approval", "vote.excluded", "vote.not_eligible", "vote.assurance")
+
+
+def as_error(refusal: Refusal) -> RequestError:
+    """The refusal as the error its sender gets."""
+    if refusal.code in _NOT_PERMITTED:
+        return NotPermittedError(refusal.code, refusal.message)
+    return PreconditionError(refusal.code, refusal.message)
