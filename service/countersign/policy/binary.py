@@ -66,7 +66,10 @@ def find_opa(configured: Path | None, fallbacks: Iterable[Path]) -> Path:
 
 def check_version(opa: Path) -> str:
     """OPA's version, if it is one we know."""
-    output = run_opa(opa, ["version"], cwd=opa.parent)
+    try:
+        output = run_opa(opa, ["version"], cwd=opa.parent)
+    except CommandError:
+        output = ""
     match = re.search(r"^Version: (\d+)\.(\d+)\.(\d+)", output, re.MULTILINE)
     version = tuple(map(int, match.groups())) if match else ()
     text = ".".join(map(str, version)) or "none it would tell"
@@ -99,7 +102,7 @@ class CommandError(Exception):
 
 def run_opa(opa: Path, arguments: list[str], *, cwd: Path) -> str:
     """What an OPA command prints. Raises `CommandError` when it fails."""
-    return run_program([str(opa), *arguments], cwd=cwd, environment={})
+    return run_program([str(opa.absolute()), *arguments], cwd=cwd, environment={})
 
 
 def run_program(command: list[str], *, cwd: Path, environment: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ class OpaPolicy:
         on_change: Callable[[Bundle], None] | None = None,
     ) -> None:
         """`on_change` is called after each activation, the first included; it must not raise."""
-        self._opa = opa
+        self._opa = opa.absolute()  # OPA runs in a directory of its own
         self._directory = directory
         self._settings = settings or OpaSettings()
         self._on_change = on_change
