@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import subprocess
@@ -100,6 +101,19 @@ def test_writing_where_nobody_may_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
         write_credential(tmp_path / "none" / "agent.toml", credential)
     assert refused.value.code == "credential.unwritable"
+
+
+def test_a_failing_disk_leaves_no_half_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    credential = Credential(endpoint="localhost:1", token=new_token(SubjectKind.PERSON))
+    with pytest.raises(ConfigurationError, match="No space left"):
+        write_credential(tmp_path / "agent.toml", credential)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o644])

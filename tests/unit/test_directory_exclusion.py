@@ -94,6 +94,14 @@ def test_owners_and_users_of_the_caller_and_all_its_parents_are_excluded() -> No
     assert found.unresolved == ()
 
 
+def test_what_the_registry_alone_says_can_be_asked_by_id() -> None:
+    assert DIRECTORY.registered_chain(ACME, SUB.id) == REGISTERED
+    assert DIRECTORY.registered_chain(OTHER, SUB.id) == frozenset()
+    assert DIRECTORY.registered_chain(ACME, CallerId("gone")) == frozenset()
+    assert DIRECTORY.caller(ACME, SUB.id) is SUB
+    assert DIRECTORY.caller(OTHER, SUB.id) is None
+
+
 def test_parents_do_not_answer_for_their_sub_agents() -> None:
     assert chain(by=TOP, actor=("workload", "top-bot")).excluded == {"tess", "tom"}
 

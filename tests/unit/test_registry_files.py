@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -12,9 +14,12 @@ from typing import Any
 import pytest
 
 from countersign.credentials import SubjectKind, new_token, token_hash
+from countersign.directory import Directory
 from countersign.errors import ConfigurationError
 from countersign.model import Caller, CallerId, Person, PersonId, TenantId
 from countersign.registry import DEFAULT_TENANT, add_caller, add_person, load
+from countersign.registry import files as registry_files
+from countersign.registry.files import Source
 
 CALLER_TOKEN = new_token(SubjectKind.CALLER)
 PERSON_TOKEN = new_token(SubjectKind.PERSON)
@@ -316,6 +321,42 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
         add_person(tmp_path / "callers.toml", tmp_path / "none" / "people.toml", CAROL)
     assert refused.value.code == "directory.unwritable"
     assert refused.value.advice
+
+
+def test_a_failing_disk_leaves_the_old_file_and_nothing_beside_it(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="No space left") as refused:
+        add_person(files.callers, files.people, CAROL)
+    assert refused.value.code == "directory.unwritable"
+    assert files.people.read_text() == PEOPLE
+    assert len(list(files.people.parent.iterdir())) == 2
+
+
+def test_no_other_adder_gets_in_between_reading_and_replacing(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = registry_files.parse
+    held: list[bool] = []
+
+    def while_another_tries(callers: Source, people: Source) -> Directory:
+        other = os.open(files.people.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(False)
+        except BlockingIOError:
+            held.append(True)
+        finally:
+            os.close(other)
+        return parse(callers, people)
+
+    monkeypatch.setattr(registry_files, "parse", while_another_tries)
+    add_person(files.callers, files.people, CAROL)
+    assert held == [True]
 
 
 _ADD_TEN = """
