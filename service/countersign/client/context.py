@@ -177,6 +177,28 @@ class Context(Withheld):
         return message_of(bound)
 
     @classmethod
+    def from_message(cls, message: context_pb2.Context) -> Context:
+        """The context a message carries. Raises `InvalidContext`."""
+        try:
+            return cls(
+                action=message.action,
+                resource=Resource(
+                    message.resource.type,
+                    message.resource.id,
+                    owner=message.resource.owner,
+                    attributes=canonical.parse_object(message.resource.attributes_json),
+                ),
+                environment=message.environment,
+                actor=_principal(message.actor.type, message.actor.id),
+                arguments=canonical.parse_object(message.arguments_json),
+                on_behalf_of=[_principal(item.type, item.id) for item in message.on_behalf_of],
+                reason=message.reason,
+                session=message.session,
+            )
+        except StrictJsonError as error:
+            raise InvalidContext(f"arguments{error.pointer}", error.problem) from None
+
+    @classmethod
     def from_canonical(cls, data: bytes) -> Context:
         """The context whose canonical bytes these are; undoes `canonical_bytes`."""
         bound: Any = canonical.parse_object(data)
@@ -191,9 +213,9 @@ class Context(Withheld):
                     attributes=resource["attributes"],
                 ),
                 environment=bound["environment"],
-                actor=_principal(bound["actor"]),
+                actor=_principal(**bound["actor"]),
                 arguments=bound["arguments"],
-                on_behalf_of=tuple(map(_principal, bound["on_behalf_of"])),
+                on_behalf_of=[_principal(**item) for item in bound["on_behalf_of"]],
                 reason=bound["reason"],
                 session=bound["session"],
             )
@@ -201,11 +223,11 @@ class Context(Withheld):
             raise InvalidContext("context", "is not a complete action context") from error
 
 
-def _principal(value: dict[str, str]) -> Principal:
-    kinds: dict[str, type[Person | Workload | External]] = {
-        kind.type: kind for kind in (Person, Workload, External)
-    }
-    return kinds[value["type"]](value["id"])
+def _principal(type: str, id: str) -> Principal:
+    for kind in (Person, Workload, External):
+        if kind.type == type:
+            return kind(id)
+    raise InvalidContext("type", "of a principal must be person, workload or external")
 
 
 def message_of(bound: Any) -> context_pb2.Context:

@@ -1,0 +1,189 @@
+"""Fakes for your unit tests: the real SDK against a scripted decision point.
+
+    fake = FakeClient()
+    fake.allow("db.read")
+    fake.needs_approval("db.export").ask_by("bob", "how many rows?").approve_by("bob")
+
+    run_my_agent(fake)
+
+    assert [context.action for context in fake.checked] == ["db.read", "db.export"]
+    assert fake.reported == [(Outcome.SUCCEEDED, {}), (Outcome.SUCCEEDED, {"rows": 120})]
+
+Only the network and the clock are replaced: what the SDK refuses in production
+(a second claim, another context, a passed deadline) it refuses here, and
+nothing ever sleeps. What no rule is about is denied.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Self
+
+import grpc
+
+from countersign import canonical
+from countersign.client.aio import AsyncClient
+from countersign.client.context import Context
+from countersign.client.conversation import Conversations
+from countersign.client.exchange import Timing
+from countersign.client.status import CallFailed
+from countersign.client.steps import Call
+from countersign.client.sync import Client, closed
+from countersign.client.testing.decision_point import DecisionPoint
+from countersign.client.testing.rules import Rule
+from countersign.model import Effect, JsonObject, Outcome, Reason
+from countersign.v1 import context_pb2, decisions_pb2
+
+__all__ = ["DecisionPoint", "FakeAsyncClient", "FakeClient", "Rule", "Script"]
+
+
+class Script:
+    """What both fakes can be told, and what they remember. The newest rule wins."""
+
+    def _reset(self, timing: Timing | None) -> None:
+        self.point = DecisionPoint(self._wall)
+        self.checked: list[Context] = []
+        """Every context asked about, in order."""
+        self._passed_s = 0.0
+        self._failures: list[str] = []
+        self._is_closed = False
+        self._endpoint = "nowhere"
+        self._conversations = Conversations(
+            timing or Timing(), clock=self._wall, wall=self._wall, chance=lambda: 0.5
+        )
+
+    def allow(self, action: str, *, times: int | None = None) -> Rule:
+        """Allow an action; `*` in the name matches anything."""
+        return self._add(Rule(pattern=action, effect=Effect.ALLOW, times=times))
+
+    def deny(
+        self,
+        action: str,
+        *,
+        code: str = "test.denied",
+        message: str = "denied by the test",
+        retryable: bool = False,
+        times: int | None = None,
+    ) -> Rule:
+        """Deny an action, for a passing reason when `retryable`."""
+        return self._add(
+            Rule(
+                pattern=action,
+                effect=Effect.DENY,
+                reasons=(Reason(code=code, message=message),),
+                retryable=retryable,
+                times=times,
+            )
+        )
+
+    def needs_approval(
+        self,
+        action: str,
+        *,
+        quorum: int = 1,
+        approve_within_s: float = 3600,
+        use_within_s: float = 300,
+    ) -> Rule:
+        """Ask people; script them on the rule: `.approve_by("bob")`. Else it expires."""
+        return self._add(
+            Rule(
+                pattern=action,
+                effect=Effect.NEEDS_APPROVAL,
+                reasons=(Reason(code="test.review", message="a person must look at it"),),
+                quorum=quorum,
+                approve_within_s=approve_within_s,
+                use_within_s=use_within_s,
+            )
+        )
+
+    def unavailable(self, method: str, *, times: int = 1) -> None:
+        """Let the next calls of one method ("Check", "Claim", …) find no server."""
+        self._failures.extend([method] * times)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for reviews and permits."""
+        self._passed_s += seconds
+
+    @property
+    def reported(self) -> list[tuple[Outcome, JsonObject]]:
+        """Every outcome reported, with its detail, in order."""
+        return [
+            (_OUTCOMES[report.outcome], canonical.parse_object(report.detail_json))
+            for report in self.point.reports
+        ]
+
+    def _add(self, rule: Rule) -> Rule:
+        self.point.rules.append(rule)
+        return rule
+
+    def _wall(self) -> float:
+        return time.time() + self._passed_s
+
+    def _reply(self, call: Call) -> object:
+        if self._is_closed:
+            raise closed()
+        if call.method in self._failures:
+            self._failures.remove(call.method)
+            raise CallFailed(code=grpc.StatusCode.UNAVAILABLE, message="made unavailable")
+        answer = self.point.handle(call.method, call.request)
+        if isinstance(call.request, decisions_pb2.CheckRequest) and not answer.replayed:  # type: ignore[attr-defined]
+            self.checked.append(Context.from_message(call.request.context))
+        if isinstance(answer, decisions_pb2.AwaitResponse) and not answer.changed:
+            if not self.point.act(answer.review.review_id):
+                self.pass_time(call.request.max_wait.ToTimedelta().total_seconds())  # type: ignore[attr-defined]
+            answer = self.point.handle(call.method, call.request)
+        return answer
+
+
+class FakeClient(Script, Client):
+    """A `Client` without a server. Give it to the code under test."""
+
+    def __init__(self, *, timing: Timing | None = None) -> None:
+        self._reset(timing)
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A fake. The file is not read."""
+        del path
+        return cls(timing=timing)
+
+    def close(self) -> None:
+        """Later calls fail, as on the real one."""
+        self._is_closed = True
+
+    def _invoke(self, call: Call) -> object:
+        return self._reply(call)
+
+    def _sleep(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+
+class FakeAsyncClient(Script, AsyncClient):
+    """An `AsyncClient` without a server. Give it to the code under test."""
+
+    def __init__(self, *, timing: Timing | None = None) -> None:
+        self._reset(timing)
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A fake. The file is not read."""
+        del path
+        return cls(timing=timing)
+
+    async def aclose(self) -> None:
+        """Later calls fail, as on the real one."""
+        self._is_closed = True
+
+    async def _invoke(self, call: Call) -> object:
+        return self._reply(call)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+
+_OUTCOMES = {
+    context_pb2.OUTCOME_SUCCEEDED: Outcome.SUCCEEDED,
+    context_pb2.OUTCOME_FAILED: Outcome.FAILED,
+    context_pb2.OUTCOME_AMBIGUOUS: Outcome.AMBIGUOUS,
+}
