@@ -8,7 +8,8 @@
 #   The service asks for data.countersign.decision; nothing else is read.
 package countersign
 
-import data.countersign.combine
+import data.countersign.contributions
+import data.countersign.merge
 
 # METADATA
 # title: Decision
@@ -16,14 +17,21 @@ import data.countersign.combine
 # entrypoint: true
 decision := {
 	"effect": "deny",
+	"reasons": [_rule_invalid(name) | some name in contributions.malformed],
+	"mask": [],
+} if {
+	# First, since nothing below can rely on what it could not read.
+	count(contributions.malformed) > 0
+} else := {
+	"effect": "deny",
 	"reasons": sort(denials),
 	"mask": masks,
 } if {
 	count(denials) > 0
 } else := {
 	"effect": "needs_approval",
-	"reasons": sort({combine.reason(need) | some need in needs}),
-	"requirement": combine.requirement(needs),
+	"reasons": sort({object.filter(need, {"code", "message"}) | some need in needs}),
+	"requirement": merge.requirement,
 	"mask": masks,
 } if {
 	count(needs) > 0
@@ -47,10 +55,11 @@ decision := {
 # METADATA
 # title: Reasons to refuse
 # description: Those of the rules, and those found in combining the rules.
+denials contains reason if some reason in data.countersign.rules[_].deny
+
 denials contains reason if {
-	some name
-	some reason in data.countersign.rules[name].deny
-	combine.well_worded(reason)
+	count(needs) > 0
+	some reason in merge.conflicts
 }
 
 denials contains {
@@ -61,48 +70,21 @@ denials contains {
 	not input.findings.complete == true
 }
 
-denials contains {
-	"code": "policy.rule_invalid",
-	"message": sprintf("rule package %s contributes something malformed; see how to write a policy", [name]),
-} if {
-	some name in malformed
-}
-
-denials contains reason if {
-	count(needs) > 0
-	some reason in combine.conflicts(needs)
-}
-
 # METADATA
 # title: Needs for approval
 # description: Each names its reason and the part of the requirement it stands for.
-needs contains need if {
-	some name
-	some need in data.countersign.rules[name].needs
-	combine.well_formed(need)
-}
+needs contains need if some need in data.countersign.rules[_].needs
 
 # METADATA
 # title: Reasons to allow
-allowances contains reason if {
-	some name
-	some reason in data.countersign.rules[name].allow
-	combine.well_worded(reason)
-}
+allowances contains reason if some reason in data.countersign.rules[_].allow
 
 # METADATA
 # title: Masks
 # description: Pointers that are masked whatever the effect, since records are masked too.
-masks := sort({pointer | some name; some pointer in data.countersign.rules[name].mask})
+masks := sort({pointer | some pointer in data.countersign.rules[_].mask})
 
-# METADATA
-# title: Malformed rule packages
-# description: |
-#   A contribution that is no set (`deny if …` instead of `deny contains … if …`)
-#   or whose items are of another shape would otherwise be skipped in silence.
-malformed contains name if {
-	some kind in {"deny", "needs", "allow", "mask"}
-	some name
-	contribution := data.countersign.rules[name][kind]
-	not combine.readable(kind, contribution)
+_rule_invalid(name) := {
+	"code": "policy.rule_invalid",
+	"message": sprintf("rule package %s contributes something malformed; see how to write a policy", [name]),
 }
