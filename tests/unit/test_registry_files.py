@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -220,6 +221,22 @@ def test_a_token_where_its_hash_belongs_is_not_repeated(files: Files) -> None:
         load(files.callers, files.people)
     assert refused.value.code == "directory.invalid_token_hash"
     assert CALLER_TOKEN not in str(refused.value)
+
+
+def test_the_reference_page_shows_files_that_load_and_names_every_key(files: Files) -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/callers-and-people.md").read_text()
+    callers, people = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    files.callers.write_text(callers)
+    files.people.write_text(people)
+    directory = load(files.callers, files.people)
+    assert len(directory.callers(DEFAULT_TENANT)) == 2
+    assert len(directory.people(DEFAULT_TENANT)) == 3
+    about_callers, about_people = page.split("## people.toml")
+    for keys, text in (
+        (registry_files._CALLER_KEYS, about_callers),
+        (registry_files._PERSON_KEYS, about_people),
+    ):
+        assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
 
 
 # --- adding ---
