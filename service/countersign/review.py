@@ -369,13 +369,14 @@ def _would_strand(review: Review, index: int, person: PersonId, people: People) 
     stages = list(review.requirement.stages[index:])
     if not stages:
         return None
-    short = stages[0].quorum - filled
-    head = [] if short == 1 else [dataclasses.replace(stages[0], quorum=short - 1)]
-    rest = head + stages[1:]
-    eligible = [people.eligible(review.tenant, stage) - barred for stage in rest]
+    open_seats = [dataclasses.replace(stages[0], quorum=stages[0].quorum - filled), *stages[1:]]
+    eligible = [people.eligible(review.tenant, stage) - barred for stage in open_seats]
     everybody = frozenset().union(*eligible)
-    stranded = first_unfilled(rest, eligible, everybody - {person})
-    if stranded is None or first_unfilled(rest, eligible, everybody) is not None:
+    if first_unfilled(open_seats, eligible, everybody) is not None:
+        return None
+    seated = [dataclasses.replace(open_seats[0], quorum=open_seats[0].quorum - 1), *stages[1:]]
+    stranded = first_unfilled(seated, eligible, everybody - {person})
+    if stranded is None:
         return None
     return Refusal(
         code="vote.needed_later",

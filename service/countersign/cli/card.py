@@ -1,0 +1,130 @@
+"""A review on a terminal: what is verified first, then what the agent asserts.
+
+Only sanitized values arrive here, and still none of them may steer the
+terminal: everything passes `output.safe`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from countersign.cli import output
+from countersign.v1 import reviews_pb2
+
+
+def profile_shown(review: reviews_pb2.Review) -> str:
+    """The profile of the preview that this reader is shown: the first they may see."""
+    return min(review.previews, default="")
+
+
+def print_card(review: reviews_pb2.Review, credential: Path | None) -> None:
+    """Print a review and the exact commands that decide it."""
+    status = review.status
+    profile = profile_shown(review)
+    preview = review.previews[profile] if profile else reviews_pb2.Preview()
+    context = _json(preview.context_json)
+    print(f"REVIEW {status.review_id}: {output.STATES[status.state]}")
+    print("\nVerified by Countersign")
+    _verified(review, context)
+    _facts(_json(preview.facts_json))
+    print("\nAsserted by the agent")
+    _asserted(context)
+    print("\nWhy a person is asked")
+    output.reasons(review.reasons)
+    output.field("policy", review.policy_revision)
+    _progress(review)
+    print("\nWhat you see")
+    _legend(_json(preview.mask_report_json))
+    output.field("preview", f"{preview.hash.hex()[:16]} ({profile}, revision {status.revision})")
+    if not preview.reviewable:
+        output.field("note", "what must be seen is cut or masked: it can be denied, not approved")
+    _commands(review, preview, credential)
+
+
+def _verified(review: reviews_pb2.Review, context: dict[str, Any]) -> None:
+    resource = context.get("resource") or {}
+    output.field("action", str(context.get("action", "")))
+    output.field("resource", f"{resource.get('type', '')} {resource.get('id', '')}")
+    output.field("environment", str(context.get("environment", "")))
+    output.field("caller", review.verified.caller_id)
+    output.field("owners", ", ".join(review.verified.owners))
+    output.field("not allowed", ", ".join(review.verified.excluded) + " (requester chain)")
+
+
+def _facts(facts: dict[str, Any]) -> None:
+    for name, value in sorted(facts.items()):
+        output.field(f"fact {name}"[:12], _short(value))
+
+
+def _asserted(context: dict[str, Any]) -> None:
+    actor = context.get("actor") or {}
+    output.field("actor", f"{actor.get('id', '')}")
+    behind = [str(principal.get("id", "")) for principal in context.get("on_behalf_of") or []]
+    if behind:
+        output.field("on behalf of", ", ".join(behind))
+    output.field("reason", str(context.get("reason", "")) or "(none given)")
+    arguments = json.dumps(context.get("arguments") or {}, indent=2, ensure_ascii=False)
+    output.field("arguments", arguments)
+    attributes = (context.get("resource") or {}).get("attributes")
+    if attributes:
+        output.field("attributes", json.dumps(attributes, indent=2, ensure_ascii=False))
+
+
+def _progress(review: reviews_pb2.Review) -> None:
+    print("\nDecision")
+    for stage in review.stages:
+        who = ", ".join([*(f"group {group}" for group in stage.groups), *stage.people])
+        output.field("stage", f"{stage.name}: {stage.approvals} of {stage.quorum} from {who}")
+    for vote in review.votes:
+        verb = "approved" if vote.vote == reviews_pb2.VOTE_APPROVE else "denied"
+        void = "" if vote.counts else " (void: something changed since)"
+        words = f": {vote.reason}" if vote.reason else ""
+        output.field("vote", f"{vote.person_id} {verb}{void} {output.moment(vote.cast_at)}{words}")
+    for exchange in review.thread:
+        output.field("question", f"{exchange.asked_by}: {exchange.question}")
+        output.field("answer", exchange.answer or "(open)")
+    if review.status.HasField("use_by"):
+        output.field("claim by", output.until(review.status.use_by))
+    else:
+        output.field("decide by", output.until(review.status.approve_by))
+    output.reasons(review.status.reasons)
+
+
+def _legend(report: dict[str, Any]) -> None:
+    total = report.get("total") or {}
+    hidden = ", ".join(f"{count} {kind}" for kind, count in sorted(total.items()))
+    output.field("masked", hidden or "nothing")
+    output.field("ruleset", str(report.get("ruleset", "")))
+
+
+def _commands(
+    review: reviews_pb2.Review, preview: reviews_pb2.Preview, credential: Path | None
+) -> None:
+    if review.status.state not in output.AWAITS_VOTES:
+        return
+    print("\nTo decide")
+    suffix = f" --credential {credential}" if credential else ""
+    base = f"{review.status.review_id} --preview {preview.hash.hex()[:16]}{suffix}"
+    if review.cannot_approve:
+        output.field("note", f"you cannot approve: {review.cannot_approve}")
+    elif preview.reviewable:
+        print(f"  countersign review approve {base}")
+    print(f"  countersign review deny {base} --reason '…'")
+    print(f"  countersign review ask {review.status.review_id} '…'{suffix}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in sorted(value.items()))
+    if isinstance(value, list):
+        return ", ".join(map(_short, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    parsed = json.loads(data) if data else {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,127 @@
+"""`countersign doctor`: what is missing, and how to mend it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from countersign import __version__
+from countersign.cli import output
+from countersign.cli.operator import ConfigOption, JsonOption
+from countersign.config import Config, config_path, load, opa_candidates
+from countersign.errors import ConfigurationError, CountersignError
+from countersign.keys import read_key
+from countersign.policy.binary import check_version, find_opa
+from countersign.policy.bundle import build
+from countersign.registry import load as load_directory
+
+app = typer.Typer()
+_PACKAGES = ("grpcio", "protobuf", "pydantic", "google-re2", "cryptography", "PyJWT", "uvloop")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
+    """Look at settings, keys, registers, OPA and policy; exit code 1 if anything is wrong."""
+    findings = list(_examine(config_path(config)))
+    good = all(finding.ok for finding in findings)
+    if as_json:
+        output.as_json({"ok": good, "findings": [dataclasses.asdict(f) for f in findings]})
+        return 0 if good else 1
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:<12} {finding.detail}")
+        if finding.remedy:
+            print(f"{'':<18}{finding.remedy}")
+    print("Everything is in place." if good else "Mend what failed, then run doctor again.")
+    return 0 if good else 1
+
+
+def _examine(path: Path) -> list[Finding]:
+    findings = [_versions()]
+    settings: list[Config] = []
+    findings.append(_try("settings", lambda: _settings(path, settings)))
+    opa: list[Path] = []
+    config = settings[0] if settings else Config()
+    findings.append(_try("opa", lambda: _opa(config, opa)))
+    if not settings:
+        return findings
+    findings.append(_try("keys", lambda: _keys(config)))
+    findings.append(_try("registers", lambda: _registers(config)))
+    if opa:
+        findings.append(_try("policy", lambda: _policy(config, opa[0])))
+    findings.append(_try("store", lambda: _store(config)))
+    return findings
+
+
+def _try(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name=name, ok=True, detail=look())
+    except CountersignError as error:
+        return Finding(name=name, ok=False, detail=error.message, remedy=error.advice)
+
+
+def _versions() -> Finding:
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    python = f"Python {platform.python_version()} ({sys.executable})"
+    sqlite = f"SQLite {sqlite3.sqlite_version}"
+    detail = f"countersign {__version__}, {python}, {sqlite}, {packages}"
+    return Finding(name="versions", ok=True, detail=detail)
+
+
+def _settings(path: Path, found: list[Config]) -> str:
+    found.append(load(path))
+    return f"{path.absolute()}"
+
+
+def _opa(config: Config, found: list[Path]) -> str:
+    configured = config.path(config.policy.opa) if config.policy.opa else None
+    path = find_opa(configured, opa_candidates())
+    found.append(path)
+    return f"{check_version(path)} at {path}"
+
+
+def _keys(config: Config) -> str:
+    read_key("keys.log", config.path(config.keys.log))
+    for path in config.keys.permit:
+        read_key("keys.permit", config.path(path))
+    return f"log key and {len(config.keys.permit)} permit key(s), private to their owner"
+
+
+def _registers(config: Config) -> str:
+    section = config.directory
+    directory = load_directory(config.path(section.callers), config.path(section.people))
+    callers = sum(len(directory.callers(tenant)) for tenant in directory.tenants)
+    people = sum(len(directory.people(tenant)) for tenant in directory.tenants)
+    if not callers or not people:
+        raise ConfigurationError(
+            "directory.empty",
+            f"{callers} caller(s) and {people} person(s) are registered",
+            advice="Add them: `countersign person add`, `countersign caller add`.",
+        )
+    return f"{callers} caller(s), {people} person(s), {len(directory.tenants)} tenant(s)"
+
+
+def _policy(config: Config, opa: Path) -> str:
+    bundle = build(opa, config.path(config.policy.directory))
+    return f"revision {bundle.revision}, compiles with the restricted capabilities"
+
+
+def _store(config: Config) -> str:
+    path = config.path(config.store.path)
+    return f"{path} ({path.stat().st_size} bytes)" if path.exists() else f"{path} (made at start)"

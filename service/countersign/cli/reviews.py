@@ -1,0 +1,162 @@
+"""What a person types to read and decide reviews."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from countersign.cli import output
+from countersign.cli.agent import CredentialOption
+from countersign.cli.card import print_card, profile_shown
+from countersign.cli.operator import JsonOption
+from countersign.client import ReviewsClient
+from countersign.config import credential_path
+from countersign.errors import PreconditionError
+from countersign.model import Choice
+from countersign.v1 import reviews_pb2
+
+app = typer.Typer(help="Read and decide reviews.", no_args_is_help=True)
+
+ReviewId = Annotated[str, typer.Argument(help="Review id.")]
+PreviewOption = Annotated[
+    str, typer.Option("--preview", help="Hash of the preview you read, as `review show` prints it.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; sanitized before it is kept.")]
+MIN_PREFIX = 8
+
+
+def _client(credential: Path | None) -> ReviewsClient:
+    return ReviewsClient.from_credential(credential_path(credential))
+
+
+@app.command("list")
+def list_reviews(credential: CredentialOption = None, as_json: JsonOption = False) -> None:
+    """Open reviews you may see, newest first."""
+    with _client(credential) as client:
+        reviews = list(client.list())
+    if as_json:
+        output.as_json([_plain(review) for review in reviews])
+        return
+    if not reviews:
+        print("Nothing is waiting.")
+    for review in reviews:
+        status = review.status
+        state = output.STATES[status.state]
+        note = f"  ({review.cannot_approve})" if review.cannot_approve else ""
+        print(f"{status.review_id}  {state:<14} {review.verified.caller_id}{output.safe(note)}")
+
+
+@app.command()
+def show(
+    review_id: ReviewId, credential: CredentialOption = None, as_json: JsonOption = False
+) -> None:
+    """One review as you may see it: masked, with its facts."""
+    with _client(credential) as client:
+        review = client.get(review_id)
+    if as_json:
+        output.as_json(_plain(review))
+        return
+    print_card(review, credential)
+
+
+@app.command()
+def approve(
+    review_id: ReviewId,
+    preview: PreviewOption = "",
+    reason: ReasonOption = "",
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Approve what you were shown: name its --preview, or read and confirm now."""
+    _decide(review_id, Choice.APPROVE, preview, reason, credential, as_json=as_json)
+
+
+@app.command()
+def deny(
+    review_id: ReviewId,
+    preview: PreviewOption = "",
+    reason: ReasonOption = "",
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Deny. One denial ends a review."""
+    _decide(review_id, Choice.DENY, preview, reason, credential, as_json=as_json)
+
+
+@app.command()
+def ask(
+    review_id: ReviewId,
+    question: Annotated[str, typer.Argument(help="What you need to know.")],
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the requester something before deciding."""
+    with _client(credential) as client:
+        review = client.ask(client.get(review_id), question)
+    _done(review, "Asked", as_json=as_json)
+
+
+@app.command()
+def revoke(
+    review_id: ReviewId,
+    reason: ReasonOption = "",
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take an approval back, until it is claimed."""
+    with _client(credential) as client:
+        review = client.revoke(review_id, reason=reason)
+    _done(review, "Revoked", as_json=as_json)
+
+
+def _decide(
+    review_id: str,
+    choice: Choice,
+    preview: str,
+    reason: str,
+    credential: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    with _client(credential) as client:
+        review = client.get(review_id)
+        profile = profile_shown(review)
+        if preview:
+            _require_shown(review, profile, preview)
+        elif sys.stdin.isatty():
+            print_card(review, credential)
+            typer.confirm(f"{choice.value.capitalize()} this?", abort=True)
+        else:
+            raise PreconditionError(
+                "vote.preview_missing",
+                "a vote names what was read, and no --preview was given",
+                advice=f"Read it with: countersign review show {review_id}",
+            )
+        decided = client.decide(review, choice, profile=profile, reason=reason)
+    _done(decided, "Approved" if choice is Choice.APPROVE else "Denied", as_json=as_json)
+
+
+def _require_shown(review: reviews_pb2.Review, profile: str, prefix: str) -> None:
+    """The preview that was read must be the one the vote will name."""
+    current = review.previews[profile].hash.hex() if profile in review.previews else ""
+    if len(prefix) < MIN_PREFIX or not current.startswith(prefix.lower()):
+        raise PreconditionError(
+            "vote.preview_mismatch",
+            f"--preview: is not the preview of this review (at least {MIN_PREFIX} digits of it)",
+            advice="Read it again: `countersign review show` prints the hash to give.",
+        )
+
+
+def _done(review: reviews_pb2.Review, what: str, *, as_json: bool) -> None:
+    if as_json:
+        output.as_json(_plain(review))
+        return
+    print(f"{what}. The review is {output.STATES[review.status.state]}.")
+
+
+def _plain(review: reviews_pb2.Review) -> dict[str, Any]:
+    return MessageToDict(review, preserving_proto_field_name=True)

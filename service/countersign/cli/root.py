@@ -1,0 +1,51 @@
+"""The command tree, and what happens to errors."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from countersign import __version__
+from countersign.cli import agent, audit, doctor, operator, reviews
+from countersign.client import CountersignClientError
+from countersign.errors import CountersignError
+
+app = typer.Typer(
+    name="countersign",
+    help="Action-level approval for AI agents: policy decides, a human countersigns, an auditor "
+    "can prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for tree in (operator.app, doctor.app, agent.app):
+    app.registered_commands += tree.registered_commands
+app.add_typer(operator.callers, name="caller")
+app.add_typer(operator.people, name="person")
+app.add_typer(reviews.app, name="review")
+app.add_typer(audit.app, name="audit")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def run() -> int:
+    """Run the command line; errors are a sentence and a remedy, never a traceback."""
+    try:
+        result = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (CountersignError, CountersignClientError) as error:
+        print(f"countersign: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0
