@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from countersign.credentials import SubjectKind
 from countersign.enrolment import EMPTY, Book, Entry, Login, LoginKey, books, fold, logins
@@ -269,37 +269,43 @@ def diff(old: Directory, new: Directory) -> dict[TenantId, JsonObject]:
     return changes
 
 
-_Facts = dict[str, dict[str, object]]
-"""By id: every field of a subject, and of its credentials."""
+_Facts: TypeAlias = dict[str, tuple[Caller | Person, Login]]
+"""By id: a subject and its credentials."""
 
 
 def _callers(directory: Directory, tenant: TenantId) -> _Facts:
     return {
-        caller.id: _fields(caller) | _fields(directory.login(tenant, SubjectKind.CALLER, caller.id))
+        caller.id: (caller, directory.login(tenant, SubjectKind.CALLER, caller.id))
         for caller in directory.callers(tenant)
     }
 
 
 def _people(directory: Directory, tenant: TenantId) -> _Facts:
     return {
-        person.id: _fields(person) | _fields(directory.login(tenant, SubjectKind.PERSON, person.id))
+        person.id: (person, directory.login(tenant, SubjectKind.PERSON, person.id))
         for person in directory.people(tenant)
     }
 
 
-def _fields(value: Caller | Person | Login) -> dict[str, object]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
 def _compare(old: _Facts, new: _Facts) -> JsonObject:
-    changed: JsonObject = {}
-    for subject in sorted(old.keys() & new.keys()):
-        before, now = old[subject], new[subject]
-        fields = sorted(field for field in now if before[field] != now[field])
-        if fields:
-            changed[subject] = [*fields]
+    same_ids = sorted(old.keys() & new.keys())
     return {
         "added": [*sorted(new.keys() - old.keys())],
         "removed": [*sorted(old.keys() - new.keys())],
-        "changed": changed,
+        "changed": {
+            subject: [*_changed_fields(old[subject], new[subject])]
+            for subject in same_ids
+            if old[subject] != new[subject]
+        },
     }
+
+
+def _changed_fields(
+    old: tuple[Caller | Person, Login], new: tuple[Caller | Person, Login]
+) -> list[str]:
+    return sorted(
+        field.name
+        for before, now in zip(old, new, strict=True)
+        for field in dataclasses.fields(now)
+        if getattr(before, field.name) != getattr(now, field.name)
+    )
