@@ -1,0 +1,275 @@
+"""The Rego library and example policies, judged by the real OPA.
+
+What `opa fmt`, `check`, `test` and `build` say of `rego/`, and what a few
+requests get as one bundle, decoded by the service's own contract.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import realparts
+from countersign import model
+from countersign.policy import contract
+
+REGO = realparts.ROOT / "rego"
+FORBIDDEN = re.compile(r"http\.send|net\..*|opa\.runtime|rand\.intn|uuid\.rfc4122|time\.now_ns")
+
+ACTIONS = (
+    "db.export",
+    "iam.escalate",
+    "iam.grant",
+    "iam.revoke",
+    "iam.policy_update",
+    "key.rotate",
+    "infra.apply",
+    "infra.destroy",
+    "deploy.release",
+    "deploy.rollback",
+    "sql.execute",
+    "shell.run",
+)
+DECISION_KEYS = {"effect", "reasons", "mask"}
+REQUIREMENT_KEYS = {
+    "stages",
+    "must_show",
+    "approve_within_s",
+    "use_within_s",
+    "report_within_s",
+    "claim_by",
+    "channel",
+    "profiles",
+    "exclude",
+    "require_reason",
+    "min_assurance",
+    "durability",
+    "batch",
+    "break_glass",
+}
+
+
+def run(*arguments: str | Path, given: object = None) -> str:
+    """What OPA prints; its complaint fails the test."""
+    done = subprocess.run(
+        [realparts.opa(), *arguments],
+        check=False,
+        cwd=realparts.ROOT,
+        input="" if given is None else json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def capabilities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What OPA can do, less the clock, chance and the network."""
+    everything = json.loads(run("capabilities", "--current"))
+    kept = [b for b in everything["builtins"] if not FORBIDDEN.fullmatch(b["name"])]
+    assert len(kept) < len(everything["builtins"])
+    path = tmp_path_factory.mktemp("opa") / "capabilities.json"
+    path.write_text(json.dumps(everything | {"builtins": kept, "allow_net": []}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(capabilities: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`rego/` built as the service builds it."""
+    path = tmp_path_factory.mktemp("bundle") / "bundle.tar.gz"
+    run("build", "--bundle", REGO, "--capabilities", capabilities, "--revision", "r1", "-o", path)
+    return path
+
+
+def decide(bundle: Path, request: object) -> dict[str, Any]:
+    """The decision as JSON, which is how the service sees it."""
+    out = run(
+        "eval",
+        "-b",
+        bundle,
+        "--stdin-input",
+        "-f",
+        "json",
+        "data.countersign.decision",
+        given=request,
+    )
+    decision: dict[str, Any] = json.loads(out)["result"][0]["expressions"][0]["value"]
+    return decision
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """The production export of the tutorial, as the service would put it to policy."""
+    counts = dict.fromkeys(("checks", "allow", "deny", "needs_approval", "claimed"), 0)
+    context = {
+        "action": "db.export",
+        "actor": {"type": "workload", "id": "export-agent"},
+        "arguments": {
+            "table": "crm.customers",
+            "columns": ["name", "email", "phone"],
+            "format": "csv",
+            "destination": "s3://analytics-exports/customers.csv",
+            "row_count": 5210,
+            "sample": [{"name": "Ada Example", "email": "ada@example.com", "phone": "+49 30 1"}],
+        },
+        "environment": "production",
+        "on_behalf_of": [],
+        "reason": "monthly report",
+        "resource": {"type": "table", "id": "crm.customers", "owner": "", "attributes": {}},
+        "session": "",
+    }
+    return {
+        "context": context | changes.pop("context", {}),
+        "findings": {
+            "entities": {"EMAIL": 1, "PERSON": 1, "PHONE": 1},
+            "classes": ["contact", "personal"],
+            "facts": {"rows": {"at_least": 1000, "bucket": "1k-10k"}},
+            "complete": True,
+        }
+        | changes.pop("findings", {}),
+        "verified": {
+            "tenant": "acme",
+            "caller": "export-agent",
+            "owners": ["ada"],
+            "users": [],
+            "parent": None,
+            "person": None,
+            "claimant": None,
+        },
+        "approval": None,
+        "recent": {"hour": counts, "day": counts},
+        "time": "2026-11-25T12:00:00.000000Z",
+    } | changes
+
+
+# --- the sources -------------------------------------------------------------
+
+
+def test_sources_are_formatted() -> None:
+    assert run("fmt", "--list", "--fail", REGO) == ""
+
+
+def test_sources_pass_the_strict_check_without_forbidden_builtins(capabilities: Path) -> None:
+    run("check", "--strict", "--bundle", REGO, "--capabilities", capabilities)
+
+
+def test_the_policy_tests_pass_and_cover_the_sources(capabilities: Path) -> None:
+    run("test", "--bundle", REGO, "--capabilities", capabilities)
+    report = json.loads(run("test", "--bundle", REGO, "--coverage", "--format", "json"))
+    assert report["coverage"] >= 95
+    tested = {Path(name).name for name in report["files"]}
+    # Constants alone have nothing to cover.
+    assert {path.name for path in REGO.rglob("*.rego")} - tested == set()
+
+
+def test_a_rule_that_needs_the_clock_does_not_build(capabilities: Path, tmp_path: Path) -> None:
+    (tmp_path / "clock.rego").write_text("package clock\n\nnow := time.now_ns()\n")
+    with pytest.raises(AssertionError, match=r"undefined function time\.now_ns"):
+        run("build", "-b", tmp_path, "--capabilities", capabilities, "-o", tmp_path / "b.tar.gz")
+
+
+def test_no_rule_negates_a_call_on_input() -> None:
+    """`not f(input.x)` is undefined where input.x is absent: the rule is skipped."""
+    negated_call = re.compile(r"\bnot\s+[a-z_.]+\([^)]*\binput\.")
+    assert negated_call.search("not is_string(input.context.reason)")
+    for source in REGO.rglob("*.rego"):
+        code = re.sub(r"#.*", "", source.read_text(encoding="utf-8"))
+        assert not negated_call.search(code), source.name
+
+
+def test_every_package_of_the_library_and_the_examples_is_described() -> None:
+    report = json.loads(run("inspect", "--annotations", "--format", "json", REGO))
+    packages = {
+        name for name in report["namespaces"] if not name.startswith("data.countersign.tests")
+    }
+    described = {
+        ".".join(part["value"] for part in entry["path"])
+        for entry in report["annotations"]
+        if entry["annotations"]["scope"] == "package" and entry["annotations"]["description"]
+    }
+    assert packages - described == set()
+
+
+# --- the decisions -----------------------------------------------------------
+
+
+def test_the_tutorials_export_needs_the_data_owner(bundle: Path) -> None:
+    decision = decide(bundle, request())
+
+    assert set(decision) == DECISION_KEYS | {"requirement"}
+    assert set(decision["requirement"]) == REQUIREMENT_KEYS
+    said = contract.decode(decision, "r1")
+    assert said.effect is model.Effect.NEEDS_APPROVAL
+    assert [reason.code for reason in said.reasons] == ["export.personal"]
+    assert said.requirement == model.Requirement(
+        stages=(model.Stage(name="data owner", groups=("data-owners",), quorum=1),),
+        must_show=("/arguments/destination", "/resource", "facts:rows"),
+        channel="teams:data-approvals",
+    )
+
+
+def test_the_same_export_without_personal_data_is_allowed(bundle: Path) -> None:
+    plain = request(
+        context={
+            "arguments": {
+                "columns": ["plan", "created_at"],
+                "destination": "s3://analytics-exports/plans.csv",
+            }
+        },
+        findings={"entities": {}, "classes": []},
+    )
+
+    decision = decide(bundle, plain)
+
+    assert set(decision) == DECISION_KEYS
+    assert contract.decode(decision, "r1").effect is model.Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"findings": {"classes": ["secret"]}}, "export.secret"),
+        ({"findings": {"complete": False}}, "findings.incomplete"),
+        ({"context": {"action": "unheard.of"}}, "policy.no_rule"),
+    ],
+)
+def test_refusals_name_their_rule(bundle: Path, changes: dict[str, Any], code: str) -> None:
+    decision = decide(bundle, request(**changes))
+
+    assert set(decision) == DECISION_KEYS
+    said = contract.decode(decision, "r1")
+    assert said.effect is model.Effect.DENY
+    assert [reason.code for reason in said.reasons] == [code]
+
+
+@pytest.mark.parametrize("broken", [{}, {"context": {}}, {"findings": None}, [], "text", None])
+def test_what_is_no_request_is_denied(bundle: Path, broken: object) -> None:
+    said = contract.decode(decide(bundle, broken), "r1")
+
+    assert said.effect is model.Effect.DENY
+
+
+def test_every_example_keeps_the_contract_in_every_environment(bundle: Path) -> None:
+    arguments = {"role": "admin", "duration_s": 3600, "version": "1.2.3", "command": "make"}
+    asked = [
+        request(context={"action": action, "environment": environment, "arguments": arguments})
+        for action in ACTIONS
+        for environment in ("dev", "staging", "production")
+    ]
+    query = """decisions := {sprintf("%d", [i]): decision |
+        some i, item in input.items
+        decision := data.countersign.decision with input as item
+    }"""
+    out = run("eval", "-b", bundle, "--stdin-input", query, given={"items": asked})
+    decisions = json.loads(out)["result"][0]["bindings"]["decisions"]
+
+    assert len(decisions) == len(asked)
+    for decision in decisions.values():
+        contract.decode(decision, "r1")
+    assert {decision["effect"] for decision in decisions.values()} == set(model.Effect)
