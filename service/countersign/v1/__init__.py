@@ -1,1 +1,1 @@
-"""The protocol, generated from `proto/countersign/v1` by `make proto`. Not edited by hand."""
+"""Generated from proto/ by `make proto`."""
