@@ -1,0 +1,158 @@
+"""Values to what a backend keeps, and back, exactly.
+
+Reviews, permits and answers are kept as JSON; a decision, which is flat, as a
+row. Decoding is strict: what does not have exactly the model's shape and types
+raises `LogError`, for then somebody else wrote into the store. Pure; shared by
+the backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from countersign.errors import LogError
+from countersign.model import (
+    Effect,
+    Instant,
+    JsonObject,
+    Outcome,
+    PermitClaims,
+    Reason,
+    RecordRef,
+    Review,
+    ReviewState,
+)
+from countersign.store.protocol import Decision
+
+V = TypeVar("V")
+
+DecisionRow: TypeAlias = tuple[Any, ...]
+
+_REVIEW: Final = TypeAdapter(Review)
+_PERMIT: Final = TypeAdapter(PermitClaims)
+_REASONS: Final = TypeAdapter(tuple[Reason, ...])
+_HASH_BYTES: Final = 32
+
+
+def encode_review(review: Review) -> str:
+    """The whole review as JSON."""
+    return _REVIEW.dump_json(review).decode()
+
+
+def decode_review(body: str) -> Review:
+    """The review that `encode_review` was given."""
+    return _decode(_REVIEW, body)
+
+
+def encode_permit(permit: PermitClaims) -> str:
+    """The claims as JSON."""
+    return _PERMIT.dump_json(permit).decode()
+
+
+def decode_permit(body: str) -> PermitClaims:
+    """The claims that `encode_permit` was given."""
+    return _decode(_PERMIT, body)
+
+
+def encode_object(value: JsonObject) -> str:
+    """Any JSON object."""
+    return to_json(value).decode()
+
+
+def decode_object(body: str) -> JsonObject:
+    """The object that `encode_object` was given."""
+    return cast("JsonObject", from_json(body))
+
+
+def encode_names(states: Sequence[ReviewState]) -> str:
+    """The names of states as a JSON array, for a query to take apart."""
+    return to_json([state.value for state in states]).decode()
+
+
+def due_at(review: Review) -> Instant | None:
+    """When the review's next timer fires, if it has one."""
+    if review.state.awaits_votes:
+        return review.approve_by
+    if review.state is ReviewState.APPROVED:
+        return review.use_by
+    if review.state is ReviewState.CLAIMED and review.outcome is None:
+        return review.report_by
+    return None
+
+
+def encode_decision(decision: Decision) -> DecisionRow:
+    """The row of a decision, in the order of the model's fields."""
+    return (
+        decision.tenant,
+        decision.id,
+        decision.caller,
+        decision.method,
+        decision.action,
+        decision.effect.value,
+        _REASONS.dump_json(decision.reasons).decode(),
+        int(decision.retryable),
+        decision.policy_revision,
+        decision.commitment,
+        decision.salt,
+        decision.review,
+        decision.permit,
+        decision.record.log_id,
+        decision.record.seq,
+        decision.record.leaf_hash,
+        decision.at,
+        None if decision.outcome is None else decision.outcome.value,
+    )
+
+
+def decode_decision(row: DecisionRow) -> Decision:
+    """The decision that `encode_decision` was given."""
+    try:
+        return Decision(
+            tenant=row[0],
+            id=row[1],
+            caller=row[2],
+            method=row[3],
+            action=row[4],
+            effect=Effect(row[5]),
+            reasons=_REASONS.validate_json(row[6], strict=True, extra="forbid"),
+            retryable=bool(row[7]),
+            policy_revision=row[8],
+            commitment=row[9],
+            salt=row[10],
+            review=row[11],
+            permit=row[12],
+            record=RecordRef(log_id=row[13], seq=row[14], leaf_hash=row[15]),
+            at=row[16],
+            outcome=None if row[17] is None else Outcome(row[17]),
+        )
+    except ValueError:
+        raise _corrupt() from None
+
+
+def encode_frontier(frontier: tuple[bytes, ...]) -> bytes:
+    """Subtree roots, one after the other."""
+    return b"".join(frontier)
+
+
+def decode_frontier(data: bytes) -> tuple[bytes, ...]:
+    """The roots that `encode_frontier` was given."""
+    return tuple(data[at : at + _HASH_BYTES] for at in range(0, len(data), _HASH_BYTES))
+
+
+def _decode(adapter: TypeAdapter[V], body: str) -> V:
+    try:
+        return adapter.validate_json(body, strict=True, extra="forbid")
+    except ValidationError:
+        raise _corrupt() from None
+
+
+def _corrupt() -> LogError:
+    return LogError(
+        "store.corrupt",
+        "a stored value does not have the shape this version writes",
+        advice="Restore the store from a backup and compare it with the published log.",
+    )

@@ -1,0 +1,108 @@
+"""How much each caller did of each action lately, in memory.
+
+`recent` stands on the way of every Check, so a question costs the same however
+much happened: each window keeps its running total and drops whole minutes as
+they leave. A window covers at least its length and at most a minute more, for a
+limit that errs must err on the strict side. Only committed decisions are added.
+
+Used on the event loop alone, by every backend; restored from its decisions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from countersign.model import SECOND_US, CallerId, Effect, Instant, TenantId
+
+MINUTE_US: Final = 60 * SECOND_US
+HOUR_MINUTES: Final = 60
+DAY_MINUTES: Final = 24 * 60
+
+_NAMES: Final = ("checks", "allow", "deny", "needs_approval", "claimed")
+_CLAIMED: Final = _NAMES.index("claimed")
+_OF_EFFECT: Final = {effect: _NAMES.index(effect.value) for effect in Effect}
+
+_Key: TypeAlias = tuple[TenantId, CallerId, str]
+
+
+class _Window:
+    """Counts of the last `minutes` whole minutes and the current one."""
+
+    __slots__ = ("_buckets", "_minutes", "_totals")
+
+    def __init__(self, minutes: int) -> None:
+        self._minutes = minutes
+        self._totals = [0] * len(_NAMES)
+        self._buckets: deque[tuple[int, list[int]]] = deque()
+
+    def add(self, minute: int, which: int, count: int) -> None:
+        if not self._buckets or self._buckets[-1][0] < minute:
+            self._buckets.append((minute, [0] * len(_NAMES)))
+        self._buckets[-1][1][which] += count
+        self._totals[which] += count
+
+    def totals(self, minute: int) -> dict[str, int]:
+        while self._buckets and self._buckets[0][0] < minute - self._minutes:
+            _, left = self._buckets.popleft()
+            self._totals = [total - gone for total, gone in zip(self._totals, left, strict=True)]
+        return dict(zip(_NAMES, self._totals, strict=True))
+
+
+class RecentCounts:
+    """Decisions of the last hour and day by tenant, caller and action.
+
+    `checks` and the effects count Checks, `claimed` counts the Claims that were
+    allowed; so what was let through is `allow + claimed`, and nothing twice.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[_Key, tuple[_Window, _Window]] = {}
+
+    def add(
+        self,
+        tenant: TenantId,
+        caller: CallerId,
+        action: str,
+        *,
+        method: str,
+        effect: Effect,
+        minute: int,
+        count: int = 1,
+    ) -> None:
+        """Count committed decisions of one minute; minutes never go back."""
+        counted: tuple[int, ...]
+        if method == "check":
+            counted = (0, _OF_EFFECT[effect])
+        elif method == "claim" and effect is Effect.ALLOW:
+            counted = (_CLAIMED,)
+        else:
+            return
+        key = (tenant, caller, action)
+        windows = self._windows.get(key)
+        if windows is None:
+            windows = self._windows[key] = (_Window(HOUR_MINUTES), _Window(DAY_MINUTES))
+        for which in counted:
+            for window in windows:
+                window.add(minute, which, count)
+
+    def read(
+        self, tenant: TenantId, caller: CallerId, action: str, now: Instant
+    ) -> Mapping[str, Mapping[str, int]]:
+        """The counts, zero where nothing happened; see `Store.recent`."""
+        windows = self._windows.get((tenant, caller, action))
+        if windows is None:
+            return {"hour": dict.fromkeys(_NAMES, 0), "day": dict.fromkeys(_NAMES, 0)}
+        minute = now // MINUTE_US
+        hour, day = windows
+        return {"hour": hour.totals(minute), "day": day.totals(minute)}
+
+    def forget_idle(self, now: Instant) -> None:
+        """Drop who did nothing for a day."""
+        minute = now // MINUTE_US
+        idle = [
+            key for key, (_, day) in self._windows.items() if not any(day.totals(minute).values())
+        ]
+        for key in idle:
+            del self._windows[key]

@@ -1,0 +1,299 @@
+"""The SQLite engine of the group commit, and the transaction commands see.
+
+Invariants kept here: 1 (decision, record and state in one COMMIT), 5 (a review
+changes by one conditional statement) and 11 (no holes). Records are held back
+until the end of the batch, because no command reads them: the counter row is
+then read and written once a batch, and a command that fails gives its sequence
+numbers back by having its records dropped from the list. A savepoint is set
+only once a command writes. Used by `sqlite`, in the writer thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from countersign import canonical
+from countersign.errors import LogError
+from countersign.model import (
+    SECOND_US,
+    Instant,
+    JsonObject,
+    PermitClaims,
+    RecordRef,
+    Review,
+    TenantId,
+    rfc3339,
+)
+from countersign.store import codec
+from countersign.store.clock import StoreClock
+from countersign.store.group_commit import Effects, Outcome
+from countersign.store.protocol import (
+    MAX_RECORD_BYTES,
+    AlreadyExistsError,
+    Change,
+    Decision,
+    RecordTooLargeError,
+    RequestKey,
+    StaleReviewError,
+    StoredAnswer,
+)
+from countersign.store.sqlite_reads import ANSWER_TERM_US, SQL, SqliteReads
+
+T = TypeVar("T")
+
+CLOSED_REVIEW_TERM_US: Final = 30 * 24 * 3600 * SECOND_US
+RECORD_TERM_US: Final = CLOSED_REVIEW_TERM_US + 7 * 24 * 3600 * SECOND_US
+SWEEP_ROWS: Final = 500
+_LOG_SHIFT: Final = 40
+"""Key of a record: number of its log, then 40 bits of sequence."""
+
+# What SQLite raises for a wrong command; anything else it raises is the store's.
+_COMMANDS_FAULT: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
+
+
+class _Log(NamedTuple):
+    """One tenant's log as this batch sees it."""
+
+    n: int | None
+    """Its row; None until its first record is flushed."""
+    log_id: str
+    size: int
+
+
+class SqliteTransaction(SqliteReads):
+    """What one command may do; the same object serves a batch, one by one."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        log_id_of: Callable[[TenantId], str],
+    ) -> None:
+        super().__init__(connection)
+        self._log_id_of = log_id_of
+        self._now = Instant(0)
+        self._time = ""
+        self._logs: dict[TenantId, _Log] = {}
+        self._records: list[tuple[TenantId, int, bytes]] = []
+        self._changes: list[Change] = []
+        self._decided: list[Decision] = []
+        self._mark: tuple[dict[TenantId, _Log], int, int, int] = ({}, 0, 0, 0)
+        self._saved = False
+
+    # --- for the engine ---
+
+    def begin_batch(self, now: Instant) -> None:
+        """Forget the batch before; every command of this one sees `now`."""
+        self._now = now
+        self._time = rfc3339(now)
+        self._logs, self._records, self._changes, self._decided = {}, [], [], []
+
+    def begin_command(self) -> None:
+        """Remember where the command starts."""
+        self._mark = (
+            self._logs.copy(),
+            len(self._records),
+            len(self._changes),
+            len(self._decided),
+        )
+        self._saved = False
+
+    def keep(self) -> None:
+        """The command returned."""
+        if self._saved:
+            self._cursor.execute("RELEASE command")
+
+    def undo(self) -> None:
+        """The command raised: as if it had never run, its numbers included."""
+        if self._saved:
+            self._cursor.execute("ROLLBACK TO command")
+            self._cursor.execute("RELEASE command")
+        self._logs, records, changes, decided = self._mark
+        del self._records[records:], self._changes[changes:], self._decided[decided:]
+
+    def flush(self) -> Effects:
+        """Write the counters and the records that were held back."""
+        rows: dict[TenantId, int] = {}
+        for tenant, log in self._logs.items():
+            if log.n is not None:
+                self._cursor.execute(SQL["set_log_size"], (log.size, log.n))
+                rows[tenant] = log.n << _LOG_SHIFT
+            elif log.size:
+                created = self._rows("create_log", tenant, log.log_id, log.size)
+                rows[tenant] = created[0][0] << _LOG_SHIFT
+        now = self._now
+        self._cursor.executemany(
+            SQL["append_record"],
+            [(rows[tenant] | seq, now, body) for tenant, seq, body in self._records],
+        )
+        return Effects(changes=self._changes, decided=self._decided)
+
+    def _write(self, query: str, values: Sequence[object]) -> int:
+        if not self._saved:
+            self._cursor.execute("SAVEPOINT command")
+            self._saved = True
+        return self._cursor.execute(SQL[query], values).rowcount
+
+    # --- for commands, see `protocol.Transaction` ---
+
+    @property
+    def now(self) -> Instant:
+        return self._now
+
+    def answer(self, key: RequestKey) -> StoredAnswer | None:
+        return self.answer_at(key, self._now)
+
+    def remember(self, key: RequestKey, answer: StoredAnswer) -> None:
+        names = (key.tenant, key.subject, key.method, key.request_id)
+        row = (*names, self._now, answer.content_mac, codec.encode_object(answer.body))
+        try:
+            self._write("remember", row)
+        except sqlite3.IntegrityError:
+            if not self._write("forget_expired", (*names, self._now - ANSWER_TERM_US)):
+                raise AlreadyExistsError("request_id") from None
+            self._write("remember", row)
+
+    def put_decision(self, decision: Decision) -> None:
+        row = codec.encode_decision(decision)
+        try:
+            self._write("put_decision", row)
+        except sqlite3.IntegrityError:
+            if not self._write("replace_decision", row):
+                raise
+        else:
+            self._decided.append(decision)
+
+    def put_review(self, review: Review) -> None:
+        row = (
+            review.tenant,
+            review.id,
+            review.caller,
+            review.base_fingerprint,
+            review.state.value,
+            review.version,
+            codec.due_at(review),
+            self._now,
+            codec.encode_review(review),
+        )
+        query = "insert_review" if review.version == 1 else "replace_review"
+        try:
+            changed = self._write(query, row)
+        except sqlite3.IntegrityError:
+            changed = 0
+        if not changed:
+            raise StaleReviewError(review.id)
+        self._changes.append((review.tenant, review.id, review.version))
+
+    def put_permit(self, permit: PermitClaims) -> None:
+        try:
+            self._write("put_permit", (permit.tenant, permit.id, codec.encode_permit(permit)))
+        except sqlite3.IntegrityError:
+            raise AlreadyExistsError("permit") from None
+
+    def next_record(self, tenant: TenantId) -> tuple[str, int]:
+        log = self._log(tenant)
+        return log.log_id, log.size
+
+    def append(self, tenant: TenantId, body: JsonObject) -> RecordRef:
+        log = self._log(tenant)
+        body["log_id"] = log.log_id
+        body["seq"] = log.size
+        body["time"] = self._time
+        data = canonical.encode(body)
+        if len(data) > MAX_RECORD_BYTES:
+            raise RecordTooLargeError(len(data))
+        self._records.append((tenant, log.size, data))
+        self._logs[tenant] = _Log(log.n, log.log_id, log.size + 1)
+        leaf_hash = hashlib.sha256(b"\x00" + data).digest()
+        return RecordRef(log_id=log.log_id, seq=log.size, leaf_hash=leaf_hash)
+
+    def put_object(self, tenant: TenantId, sha256_hex: str, data: bytes) -> None:
+        self._write("put_object", (tenant, sha256_hex, data))
+
+    def _log(self, tenant: TenantId) -> _Log:
+        log = self._logs.get(tenant)
+        if log is None:
+            rows = self._rows("log", tenant)
+            log = _Log(*rows[0]) if rows else _Log(None, self._log_id_of(tenant), 0)
+            self._logs[tenant] = log
+        return log
+
+    # --- for the store's own commands ---
+
+    def mark_published(
+        self, tenant: TenantId, size: int, frontier: tuple[bytes, ...], objects: Sequence[str]
+    ) -> None:
+        """See `Store.mark_published`."""
+        moved = len(frontier) == size.bit_count() and self._write(
+            "mark_published", (size, codec.encode_frontier(frontier), tenant)
+        )
+        if not moved:
+            raise LogError(
+                "log.not_forward",
+                "a checkpoint must cover no less than the one before, no more than what is"
+                " committed, and bring one subtree root for each bit of its size",
+                advice="Compare the store with its published log; one of them was rolled back.",
+            )
+        for name in objects:
+            self._write("delete_object", (tenant, name))
+
+    def sweep_answers(self, now: Instant) -> bool:
+        """Delete some expired answers; whether there may be more."""
+        return self._write("sweep_answers", (SWEEP_ROWS, now - ANSWER_TERM_US)) == SWEEP_ROWS
+
+    def sweep_reviews(self, now: Instant) -> bool:
+        """Delete some reviews closed long ago; whether there may be more."""
+        return self._write("sweep_reviews", (now - CLOSED_REVIEW_TERM_US, SWEEP_ROWS)) == SWEEP_ROWS
+
+    def sweep_records(self, tenant: TenantId, now: Instant) -> bool:
+        """Delete some published record bytes; whether there may be more."""
+        row = (tenant, now - RECORD_TERM_US, SWEEP_ROWS)
+        return self._write("sweep_records", row) == SWEEP_ROWS
+
+
+class SqliteEngine:
+    """`group_commit.Engine` over one writing connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        clock: StoreClock,
+        log_id_of: Callable[[TenantId], str],
+    ) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._clock = clock
+        self._transaction = SqliteTransaction(connection, log_id_of)
+        self._changes_before = 0
+
+    def begin(self) -> None:
+        self._cursor.execute("BEGIN IMMEDIATE")
+        self._changes_before = self._connection.total_changes
+        self._transaction.begin_batch(self._clock.now())
+
+    def run(self, command: Callable[[SqliteTransaction], T]) -> Outcome[T]:
+        transaction = self._transaction
+        transaction.begin_command()
+        try:
+            result = command(transaction)
+        except BaseException as error:
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _COMMANDS_FAULT):
+                raise
+            transaction.undo()
+            return None, error
+        transaction.keep()
+        return result, None
+
+    def flush(self) -> Effects:
+        effects = self._transaction.flush()
+        if self._connection.total_changes != self._changes_before:
+            self._cursor.execute(SQL["set_clock"], (self._transaction.now,))
+        return effects
+
+    def commit(self) -> None:
+        self._cursor.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
