@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,11 @@ def test_a_directory_that_is_not_there_is_refused(source):
 def test_a_dangling_link_is_refused(source):
     (source / "gone.rego").symlink_to("nowhere.rego")
     assert refused(source).code == "policy.unreadable"
+
+
+def test_a_temporary_directory_that_cannot_be_used_is_told(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert refused(source).code == "policy.not_built"
 
 
 def test_opa_is_found_and_its_version_told(tmp_path):

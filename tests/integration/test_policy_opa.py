@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 
 import realparts
 from countersign.errors import ConfigurationError, PolicyError
@@ -364,6 +365,20 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_the_story_is_the_same_under_uvloop(tmp_path):
+    async def story() -> None:
+        async with running(write(tmp_path / "first")) as policy:
+            before = await policy.decide(asking("allow"), deadline_s=10)
+            assert (await refusal(policy, "endless", deadline_s=0.1)).code == "policy.unavailable"
+            os.kill(policy.status().pid, signal.SIGKILL)
+            await eventually(lambda: policy.status().restarts == 1)
+            assert await policy.decide(asking("allow"), deadline_s=10) == before
+            await policy.activate(write(tmp_path / "second", "second"))
+            assert (await policy.decide(asking("allow"), deadline_s=10)) != before
+
+    uvloop.run(story())
 
 
 async def test_a_temporary_directory_too_deep_for_a_socket_is_refused(tmp_path, monkeypatch):

@@ -96,8 +96,11 @@ def capabilities(opa: Path) -> bytes:
     return json.dumps(everything, indent=1).encode()
 
 
-class CommandError(Exception):
+class CommandError(ConfigurationError):
     """A program we called failed; the message is its own."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("opa.command", message, advice=_ADVICE)
 
 
 def run_opa(opa: Path, arguments: list[str], *, cwd: Path) -> str:

@@ -44,8 +44,15 @@ def build(opa: Path, directory: Path) -> Bundle:
     if commit is not None and _clean_commit(directory) != commit:
         commit = None  # it changed while it was read
     revision = commit or content_revision(files)
-    with tempfile.TemporaryDirectory(prefix="countersign-build-") as scratch:
-        archive = _compile(opa, Path(scratch), files, revision)
+    try:
+        with tempfile.TemporaryDirectory(prefix="countersign-build-") as scratch:
+            archive = _compile(opa, Path(scratch), files, revision)
+    except OSError as error:
+        raise ConfigurationError(
+            "policy.not_built",
+            f"a policy bundle cannot be written: {error.strerror}",
+            advice="Make room in the temporary directory, or make it writable.",
+        ) from error
     return Bundle(revision=revision, archive=archive, sha256=hashlib.sha256(archive).hexdigest())
 
 
@@ -53,7 +60,7 @@ def content_revision(files: Mapping[PurePosixPath, bytes]) -> str:
     """`sha256:` and 16 hex digits over names and contents in sorted order."""
     digest = hashlib.sha256()
     for name in sorted(files):
-        for part in (str(name).encode(), files[name]):
+        for part in (os.fsencode(name), files[name]):
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
     return f"sha256:{digest.hexdigest()[:16]}"
@@ -109,7 +116,9 @@ def _compile(
         told = run_opa(opa, ["deps", "--bundle", ".", "--format", "json", ENTRYPOINT], cwd=source)
     except CommandError as error:
         raise ConfigurationError(
-            "policy.not_compiled", f"policy does not compile: {error}", advice=_FIX_AND_RETRY
+            "policy.not_compiled",
+            f"policy does not compile: {error.message}",
+            advice=_FIX_AND_RETRY,
         ) from error
     if not json.loads(told).get("virtual"):
         raise ConfigurationError(

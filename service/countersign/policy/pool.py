@@ -106,7 +106,7 @@ class Pool:
         self._quiet.set()
 
     async def request(self, data: bytes, *, deadline_s: float) -> Answer:
-        """One exchange. Raises `PolicyError` `policy.unavailable`, never later."""
+        """One exchange. Raises `PolicyError` `policy.unavailable` by the deadline."""
         deadline = self._loop.time() + deadline_s
         if not self._in_flight:
             self._quiet.clear()
