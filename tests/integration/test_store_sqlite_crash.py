@@ -1,0 +1,133 @@
+"""Servers that die while they write, and disks that fill up.
+
+A child process appends from many tasks and tells its parent each record it got
+an answer for. It is killed at a point of a commit; then the store is opened
+again: nothing that was acknowledged is missing, nothing has a hole.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from countersign.store.sqlite import SqliteStore
+
+CHILD = textwrap.dedent(
+    """
+    import asyncio, os, resource, signal, sys
+    from pathlib import Path
+    from countersign.errors import UnavailableError
+    from countersign.store.sqlite import SqliteStore
+
+    path, point, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    seen = 0
+
+    def reached(name):
+        global seen
+        seen += name == point
+        if seen == times and name == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def say(text):
+        os.write(1, (text + chr(10)).encode())
+
+    async def main():
+        store = await SqliteStore.open(
+            path,
+            log_id_of=lambda tenant: tenant + "/log",
+            reached=reached,
+            on_failure=lambda error: say("failure " + type(error).__name__),
+        )
+
+        async def append(task):
+            n = 0
+            while True:
+                n += 1
+                def command(tx, n=n):
+                    if n % 3 == 0:
+                        tx.append("acme", {"kind": "undone", "pad": "x" * 500})
+                        raise KeyError
+                    return tx.append("acme", {"kind": "kept", "pad": "x" * 500})
+                command.name = "append"
+                try:
+                    ref = await store.apply(command)
+                except KeyError:
+                    continue
+                except UnavailableError:
+                    say("unavailable " + str(store.failed))
+                    return
+                say("ack %d %s" % (ref.seq, ref.leaf_hash.hex()))
+
+        if point == "disk full":
+            await store.apply(lambda tx: tx.append("acme", {"kind": "kept"}))
+            size = Path(str(path) + "-wal").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100_000, size + 100_000))
+        await asyncio.gather(*(append(task) for task in range(16)))
+        await store.close()
+
+    asyncio.run(main())
+    """
+)
+
+
+def run_child(path, point, times=1):
+    return subprocess.run(
+        [sys.executable, "-c", CHILD, str(path), point, str(times)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def acknowledged(output):
+    lines = [line.split() for line in output.splitlines()]
+    return {int(words[1]): words[2] for words in lines if words[0] == "ack" and len(words) == 3}
+
+
+async def log_after(path):
+    store = await SqliteStore.open(path, log_id_of=lambda tenant: f"{tenant}/log")
+    records = await store.records("acme", 0, 1_000_000)
+    state = await store.log_state("acme")
+    next_ref = await store.apply(lambda tx: tx.append("acme", {"kind": "after"}))
+    await store.close()
+    assert [record.seq for record in records] == list(range(state.size))
+    assert next_ref.seq == state.size
+    return records
+
+
+def leaf_hashes(records):
+    import hashlib
+
+    return {r.seq: hashlib.sha256(b"\x00" + r.body).hexdigest() for r in records}
+
+
+@pytest.mark.parametrize("point", ["store.before_commit", "store.committed", "append.committed"])
+@pytest.mark.parametrize("times", [1, 2, 20])
+async def test_killed_at_a_point_of_a_commit_nothing_acknowledged_is_lost(tmp_path, point, times):
+    path = tmp_path / "store.db"
+    died = run_child(path, point, times)
+    assert died.returncode == -9, died.stderr
+    records = await log_after(path)
+    kept = leaf_hashes(records)
+    acks = acknowledged(died.stdout)
+    assert acks.items() <= kept.items(), "every acknowledged record is there, byte for byte"
+    assert {json.loads(record.body)["kind"] for record in records} <= {"kept"}
+    if point == "store.before_commit":
+        assert kept.keys() == acks.keys() or times > 1
+    else:
+        assert len(kept) > len(acks), "the last batch was durable, though nobody heard of it"
+
+
+async def test_a_full_disk_fails_every_command_and_loses_nothing(tmp_path):
+    path = tmp_path / "store.db"
+    ended = run_child(path, "disk full")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("unavailable True") == 16, "every waiting caller was told"
+    assert ended.stdout.count("failure OperationalError") == 1
+    kept = leaf_hashes(await log_after(path))
+    assert acknowledged(ended.stdout).items() <= kept.items()

@@ -1,0 +1,128 @@
+"""The store's clock, its recent counts and its SQL files."""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countersign.model import Effect, Instant
+from countersign.store.clock import StoreClock, wall_clock
+from countersign.store.queries import migrations, named_queries
+from countersign.store.recent import MINUTE_US, RecentCounts
+from countersign.store.sqlite_file import migrate
+
+# --- clock ---
+
+
+@given(st.lists(st.integers(0, 2**53)), st.integers(0, 2**53))
+def test_the_clock_follows_the_wall_but_never_back(wall, last):
+    times = iter(wall)
+    clock = StoreClock(lambda: Instant(next(times)), Instant(last))
+    told = [last, *(clock.now() for _ in wall)]
+    assert all(before <= after for before, after in pairwise(told))
+    assert all(now >= then for now, then in zip(told[1:], wall, strict=True))
+    assert set(told) <= {last, *wall}
+
+
+def test_the_wall_clock_tells_microseconds_since_1970():
+    assert 1_700_000_000 < wall_clock() / 1_000_000 < 5_000_000_000
+
+
+# --- recent counts ---
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.integers(0, 200),
+        st.sampled_from(["check", "claim"]),
+        st.sampled_from(list(Effect)),
+        st.sampled_from(["db.export", "iam.change"]),
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS)
+def test_recent_counts_equal_counting_all_events_again(events):
+    recent, minute, happened = RecentCounts(), 30_000_000, []
+    for gap, method, effect, action in events:
+        minute += gap
+        recent.add("acme", "agent", action, method=method, effect=effect, minute=minute)
+        happened.append((minute, method, effect, action))
+        read = recent.read("acme", "agent", action, Instant(minute * MINUTE_US))
+        assert read == {
+            "hour": counted(happened, action, minute - 60),
+            "day": counted(happened, action, minute - 1440),
+        }
+
+
+def counted(happened, action, since):
+    there = [
+        (method, effect)
+        for at, method, effect, what in happened
+        if (at >= since, what) == (True, action)
+    ]
+    checks = [effect for method, effect in there if method == "check"]
+    return {
+        "checks": len(checks),
+        **{effect.value: checks.count(effect) for effect in Effect},
+        "claimed": there.count(("claim", Effect.ALLOW)),
+    }
+
+
+def test_callers_and_tenants_are_counted_apart():
+    recent = RecentCounts()
+    recent.add("acme", "agent", "db.export", method="check", effect=Effect.DENY, minute=100)
+    now = Instant(100 * MINUTE_US)
+    assert recent.read("acme", "agent", "db.export", now)["hour"]["deny"] == 1
+    for who in (("acme", "other", "db.export"), ("other", "agent", "db.export")):
+        assert recent.read(*who, now)["hour"]["deny"] == 0
+
+
+def test_who_did_nothing_for_a_day_is_forgotten():
+    recent = RecentCounts()
+    for minute, action in ((100, "old"), (1600, "new")):
+        recent.add("acme", "agent", action, method="check", effect=Effect.DENY, minute=minute)
+    recent.forget_idle(Instant(1600 * MINUTE_US))
+    assert [action for _, _, action in recent._windows] == ["new"]
+
+
+# --- SQL ---
+
+
+@pytest.fixture
+def schema():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, migrations("sqlite"))
+    yield connection
+    connection.close()
+
+
+SWEEPS_AND_STARTS = {"decisions_since", "sweep_answers", "tenants", "read_store", "set_clock"}
+
+
+@pytest.mark.parametrize("name", named_queries("sqlite"))
+def test_every_statement_fits_the_schema_and_searches_by_index(schema, name):
+    query = named_queries("sqlite")[name]
+    values = [None] * max(query.count("?"), 18)
+    try:
+        plan = schema.execute(f"EXPLAIN QUERY PLAN {query}", values[: _parameters(schema, query)])
+        steps = [step for *_, step in plan]
+    except sqlite3.Error as error:  # pragma: no cover - the message is the failure
+        pytest.fail(f"{name}: {error}")
+    scans = [step for step in steps if step.startswith("SCAN") and "json_each" not in step]
+    assert not scans or name in SWEEPS_AND_STARTS, scans
+
+
+def _parameters(schema, query):
+    for count in range(20):
+        try:
+            schema.execute(f"EXPLAIN {query}", [None] * count)
+        except sqlite3.ProgrammingError:
+            continue
+        return count
+    raise AssertionError(query)
