@@ -39,6 +39,8 @@ class PublisherSettings:
     max_segment_records: int = 1_000
     max_segment_bytes: int = 256 * 1024
     """Of uncompressed lines; a single larger record is a segment of its own."""
+    poll_after_s: float = 5.0
+    """Look for records without being told: `notify` is a hint, and hints get lost."""
     retry_first_s: float = 0.1
     retry_max_s: float = 30.0
 
@@ -198,10 +200,10 @@ class Publisher:
         await self._publish_all()
 
     async def _until_due(self) -> None:
-        """Wait for a record and then for its company, or for a retry."""
+        """Wait for a record and then for its company, or for a retry or a look."""
         now = asyncio.get_running_loop().time()
         retries = [log.retry_at for log in self._logs.values() if log.retry_s and not log.frozen]
-        patience = max(0.0, min(retries) - now) if retries else None
+        patience = max(0.0, min([now + self._settings.poll_after_s, *retries]) - now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._woken.wait()
