@@ -101,6 +101,10 @@ class Script:
         """Let the next calls of one method ("Check", "Claim", …) find no server."""
         self._failures.extend([method] * times)
 
+    def available(self) -> None:
+        """Forget the failures still to come."""
+        self._failures.clear()
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass for reviews and permits."""
         self._passed_s += seconds
