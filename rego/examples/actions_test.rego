@@ -10,7 +10,7 @@ _sql(verb, predicate) := {"findings": {"facts": {"sql": {"verb": verb, "tables":
 
 _shell(program, flags) := {
 	"context": {"arguments": {"command": concat(" ", array.concat([program], flags))}},
-	"findings": {"facts": {"shell": {"program": program, "flags": flags}}},
+	"findings": {"facts": {"shell": {"program": program, "programs": [program], "flags": flags}}},
 }
 
 _grants(added, removed) := {"findings": {"facts": {"grants": {"added": added, "removed": removed}}}}
@@ -30,7 +30,7 @@ _cases := {
 		["staging", _with({"role": "reader", "duration_s": 3600}), "needs_approval", {"platform": 1}],
 		["production", _with({"role": "reader", "duration_s": 3600}), "needs_approval", {"platform": 1}],
 		["production", _with({"role": "admin", "duration_s": 3600}), "needs_approval", {"platform": 1, "security": 2}],
-		["production", _with({"duration_s": 3600}), "needs_approval", {"platform": 1, "security": 2}],
+		["production", _with({"duration_s": 3600}), "deny", {}],
 		["production", _with({"role": "reader", "duration_s": 14401}), "deny", {}],
 		["production", _with({"role": "reader", "duration_s": 0}), "deny", {}],
 		["production", _with({"role": "reader", "duration_s": "3600"}), "deny", {}],
@@ -75,10 +75,11 @@ _cases := {
 		["dev", _with({"plan": {"destroy": 9}}), "allow", {}],
 		["staging", _with({"plan": {"create": 2, "destroy": 0}}), "allow", {}],
 		["staging", _with({"plan": {"create": 2, "destroy": 1}}), "needs_approval", {"platform": 1}],
-		["staging", {}, "needs_approval", {"platform": 1}],
+		["staging", {}, "deny", {}],
+		["staging", _with({"plan": {}}), "needs_approval", {"platform": 1}],
 		["production", _with({"plan": {"create": 2, "destroy": 0}}), "needs_approval", {"platform": 1}],
 		["production", _with({"plan": {"create": 2, "destroy": 1}}), "needs_approval", {"platform": 2}],
-		["production", {}, "needs_approval", {"platform": 2}],
+		["production", _with({"plan": {"destroy": null}}), "needs_approval", {"platform": 2}],
 	],
 	"infra.destroy": [
 		["dev", _of("database", {}), "allow", {}],
@@ -124,11 +125,13 @@ _cases := {
 		["production", _sql("create", "none"), "needs_approval", {"dba": 1}],
 		["production", _sql("drop", "none"), "needs_approval", {"dba": 2}],
 		["production", _sql("call", "none"), "needs_approval", {"dba": 1}],
+		["staging", _sql("multiple", "other"), "needs_approval", {"dba": 1}],
+		["production", _sql("multiple", "other"), "deny", {}],
 		["production", {}, "deny", {}],
 	],
 	"shell.run": [
 		["dev", _shell("ls", ["-la"]), "allow", {}],
-		["dev", _shell("ls", ["; rm"]), "needs_approval", {"platform": 1}],
+		["dev", _shell("ls", ["> file"]), "needs_approval", {"platform": 1}],
 		["dev", _shell("make", ["test"]), "needs_approval", {"platform": 1}],
 		["dev", _shell("rm", ["-r"]), "needs_approval", {"platform": 1}],
 		["dev", {}, "needs_approval", {"platform": 1}],
@@ -137,7 +140,7 @@ _cases := {
 		["production", _shell("cat", []), "needs_approval", {"platform": 1}],
 		["production", _shell("rm", ["-r"]), "deny", {}],
 		["production", _shell("git", ["--force"]), "deny", {}],
-		["dev", {"findings": {"classes": ["secret"], "facts": {"shell": {"program": "ls"}}}}, "deny", {}],
+		["dev", {"findings": {"classes": ["secret"], "facts": {"shell": {"programs": ["ls"]}}}}, "deny", {}],
 	],
 	"unheard.of": [
 		["dev", {}, "deny", {}],

@@ -4,17 +4,11 @@
 #   db.export. Internal exports that are known to hold no personal data run on
 #   their own; personal data needs its owner, leaving the organisation needs
 #   security as well, and a credential never leaves at all.
-#   Arguments: table, columns, destination, row_count.
+#   Arguments: table, columns (a list of names), destination, row_count.
 package countersign.rules.export
 
 import data.countersign.lib
 import data.countersign.stages
-
-# Column names that stand for people, as whole words: `home_address`, `email`.
-_personal_words := {
-	"address", "birth", "birthdate", "birthday", "card", "dob", "email", "firstname", "iban",
-	"lastname", "mail", "mobile", "name", "passport", "phone", "salary", "ssn", "surname", "tax",
-}
 
 _company_buckets := {"analytics-exports"}
 
@@ -43,7 +37,20 @@ needs contains {
 } if {
 	input.context.action == "db.export"
 	not lib.dev
-	not _impersonal
+	lib.personal_data
+}
+
+# An agent that names no columns must not have an easier time than one that does.
+needs contains {
+	"code": "export.unnamed_columns",
+	"message": "export that does not name its columns, so it may hold personal data",
+	"stages": [stages.data_owner],
+	"must_show": _always_shown,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	not lib.dev
+	not lib.columns_known
 }
 
 needs contains {
@@ -88,7 +95,7 @@ needs contains {
 # cast must not lose its worth because others were served meanwhile.
 needs contains {
 	"code": "export.many",
-	"message": "many actions were allowed within the hour",
+	"message": "many exports were allowed within the hour",
 	"stages": [stages.data_owner],
 	"channel": "teams:data-approvals",
 } if {
@@ -116,28 +123,21 @@ allow contains {
 	_internal
 }
 
-# Sample rows help nobody decide, whatever the detector thinks of them.
-mask contains pointer if {
-	input.context.action == "db.export"
-	some pointer in {"/arguments/customer_ids", "/arguments/sample/*/*"}
-}
+# Bare numbers look like nothing to a detector; only policy knows whose they are.
+mask contains "/arguments/customer_ids" if input.context.action == "db.export"
 
 _always_shown := {"/resource", "/arguments/destination"} | lib.shown({"rows"})
 
-# The findings speak of the context, not of the table behind it: an agent that
-# sends no sample must not have an easier time. So the columns have to be named.
 _impersonal if {
+	lib.columns_known
 	not lib.personal_data
-	count(input.context.arguments.columns) > 0
-	every column in input.context.arguments.columns {
-		words := {word | some word in regex.split(`[^a-z]+`, lower(column))}
-		count(words & _personal_words) == 0
-	}
 }
 
 _internal if lib.destination_internal
 
 _internal if {
-	some bucket in _company_buckets
-	startswith(input.context.arguments.destination, sprintf("s3://%s/", [bucket]))
+	destination := input.findings.facts.destination
+	destination.scheme == "s3"
+	destination.domain in _company_buckets
+	destination.count == 1
 }

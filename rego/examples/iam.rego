@@ -37,6 +37,14 @@ deny contains {
 	not _escalation_bounded
 }
 
+deny contains {
+	"code": "iam.no_role",
+	"message": "an escalation has to name its role; set arguments.role",
+} if {
+	input.context.action == "iam.escalate"
+	not lib.says("role")
+}
+
 needs contains {
 	"code": "iam.escalation",
 	"message": "escalation of rights",

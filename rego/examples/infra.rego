@@ -20,6 +20,14 @@ deny contains {
 	input.context.resource.type in _keeps_state
 }
 
+deny contains {
+	"code": "infra.no_plan",
+	"message": "a change has to come with its plan; set arguments.plan",
+} if {
+	input.context.action == "infra.apply"
+	not input.context.arguments.plan
+}
+
 needs contains {
 	"code": "infra.apply",
 	"message": "change of production infrastructure",

@@ -66,7 +66,7 @@ allow contains {
 	lib.shell_reads_only
 }
 
-_command := {"/resource"} | lib.shown({"shell.program", "shell.flags"})
+_command := {"/resource"} | lib.shown({"shell.programs", "shell.flags"})
 
 _platform := stages.two(stages.platform) if lib.staging
 

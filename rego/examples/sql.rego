@@ -25,7 +25,7 @@ deny contains {
 } if {
 	input.context.action == "sql.execute"
 	lib.production
-	lib.sql_verb == "unknown"
+	lib.sql_verb in {"unknown", "multiple"}
 }
 
 needs contains {
@@ -88,7 +88,7 @@ needs contains {
 
 needs contains {
 	"code": "sql.unusual",
-	"message": "a statement that is neither a plain read, a change of rows nor a change of schema",
+	"message": "not one plain read, change of rows or change of schema",
 	"stages": [stages.dba],
 	"must_show": _statement,
 	"require_reason": true,
@@ -113,7 +113,7 @@ allow contains {
 } if {
 	input.context.action == "sql.execute"
 	lib.staging
-	lib.sql_verb in {"select", "insert", "update", "delete", "merge"}
+	_rows
 }
 
 allow contains {
@@ -125,6 +125,10 @@ allow contains {
 	lib.sql_verb == "select"
 	_narrow
 }
+
+_rows if lib.sql_verb == "select"
+
+_rows if lib.sql_writes
 
 _narrow if lib.sql_by_key
 

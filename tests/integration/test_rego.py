@@ -35,6 +35,11 @@ ACTIONS = (
     "sql.execute",
     "shell.run",
 )
+EXPORT_FACTS = {
+    "rows": {"at_least": 1000, "bucket": "1k-10k"},
+    "columns": {"total": 3, "contact": 2, "personal": 3},
+    "destination": {"domain": "analytics-exports", "scheme": "s3", "internal": False, "count": 1},
+}
 DECISION_KEYS = {"effect", "reasons", "mask"}
 REQUIREMENT_KEYS = {
     "stages",
@@ -129,7 +134,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "findings": {
             "entities": {"EMAIL": 1, "PERSON": 1, "PHONE": 1},
             "classes": ["contact", "personal"],
-            "facts": {"rows": {"at_least": 1000, "bucket": "1k-10k"}},
+            "facts": EXPORT_FACTS,
             "complete": True,
         }
         | changes.pop("findings", {}),
@@ -222,7 +227,11 @@ def test_the_same_export_without_personal_data_is_allowed(bundle: Path) -> None:
                 "destination": "s3://analytics-exports/plans.csv",
             }
         },
-        findings={"entities": {}, "classes": []},
+        findings={
+            "entities": {},
+            "classes": [],
+            "facts": EXPORT_FACTS | {"columns": {"total": 2}},
+        },
     )
 
     decision = decide(bundle, plain)

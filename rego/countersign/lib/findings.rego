@@ -10,8 +10,9 @@ has_class(class) if class in input.findings.classes
 # METADATA
 # title: Personal data
 # description: |
-#   Whether the detector saw data about people. It speaks of the context alone:
-#   what an export will contain can be personal all the same.
+#   Whether the context holds data about people or names columns that do. It
+#   speaks of the context alone: where no columns are named (`columns_known`),
+#   an export can hold personal data all the same.
 personal_data if {
 	some class in input.findings.classes
 	class in _personal
@@ -36,8 +37,15 @@ below(fact, threshold) if {
 }
 
 # METADATA
+# title: Columns known
+# description: |
+#   Every column of arguments.columns was read, so that the classes of the
+#   columns are among the findings; a `*` or an expression is not read.
+columns_known if input.findings.facts.columns.total == count(input.context.arguments.columns)
+
+# METADATA
 # title: Internal destination
-# description: Whether the data is known to stay inside the organisation.
+# description: Whether every destination named is known to be inside the organisation.
 destination_internal if input.findings.facts.destination.internal == true
 
 # METADATA

@@ -4,7 +4,7 @@ package countersign.lib
 
 # METADATA
 # title: SQL verb
-# description: Lower case, or "unknown".
+# description: Lower case; "multiple" for several statements, "unknown" for one that cannot be read.
 default sql_verb := "unknown"
 
 sql_verb := input.findings.facts.sql.verb
@@ -20,11 +20,13 @@ sql_drops if sql_verb in {"drop", "truncate"}
 
 # METADATA
 # title: SQL writes rows
-sql_writes if sql_verb in {"insert", "update", "delete", "merge"}
+sql_writes if sql_verb in {"insert", "update", "delete", "merge", "replace", "upsert"}
 
 # METADATA
 # title: SQL by key
-# description: The statement is known to touch rows picked by their key.
+# description: |
+#   The statement is known to touch rows picked by a key. A foreign key is a key
+#   too, so this may be many rows.
 sql_by_key if input.findings.facts.sql.predicate == "by_key"
 
 # METADATA
@@ -57,40 +59,51 @@ _destroyers := {
 }
 
 # METADATA
-# title: Shell program
-# description: The program's name without its path, or "unknown".
-default shell_program := "unknown"
-
-shell_program := input.findings.facts.shell.program
+# title: Shell programs
+# description: |
+#   The programs of the whole command line, `sudo` and what it starts included.
+#   Undefined when there are none, or so many that some may not be listed.
+shell_programs := programs if {
+	programs := {program | some program in input.findings.facts.shell.programs}
+	count(programs) > 0
+	count(programs) < _max_listed
+}
 
 # METADATA
 # title: Shell reads only
-# description: One program that cannot write, with no shell syntax around it.
+# description: Every program is one that cannot write, and nothing redirects or substitutes.
 shell_reads_only if {
-	shell_program in _readers
-	not _shell_syntax
+	count(shell_programs - _readers) == 0
+	not _shell_rewrites
 }
 
 # METADATA
 # title: Shell destroys
 # description: A program or a flag that removes, overwrites or forces.
-shell_destroys if shell_program in _destroyers
-
 shell_destroys if {
-	not shell_program in _readers
-	some flag in input.findings.facts.shell.flags
-	regex.match(`^(-[A-Za-z]*[rRf][A-Za-z]*|--(recursive|force|delete|no-preserve-root|hard|purge)(=.*)?)$`, flag)
+	some program in input.findings.facts.shell.programs
+	program in _destroyers
 }
 
-# Pipes, lists, substitutions and redirections: the facts name one program, and
-# here there may be others.
-_shell_syntax if {
+shell_destroys if {
+	some program in input.findings.facts.shell.programs
+	not program in _readers
+	some flag in input.findings.facts.shell.flags
+	regex.match(`^(-[A-Za-z]*[rRf][A-Za-z]*|--(recursive|force|delete|no-preserve-root|hard|purge))$`, flag)
+}
+
+# The facts list the programs of pipes and lists; what a redirection overwrites
+# or a variable expands to they cannot know.
+_shell_rewrites if {
 	walk(input.context.arguments, [_, text])
 	is_string(text)
-	regex.match("[;&|<>`$(){}\n\r]", text)
+	regex.match("[<>`$]", text)
 }
 
 # --- rights ------------------------------------------------------------------
+
+# Facts list at most twenty names; a full list may be a cut one.
+_max_listed := 20
 
 _privileged := {"admin", "administrator", "owner", "root", "superuser"}
 
@@ -98,6 +111,7 @@ _privileged := {"admin", "administrator", "owner", "root", "superuser"}
 # title: Ordinary grants
 # description: The change is known, and no right it adds is an administrator's or a wildcard.
 grants_ordinary if {
+	count(input.findings.facts.grants.added) < _max_listed
 	every right in input.findings.facts.grants.added {
 		ordinary(right)
 	}
@@ -107,6 +121,7 @@ grants_ordinary if {
 # title: Ordinary revocations
 # description: The change is known, and no right it removes is an administrator's or a wildcard.
 revocations_ordinary if {
+	count(input.findings.facts.grants.removed) < _max_listed
 	every right in input.findings.facts.grants.removed {
 		ordinary(right)
 	}
@@ -114,9 +129,11 @@ revocations_ordinary if {
 
 # METADATA
 # title: Ordinary right
-# description: A right or role that is neither a wildcard nor an administrator's.
+# description: |
+#   A right or role that is neither a wildcard nor an administrator's, and no
+#   placeholder such as [OTHER], under which the facts keep what they do not show.
 ordinary(right) if {
-	not contains(right, "*")
+	not regex.match(`[*\[]`, right)
 	words := {word | some word in regex.split(`[^a-z]+`, lower(right))}
 	count(words & _privileged) == 0
 }
