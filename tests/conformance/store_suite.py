@@ -165,6 +165,14 @@ class StoreSuite:
         assert right[0].seq == 0
         assert await store.decision(ACME, "dec_1") is None
 
+    async def test_a_value_of_the_wrong_type_is_not_called_a_stale_review(self, store):
+        with pytest.raises(Exception) as wrong:  # noqa: PT011 - any, but not the one that means retry
+            await store.apply(putting(a_review(base_fingerprint=None)))
+        assert not isinstance(wrong.value, StaleReviewError)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the backend says
+            await store.apply(putting(a_decision(caller=None)))
+        assert (await store.apply(appending(ACME)))[0].seq == 0
+
     async def test_a_cancelled_caller_does_not_disturb_the_others(self, store):
         first = asyncio.create_task(store.apply(appending(ACME)))
         second = asyncio.create_task(store.apply(appending(ACME)))

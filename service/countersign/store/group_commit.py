@@ -118,14 +118,15 @@ class GroupCommit(Generic[Tx]):
     def _serve(self) -> None:
         while batch := self._take():
             if self.failed:
-                self._refuse(batch)
+                self._loop.call_soon_threadsafe(self._refuse, batch)
                 continue
             try:
-                self._commit(batch)
+                outcomes, effects = self._commit(batch)
             except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
                 self.failed = True
-                self._refuse(batch)
-                self._loop.call_soon_threadsafe(self._on_failure, error)
+                self._loop.call_soon_threadsafe(self._fail, batch, error)
+            else:
+                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, effects)
         self._engine.close()
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
@@ -143,7 +144,7 @@ class GroupCommit(Generic[Tx]):
             batch.append(item)
         return batch
 
-    def _commit(self, batch: Sequence[_Item]) -> None:
+    def _commit(self, batch: Sequence[_Item]) -> tuple[Sequence[Outcome[Any]], Effects]:
         engine, reached = self._engine, self._reached
         engine.begin()
         outcomes = [engine.run(command) for command, _ in batch]
@@ -155,14 +156,9 @@ class GroupCommit(Generic[Tx]):
             name = getattr(command, "name", None)
             if name is not None:
                 reached(f"{name}.committed")
-        self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, effects)
+        return outcomes, effects
 
-    def _refuse(self, batch: Sequence[_Item]) -> None:
-        outcomes: list[Outcome[Any]] = [(None, _unavailable()) for _ in batch]
-        nothing = Effects(changes=(), decided=())
-        self._loop.call_soon_threadsafe(self._deliver, batch, outcomes, nothing)
-
-    # --- back on the event loop ---
+    # --- back on the event loop, once a batch ---
 
     def _deliver(
         self, batch: Sequence[_Item], outcomes: Sequence[Outcome[Any]], effects: Effects
@@ -171,6 +167,15 @@ class GroupCommit(Generic[Tx]):
             if not future.done():
                 future.set_result(outcome)
         self._on_commit(effects)
+
+    def _refuse(self, batch: Sequence[_Item]) -> None:
+        for _, future in batch:
+            if not future.done():
+                future.set_result((None, _unavailable()))
+
+    def _fail(self, batch: Sequence[_Item], error: BaseException) -> None:
+        self._refuse(batch)
+        self._on_failure(error)
 
 
 def _unavailable() -> UnavailableError:

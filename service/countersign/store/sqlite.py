@@ -237,9 +237,13 @@ class SqliteStore:
 
 def _prepared(path: Path) -> sqlite3.Connection:
     connection = sqlite_file.connect(path)
-    sqlite_file.migrate(connection, migrations("sqlite"))
-    if connection.execute(SQL["read_store"]).fetchone() is None:
-        connection.execute(SQL["create_store"], (secrets.token_bytes(KEY_BYTES), 0))
+    try:
+        sqlite_file.migrate(connection, migrations("sqlite"))
+        if connection.execute(SQL["read_store"]).fetchone() is None:
+            connection.execute(SQL["create_store"], (secrets.token_bytes(KEY_BYTES), 0))
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -54,11 +54,15 @@ _LOG_SHIFT: Final = 40
 _COMMANDS_FAULT: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
 
 
+class _TakenError(Exception):
+    """A unique index says that there is such a row."""
+
+
 class _Log(NamedTuple):
     """One tenant's log as this batch sees it."""
 
     n: int | None
-    """Its row; None until its first record is flushed."""
+    """Its row; None until its first record is written."""
     log_id: str
     size: int
 
@@ -115,18 +119,18 @@ class SqliteTransaction(SqliteReads):
 
     def flush(self) -> Effects:
         """Write the counters and the records that were held back."""
-        rows: dict[TenantId, int] = {}
-        for tenant, log in self._logs.items():
-            if log.n is not None:
-                self._cursor.execute(SQL["set_log_size"], (log.size, log.n))
-                rows[tenant] = log.n << _LOG_SHIFT
-            elif log.size:
-                created = self._rows("create_log", tenant, log.log_id, log.size)
-                rows[tenant] = created[0][0] << _LOG_SHIFT
+        first_keys: dict[TenantId, int] = {}
+        for tenant in dict.fromkeys(tenant for tenant, _, _ in self._records):
+            n, log_id, size = self._logs[tenant]
+            if n is None:
+                n = self._rows("create_log", tenant, log_id, size)[0][0]
+            else:
+                self._cursor.execute(SQL["set_log_size"], (size, n))
+            first_keys[tenant] = n << _LOG_SHIFT
         now = self._now
         self._cursor.executemany(
             SQL["append_record"],
-            [(rows[tenant] | seq, now, body) for tenant, seq, body in self._records],
+            [(first_keys[tenant] | seq, now, body) for tenant, seq, body in self._records],
         )
         return Effects(changes=self._changes, decided=self._decided)
 
@@ -134,7 +138,12 @@ class SqliteTransaction(SqliteReads):
         if not self._saved:
             self._cursor.execute("SAVEPOINT command")
             self._saved = True
-        return self._cursor.execute(SQL[query], values).rowcount
+        try:
+            return self._cursor.execute(SQL[query], values).rowcount
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise _TakenError from None
+            raise
 
     # --- for commands, see `protocol.Transaction` ---
 
@@ -150,7 +159,7 @@ class SqliteTransaction(SqliteReads):
         row = (*names, self._now, answer.content_mac, codec.encode_object(answer.body))
         try:
             self._write("remember", row)
-        except sqlite3.IntegrityError:
+        except _TakenError:
             if not self._write("forget_expired", (*names, self._now - ANSWER_TERM_US)):
                 raise AlreadyExistsError("request_id") from None
             self._write("remember", row)
@@ -159,9 +168,8 @@ class SqliteTransaction(SqliteReads):
         row = codec.encode_decision(decision)
         try:
             self._write("put_decision", row)
-        except sqlite3.IntegrityError:
-            if not self._write("replace_decision", row):
-                raise
+        except _TakenError:
+            self._write("replace_decision", row)
         else:
             self._decided.append(decision)
 
@@ -180,7 +188,7 @@ class SqliteTransaction(SqliteReads):
         query = "insert_review" if review.version == 1 else "replace_review"
         try:
             changed = self._write(query, row)
-        except sqlite3.IntegrityError:
+        except _TakenError:
             changed = 0
         if not changed:
             raise StaleReviewError(review.id)
@@ -189,7 +197,7 @@ class SqliteTransaction(SqliteReads):
     def put_permit(self, permit: PermitClaims) -> None:
         try:
             self._write("put_permit", (permit.tenant, permit.id, codec.encode_permit(permit)))
-        except sqlite3.IntegrityError:
+        except _TakenError:
             raise AlreadyExistsError("permit") from None
 
     def next_record(self, tenant: TenantId) -> tuple[str, int]:
