@@ -201,6 +201,30 @@ def test_every_package_of_the_library_and_the_examples_is_described() -> None:
     assert packages - described == set()
 
 
+def test_what_the_guide_shows_is_formatted_compiles_and_passes(tmp_path: Path) -> None:
+    guide = (realparts.ROOT / "docs/how-to/write-a-policy.md").read_text(encoding="utf-8")
+    modules = re.findall(r"^```rego\n(package .*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert len(modules) == 3
+    for index, module in enumerate(modules):
+        kind = "_test" if "countersign.tests." in module else ""
+        (tmp_path / f"guide_{index}{kind}.rego").write_text(module, encoding="utf-8")
+
+    assert run("fmt", "--list", "--fail", tmp_path) == ""
+    run("check", "--strict", tmp_path, REGO)
+    told = run("test", "--run", "refund", tmp_path, REGO / "countersign")
+    assert told == "PASS: 2/2\n"
+
+
+def test_the_guide_names_every_helper_of_the_library() -> None:
+    guide = (realparts.ROOT / "docs/how-to/write-a-policy.md").read_text(encoding="utf-8")
+    for source in (REGO / "countersign" / "lib").glob("*.rego"):
+        rules = re.findall(
+            r"^(?:default )?([a-z]\w*)\b(?!\s*import)", source.read_text(), re.MULTILINE
+        )
+        for rule in set(rules) - {"package", "import", "default"}:
+            assert re.search(rf"`{rule}\b", guide), rule
+
+
 # --- the decisions -----------------------------------------------------------
 
 
