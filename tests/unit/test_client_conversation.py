@@ -1,8 +1,11 @@
 """The protocol, driven by hand: no server, no clock, no luck."""
 
+import base64
+
 import grpc
 import pytest
 
+from countersign import canonical
 from countersign.client import (
     AlreadyClaimed,
     Context,
@@ -23,6 +26,7 @@ from countersign.client.conversation import Conversations
 from countersign.client.status import CallFailed
 from countersign.client.steps import Ask, Call, Done, Sleep, advance
 from countersign.client.testing import DecisionPoint, Rule
+from countersign.client.testing.decision_point import unsigned_token
 from countersign.v1 import context_pb2, decisions_pb2
 
 EXPORT = Context(
@@ -268,6 +272,45 @@ class TestFailingClosed:
         ]
         with pytest.raises((PermitRejected, ProtocolError)):
             world.run(world.conversations.claim("rev_1", EXPORT))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"jti": "prm_2"},
+            {"action": "db.read"},
+            {"tenant": "another"},
+            {"salt": "AAAA"},
+            {"commitment": "00" * 32},
+            {"iat": "now"},
+            {"exp": None},
+        ],
+    )
+    def test_a_permit_with_one_wrong_claim_is_refused(self, wrong):
+        world = World()
+        salt = bytes(canonical.SALT_BYTES)
+        bound = canonical.bound_bytes("test", EXPORT.canonical_bytes)
+        good = {
+            "jti": "prm_1",
+            "iat": int(world.now),
+            "exp": int(world.now) + 300,
+            "tenant": "test",
+            "action": "db.export",
+            "commitment": canonical.commitment(bound, salt).hex(),
+            "salt": base64.urlsafe_b64encode(salt).rstrip(b"=").decode(),
+        }
+        for claims, refused in ((good, False), ({**good, **wrong}, True)):
+            permit = context_pb2.Permit(permit_id="prm_1", token=unsigned_token(claims))
+            permit.expires_at.FromSeconds(int(world.now) + 300)
+            world.faults = [
+                decisions_pb2.ClaimResponse(
+                    decision_id="dec_2", effect=context_pb2.EFFECT_ALLOW, permit=permit
+                )
+            ]
+            if refused:
+                with pytest.raises(PermitRejected):
+                    world.run(world.conversations.claim("rev_1", EXPORT))
+            else:
+                assert world.run(world.conversations.claim("rev_1", EXPORT)).permit
 
     def test_a_permit_that_took_too_long_to_arrive_is_not_used(self):
         world = World(timing=Timing(call_s=1000, attempt_s=400))
