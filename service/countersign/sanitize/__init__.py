@@ -1,0 +1,9 @@
+"""Detect what is sensitive, mask it, say what is known of the rest.
+
+`Sanitizer` is the whole public surface; the flow and whoever writes text or
+detail for people or records call it. Pure: no IO, no clock, no environment.
+"""
+
+from countersign.sanitize.sanitizer import Clean, Findings, Sanitizer
+
+__all__ = ["Clean", "Findings", "Sanitizer"]

@@ -1,0 +1,258 @@
+"""Check digits and plausibility: what a pattern alone cannot tell.
+
+Each takes the bytes a pattern matched and says which part of them is the
+thing, or None. All are linear in a match whose length its pattern bounds.
+Pure; used by `patterns` only.
+"""
+
+from __future__ import annotations
+
+import binascii
+import ipaddress
+import math
+import re
+from collections import Counter
+from typing import Final, TypeAlias
+
+Part: TypeAlias = "tuple[int, int] | None"
+"""Where in the match the value stands; None: this is not one after all."""
+
+_DIGIT_GROUP: Final = re.compile(rb"[0-9]+")
+_NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
+_NOT_DIGIT: Final = re.compile(rb"[^0-9]")
+
+
+def digits(found: bytes) -> bytes:
+    """Only the ASCII digits of it."""
+    return _NOT_DIGIT.sub(b"", found)
+
+
+# --- payment cards -----------------------------------------------------------
+
+_MIN_GROUP: Final = 3
+"""Cards are written in groups of three digits or more; lists of small numbers are not cards."""
+_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_CARD_LENGTHS: Final = {
+    b"4": (13, 16, 19),
+    b"34": (15,),
+    b"37": (15,),
+    b"35": (16, 17, 18, 19),
+    b"30": (14, 16),
+    b"36": (14,),
+    b"38": (14,),
+    b"39": (14,),
+    **{b"5%d" % second: (16,) for second in range(1, 6)},
+    **{b"2%d" % second: (16,) for second in range(2, 8)},
+    b"50": (13, 14, 15, 16, 17, 18, 19),
+    **{b"5%d" % second: (13, 14, 15, 16, 17, 18, 19) for second in range(6, 9)},
+    **{b"6%d" % second: (13, 14, 15, 16, 17, 18, 19) for second in range(10)},
+    b"81": (16, 17, 18, 19),
+}
+
+
+def luhn(number: bytes) -> bool:
+    """ISO/IEC 7812 check digit."""
+    total = sum(byte - 48 for byte in number[-1::-2])
+    total += sum(_DOUBLED[byte - 48] for byte in number[-2::-2])
+    return total % 10 == 0
+
+
+def is_card(number: bytes) -> bool:
+    """An issuer's prefix, a length it uses, and the check digit."""
+    lengths = _CARD_LENGTHS.get(number[:1]) or _CARD_LENGTHS.get(number[:2], ())
+    return len(number) in lengths and luhn(number)
+
+
+def card(found: bytes) -> Part:
+    """The first card that begins and ends with a group of digits in the run.
+
+    A run may hold more digits than the card (`4111 1111 1111 1111 2025`), so
+    every sequence of whole groups of fitting length is tried.
+    """
+    groups = [(m.start(), m.end()) for m in _DIGIT_GROUP.finditer(found)]
+    for first, (start, _) in enumerate(groups):
+        number = b""
+        for group_start, end in groups[first:]:
+            number += found[group_start:end]
+            if len(number) > 19 or end - group_start < _MIN_GROUP:
+                break
+            if len(number) >= 13 and is_card(number):
+                return start, end
+    return None
+
+
+# --- bank accounts -----------------------------------------------------------
+
+_IBAN_LENGTHS: Final = {
+    country: length
+    for length, countries in {
+        15: "NO",
+        16: "BE",
+        17: "",
+        18: "DK FI FO GL NL SD FK",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU XK MN",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM TL SO",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "FR GR IT MC MR SM DJ BI",
+        28: "AL AZ BY CY DO GT HU LB PL SV NI",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU YE",
+        31: "MT SC",
+        32: "LC",
+        33: "RU",
+    }.items()
+    for country in countries.split()
+}
+
+
+def iban(found: bytes) -> Part:
+    """ISO 13616: the length of the country and the check digits mod 97."""
+    wanted = _IBAN_LENGTHS.get(found[:2].decode("ascii").upper())
+    if wanted is None:
+        return None
+    account = bytearray()
+    for offset, byte in enumerate(found):
+        if byte in b" -":
+            continue
+        account.append(byte)
+        if len(account) == wanted:
+            text = (account[4:] + account[:4]).decode("ascii")
+            number = "".join(str(int(char, 36)) for char in text)
+            return (0, offset + 1) if int(number) % 97 == 1 else None
+    return None
+
+
+# --- people and networks -----------------------------------------------------
+
+
+def ssn(found: bytes) -> Part:
+    """Ranges the US Social Security Administration never issued are none."""
+    number = digits(found)[-9:]
+    area, group, serial = number[:3], number[3:5], number[5:]
+    if area in {b"000", b"666"} or area >= b"900" or group == b"00" or serial == b"0000":
+        return None
+    return 0, len(found)
+
+
+def international_phone(found: bytes) -> Part:
+    """E.164: 8 to 15 digits; country code 1 has an exact plan."""
+    number = digits(found)
+    if number[:1] == b"1" and (len(number) < 11 or number[1:2] in b"01"):
+        return None
+    return (0, len(found)) if len(number) >= 8 else None
+
+
+def national_phone(found: bytes) -> Part:
+    """9 to 12 digits, the trunk zero included."""
+    return (0, len(found)) if 9 <= len(digits(found)) <= 12 else None
+
+
+def mentioned_phone(found: bytes) -> Part:
+    """A number that the words before it call a phone: 7 to 15 digits."""
+    return (0, len(found)) if 7 <= len(digits(found)) <= 15 else None
+
+
+def ipv4(found: bytes) -> Part:
+    """Four octets; addresses that mean "here" or "anywhere" say nothing of anybody."""
+    octets = [int(part) for part in found.split(b".")]
+    if max(octets) > 255 or octets[0] in {0, 127, 255}:
+        return None
+    return 0, len(found)
+
+
+def ipv6(found: bytes) -> Part:
+    """RFC 4291, with at least two groups and a digit: `a::b` is code."""
+    if b"::" not in found and found.count(b":") != 7:
+        return None
+    text = found.decode("ascii")
+    groups = [group for group in text.split(":") if group]
+    if len(groups) < 2 or not any(byte in b"0123456789" for byte in found):
+        return None
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    return 0, len(found)
+
+
+# --- secrets -----------------------------------------------------------------
+
+_HARMLESS: Final = re.compile(
+    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]|\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+"
+    rb"|(?i:null|none|true|false|undefined|required|optional|string))"
+)
+
+
+def assigned(found: bytes) -> Part:
+    """The value given to a secret's name, unless it is a placeholder."""
+    if not found or (len(found) < 64 and _HARMLESS.fullmatch(found)):
+        return None
+    return 0, len(found)
+
+
+def basic_auth(found: bytes) -> Part:
+    """Base64 of `user:password`; "basic authentication" is none."""
+    try:
+        plain = binascii.a2b_base64(found + b"=" * (-len(found) % 4))
+    except binascii.Error:
+        return None
+    return (0, len(found)) if b":" in plain else None
+
+
+def bearer(found: bytes) -> Part:
+    """A token holds a digit or is long; "bearer certificates" is none."""
+    if len(found) >= 24 or any(byte in b"0123456789" for byte in found):
+        return 0, len(found)
+    return None
+
+
+_UUID: Final = re.compile(
+    rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+)
+_TIMESTAMP: Final = re.compile(rb"(?:19|20)[0-9]{6}[T_-]?[0-9]{6}Z?")
+_OUR_ID: Final = re.compile(rb"(?:dec|rev|prm|per|qst|req|rec|dlv|evt)_[0-9a-f]{32}")
+_ULID: Final = re.compile(rb"01[0-9A-HJKMNP-TV-Z]{24}")
+_WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_VOWELS: Final = frozenset(b"aeiouyAEIOUY")
+_MIN_RANDOM: Final = 16
+_MIN_ENTROPY: Final = 3.0
+
+
+def random_token(found: bytes) -> Part:
+    """Letters and digits mixed as no word, date, path, UUID or id of ours mixes them."""
+    if _UUID.fullmatch(found) or _OUR_ID.fullmatch(found) or _ULID.fullmatch(found):
+        return None
+    if not any(48 <= byte <= 57 for byte in found):
+        return None
+    rest = _TIMESTAMP.sub(b"-", _UUID.sub(b"-", found))
+    mixed = b"".join(piece for piece in _NOT_ALNUM.split(rest) if _is_mixed(piece))
+    if len(mixed) < _MIN_RANDOM or _entropy(mixed) < _MIN_ENTROPY:
+        return None
+    return 0, len(found)
+
+
+def _is_mixed(piece: bytes) -> bool:
+    """Not a number, and not words with a number or two between them."""
+    if len(piece) < 4 or piece.isdigit():
+        return False
+    if len(piece) > 64:
+        return not piece.isalpha()
+    parts: list[bytes] = _WORDS.findall(piece)
+    if all(_is_word(part) for part in parts):
+        return sum(part.isdigit() for part in parts) > 2
+    return len(parts) > 2 or not piece.isalpha()
+
+
+def _is_word(part: bytes) -> bool:
+    return part.isdigit() or (len(part) > 1 and any(byte in _VOWELS for byte in part))
+
+
+def _entropy(token: bytes) -> float:
+    """Shannon entropy in bits a byte."""
+    size = len(token)
+    return -sum(n / size * math.log2(n / size) for n in Counter(token).values())

@@ -1,0 +1,203 @@
+"""Detection: stages that add spans to the leaves of a survey.
+
+A stage takes the survey and only ever adds. Key names are applied during the
+walk (`survey`); then come the patterns, over all leaves and keys at once, and
+statements. What a stage cannot read it covers and marks incomplete; a failure
+costs the one value it happened on its visibility, never its mask.
+
+Called by `sanitizer` only.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from countersign.model import Withheld
+from countersign.sanitize import kinds, sql
+from countersign.sanitize.keys import words
+from countersign.sanitize.kinds import Kind
+from countersign.sanitize.patterns import Patterns, Rule
+from countersign.sanitize.survey import Leaf, Span, Survey
+
+_LOG: Final = logging.getLogger(__name__)
+
+SHORTEST: Final = 5
+"""No pattern matches less; a PIN is found by its key."""
+_DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
+_DIGEST_LENGTHS: Final = frozenset({40, 64})
+
+
+class Detected(Withheld):
+    """What the stages found: a survey whose spans are resolved."""
+
+    __slots__ = ("key_spans", "statements", "survey")
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+        self.key_spans: dict[str, Sequence[Span]] = {}
+        self.statements: list[sql.Statement] = []
+
+    def entities(self) -> dict[Kind, int]:
+        """How many of each kind; a find counts once however many rules saw it."""
+        found = itertools.chain(
+            (span.kind for leaf in self.survey.leaves for span in leaf.spans),
+            (span.kind for spans in self.key_spans.values() for span in spans),
+        )
+        return Counter(kind for kind in found if kind not in kinds.NOT_ENTITIES)
+
+
+def run(survey: Survey, patterns: Patterns) -> Detected:
+    """Every stage in order, then overlapping spans made one."""
+    detected = Detected(survey)
+    _statements(detected)
+    _patterns(detected, patterns)
+    for leaf in survey.leaves:
+        if leaf.spans:
+            leaf.spans = resolve(leaf.spans, len(leaf.text.encode("utf-8", "replace")))
+    for key, spans in detected.key_spans.items():
+        detected.key_spans[key] = resolve(spans, len(key.encode("utf-8", "replace")))
+    return detected
+
+
+def resolve(spans: Sequence[Span], size: int) -> list[Span]:
+    """Merge what overlaps: nothing is lost, the strongest kind names the whole."""
+    if len(spans) == 1:
+        return [spans[0]._replace(end=min(spans[0].end, size))]
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start):
+        end = min(span.end, size)
+        if merged and (span.start < merged[-1].end or span.start == merged[-1].start):
+            last = merged.pop()
+            strong = max(last, span, key=lambda each: each.kind.strength)
+            merged.append(Span(last.start, max(last.end, end), strong.kind, strong.rule))
+        else:
+            merged.append(Span(span.start, end, span.kind, span.rule))
+    return merged
+
+
+# --- patterns ----------------------------------------------------------------
+
+
+def _patterns(detected: Detected, patterns: Patterns) -> None:
+    """All rules over all leaves and keys, joined by NUL, which no rule crosses."""
+    survey = detected.survey
+    leaves = [leaf for leaf in survey.leaves if leaf.parsed is None and len(leaf.text) >= SHORTEST]
+    first_key = len(leaves)
+    leaves += [Leaf(key, None, "") for key in survey.keys if len(key) >= SHORTEST]
+    try:
+        found = list(scan([leaf.text for leaf in leaves], patterns))
+    except Exception as error:  # noqa: BLE001 - fail closed: try each value alone
+        _LOG.error("a joined scan failed: %s", type(error).__name__)
+        found = list(_one_by_one(leaves, patterns, survey))
+    for index, start, end, rule in found:
+        leaf = leaves[index]
+        if not is_digest(rule, leaf.key, leaf.text):
+            leaf.add(Span(start, end, rule.kind, rule.id))
+    for leaf in leaves[first_key:]:
+        if leaf.spans:
+            detected.key_spans[leaf.text] = leaf.spans
+
+
+def scan(texts: Sequence[str], patterns: Patterns) -> Iterator[tuple[int, int, int, Rule]]:
+    """Matches as (index of text, start, end, rule), offsets in UTF-8 bytes."""
+    parts = [text.encode("utf-8") for text in texts]
+    joined = b"\x00".join(parts)
+    candidates = patterns.candidates(joined)
+    if not candidates:
+        return
+    starts = list(itertools.accumulate((len(part) + 1 for part in parts), initial=0))
+    for start, end, rule in patterns.find(joined, candidates):
+        index = bisect.bisect_right(starts, start) - 1
+        while index < len(parts) and starts[index] < end:
+            low, high = max(start - starts[index], 0), min(end - starts[index], len(parts[index]))
+            if low < high:
+                yield index, low, high, rule
+            index += 1
+
+
+def _one_by_one(
+    leaves: list[Leaf], patterns: Patterns, survey: Survey
+) -> Iterator[tuple[int, int, int, Rule]]:
+    for index, leaf in enumerate(leaves):
+        try:
+            yield from [
+                (index, start, end, rule) for _, start, end, rule in scan([leaf.text], patterns)
+            ]
+        except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
+            _LOG.error("a value was masked whole: %s", type(error).__name__)
+            leaf.cover(kinds.UNREADABLE, "scan")
+            survey.complete = False
+
+
+def is_digest(rule: Rule, key: str, text: str) -> bool:
+    """A Git commit or SHA-256 under a key that says so is no secret."""
+    return (
+        rule.id == "random"
+        and len(text.rpartition(":")[2]) in _DIGEST_LENGTHS
+        and all(char in "0123456789abcdef" for char in text.rpartition(":")[2])
+        and (text.startswith("sha256:") or not _DIGEST_WORDS.isdisjoint(words(key)))
+    )
+
+
+# --- statements --------------------------------------------------------------
+
+_LOOKS_LIKE_SQL: Final = (
+    ("select ", " from "),
+    ("update ", " set "),
+    ("insert into ", " "),
+    ("delete from ", " "),
+    ("merge into ", " "),
+    ("with ", " select "),
+)
+
+
+_SQL_STARTS: Final = tuple(verb for verb, _ in _LOOKS_LIKE_SQL)
+
+
+def _statements(detected: Detected) -> None:
+    """Literals and comments of SQL, wherever it stands; facts only where it is run.
+
+    Under a key that promises SQL, what cannot be read makes the review
+    unreviewable. Text that merely looks like SQL is covered whole instead.
+    """
+    survey = detected.survey
+    promised: dict[int, str] = {}
+    for field in survey.fields:
+        if field.fact in {"sql", "query"}:
+            promised.update((id(leaf), field.fact) for leaf in field.leaves)
+    for leaf in survey.leaves:
+        if not leaf.is_text or leaf.parsed is not None or not leaf.text:
+            continue
+        fact = promised.get(id(leaf))
+        if fact == "sql" or (fact == "query" and sql.begins_statement(leaf.text)):
+            _statement(detected, leaf, promised=True)
+        elif " " in leaf.text and _looks_like_sql(leaf.text):
+            _statement(detected, leaf, promised=False)
+
+
+def _looks_like_sql(text: str) -> bool:
+    start = text[:16].lstrip().lower()
+    if not start.startswith(_SQL_STARTS):
+        return False
+    return any(start.startswith(verb) and then in text.lower() for verb, then in _LOOKS_LIKE_SQL)
+
+
+def _statement(detected: Detected, leaf: Leaf, *, promised: bool) -> None:
+    try:
+        statement = sql.read(leaf.text)
+    except Exception as error:  # noqa: BLE001 - fail closed: covered whole
+        if not isinstance(error, sql.UnreadableSqlError):
+            _LOG.error("a statement was masked whole: %s", type(error).__name__)
+        leaf.cover(kinds.LITERAL, "sql.unreadable")
+        if promised:
+            detected.survey.complete = False
+        return
+    literals = [Span(start, end, kinds.LITERAL, "sql") for start, end in statement.hidden]
+    leaf.spans = [*leaf.spans, *literals]
+    if promised:
+        detected.statements.append(statement)

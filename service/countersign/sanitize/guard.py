@@ -1,0 +1,126 @@
+"""The last look: what was rendered is searched again before it leaves.
+
+Knows nothing of how masking went; it walks the rendered value itself. A field
+in which a pattern still finds something is masked whole and counted, so a
+mistake anywhere before costs visibility and is seen in the report. Called by
+`sanitizer` on every preview, record and detail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from countersign.model import JsonObject, JsonValue
+from countersign.sanitize import kinds
+from countersign.sanitize.detect import SHORTEST, is_digest, scan
+from countersign.sanitize.mask import Masked
+from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.survey import LEAST_NUMBER, spell
+
+Exempt = Mapping[str, Any]
+"""Nested like the value; `True` at what must not be looked at."""
+
+_NOTHING: Final[Exempt] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Guarded:
+    """The value that may leave, and what the last look had to mask."""
+
+    value: JsonObject
+    masked: tuple[Masked, ...]
+
+
+def guard(
+    value: JsonObject,
+    patterns: Patterns,
+    exempt: Exempt = _NOTHING,
+    *,
+    encoded: bytes | None = None,
+) -> Guarded:
+    """The value, with every field masked whole in which something is still found.
+
+    `encoded` is its canonical form, if there is one. Without escapes it holds
+    every text as it is, between quotes no rule crosses or needs, so one search
+    of it that finds nothing is enough.
+    """
+    if encoded is not None and b"\\" not in encoded:
+        candidates = patterns.candidates(encoded)
+        if not candidates or next(patterns.find(encoded, candidates), None) is None:
+            return Guarded(value, ())
+    texts: list[str] = []
+    owners: list[str] = []
+    _collect(value, "", texts, owners, exempt)
+    bad = {
+        texts[index]
+        for index, _, _, rule in scan(texts, patterns)
+        if not is_digest(rule, owners[index], texts[index])
+    }
+    if not bad:
+        return Guarded(value, ())
+    masked: list[Masked] = []
+    result = _without(value, bad, exempt, (), masked)
+    return Guarded(result if isinstance(result, dict) else {}, tuple(masked))
+
+
+def _collect(value: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            inner = exempt.get(name, _NOTHING) if exempt else _NOTHING
+            if inner is True:
+                continue
+            if len(name) >= SHORTEST:
+                texts.append(name)
+                owners.append("")
+            _collect_item(item, name, texts, owners, inner)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            inner = exempt.get(str(index), _NOTHING) if exempt else _NOTHING
+            _collect_item(item, key, texts, owners, inner)
+
+
+def _collect_item(
+    item: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any
+) -> None:
+    if isinstance(item, dict | list):
+        _collect(item, key, texts, owners, exempt)
+    elif (text := _text(item)) is not None:
+        texts.append(text)
+        owners.append(key)
+
+
+def _text(value: JsonValue) -> str | None:
+    if isinstance(value, str):
+        return value if len(value) >= SHORTEST else None
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    return None if -LEAST_NUMBER < value < LEAST_NUMBER else spell(value)
+
+
+def _without(
+    value: JsonValue, bad: set[str], exempt: Any, path: tuple[str | int, ...], masked: list[Masked]
+) -> JsonValue:
+    if exempt is True:
+        return value
+    inner = exempt or _NOTHING
+    if isinstance(value, dict):
+        result: JsonObject = {}
+        for key, item in value.items():
+            if key in bad and inner.get(key) is not True:
+                masked.append(Masked((*path, key), kinds.GUARD, "guard", 1))
+                result[f"{kinds.GUARD.placeholder}#{len(result)}"] = kinds.GUARD.placeholder
+            else:
+                below = inner.get(key, _NOTHING)
+                result[key] = _without(item, bad, below, (*path, key), masked)
+        return result
+    if isinstance(value, list):
+        return [
+            _without(item, bad, inner.get(str(index), _NOTHING), (*path, index), masked)
+            for index, item in enumerate(value)
+        ]
+    if _text(value) in bad:
+        masked.append(Masked(path, kinds.GUARD, "guard", 1))
+        return kinds.GUARD.placeholder
+    return value

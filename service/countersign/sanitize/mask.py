@@ -1,0 +1,236 @@
+"""Masking: a raw value and its spans in, the same shape without them out.
+
+Invariants: masking only adds. A number becomes a string, a key that holds data
+is masked like a value (`#2` tells two keys apart that read the same), a string
+that holds JSON is written anew, objects and lists keep their shape. What has
+no span is returned as it is, not copied: treat both sides as frozen.
+
+Called by `sanitizer` and `preview`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from countersign.model import JsonValue, Withheld
+from countersign.sanitize import kinds
+from countersign.sanitize.kinds import Kind
+from countersign.sanitize.survey import PARSED, Leaf, Place, Span, Step, steps
+
+CARD_TAG_DIGITS: Final = 4
+RECORD_TAG_DIGITS: Final = 16
+
+Tagger: TypeAlias = Callable[[Kind, bytes], str]
+"""What stands for a value of this kind."""
+
+
+def without_tags(kind: Kind, value: bytes) -> str:
+    """For text that belongs to no review: `[EMAIL]`."""
+    del value
+    return kind.placeholder
+
+
+def tagger(tag_key: bytes, hex_digits: int) -> Tagger:
+    """`[EMAIL:9f2c]`: equal values of one kind look equal under one key."""
+
+    def tag(kind: Kind, value: bytes) -> str:
+        if not kind.tagged:
+            return kind.placeholder
+        message = kind.name.encode() + b"\x00" + _normalised(value)
+        digest = hmac.digest(tag_key, message, "sha256").hex()
+        return f"[{kind.name}:{digest[:hex_digits]}]"
+
+    return tag
+
+
+def _normalised(value: bytes) -> bytes:
+    """Case, white space and the quotes of a SQL literal do not make another value."""
+    text = value.decode("utf-8", "replace").strip("'\"")
+    return "".join(text.casefold().split()).encode("utf-8", "replace")
+
+
+def mask_text(text: str, spans: Sequence[Span], tag: Tagger) -> str:
+    """Replace resolved spans; offsets are UTF-8 bytes."""
+    data = text.encode("utf-8", "replace")
+    parts: list[str] = []
+    position = 0
+    for span in spans:
+        parts.append(data[position : span.start].decode("utf-8", "replace"))
+        parts.append(tag(span.kind, data[span.start : span.end]))
+        position = span.end
+    parts.append(data[position:].decode("utf-8", "replace"))
+    return "".join(parts)
+
+
+class Node(Withheld):
+    """The part of a value's tree that leads to something masked."""
+
+    __slots__ = ("below", "cover", "leaf")
+
+    def __init__(self) -> None:
+        self.below: dict[Step, Node] = {}
+        self.leaf: Leaf | None = None
+        self.cover: Kind | None = None
+        """The whole subtree becomes one placeholder of this kind."""
+
+    def at(self, place: Place) -> Node:
+        """The node at a place, made if there is none."""
+        return self.down(steps(place))
+
+    def down(self, path: Sequence[Step]) -> Node:
+        node = self
+        for step in path:
+            node = node.below.setdefault(step, Node())
+        return node
+
+
+def tree(leaves: Sequence[Leaf]) -> Node:
+    """The tree of all leaves that have spans."""
+    root = Node()
+    for leaf in leaves:
+        if leaf.spans:
+            root.at(leaf.place).leaf = leaf
+    return root
+
+
+class Masked(NamedTuple):
+    """One thing that was masked. `path` is raw: it never leaves this package."""
+
+    path: tuple[Step, ...]
+    kind: Kind
+    rule: str
+    leaves: int
+
+
+_EMPTY: Final = Node()
+
+
+class Renderer:
+    """Renders one value once; `masked` says afterwards what it did."""
+
+    def __init__(
+        self,
+        *,
+        tag: Tagger,
+        key_spans: Mapping[str, Sequence[Span]],
+        covers: Node | None = None,
+        hide_text_below: Sequence[tuple[str, ...]] = (),
+    ) -> None:
+        self.masked: list[Masked] = []
+        self._tag = tag
+        self._key_spans = key_spans
+        self._covers = covers or _EMPTY
+        self._hide_text_below = hide_text_below
+
+    def render(self, value: JsonValue, root: Node) -> JsonValue:
+        """The value with everything masked that the tree and the covers name."""
+        everything = bool(self._key_spans or self._hide_text_below)
+        return self._value(value, root, self._covers, (), everything)
+
+    def _value(
+        self,
+        value: JsonValue,
+        node: Node | None,
+        cover: Node | None,
+        path: tuple[Step, ...],
+        everything: bool,  # noqa: FBT001 - a recursive walk, called by position
+    ) -> JsonValue:
+        if node is None and cover is None and not everything:
+            return value
+        if cover is not None and cover.cover is not None:
+            self.masked.append(Masked(path, cover.cover, "policy", count_leaves(value)))
+            return cover.cover.placeholder
+        if isinstance(value, dict):
+            return self._object(value, node, cover, path, everything)
+        if isinstance(value, list):
+            return [
+                self._value(
+                    item,
+                    node.below.get(index) if node else None,
+                    cover.below.get(str(index)) if cover else None,
+                    (*path, index),
+                    everything,
+                )
+                for index, item in enumerate(value)
+            ]
+        return self._leaf(value, node, path)
+
+    def _object(
+        self,
+        items: dict[str, JsonValue],
+        node: Node | None,
+        cover: Node | None,
+        path: tuple[Step, ...],
+        everything: bool,  # noqa: FBT001
+    ) -> JsonValue:
+        result: dict[str, JsonValue] = {}
+        alike: dict[str, int] = {}
+        for key, item in items.items():
+            shown = self._key(key, path) if self._key_spans else key
+            result[_unused(shown, result, alike)] = self._value(
+                item,
+                node.below.get(key) if node else None,
+                cover.below.get(key) if cover else None,
+                (*path, key),
+                everything,
+            )
+        return result
+
+    def _key(self, key: str, path: tuple[Step, ...]) -> str:
+        spans = self._key_spans.get(key)
+        if not spans:
+            return key
+        self.masked.extend(Masked((*path, key), span.kind, span.rule, 1) for span in spans)
+        return mask_text(key, spans, self._tag)
+
+    def _leaf(self, value: JsonValue, node: Node | None, path: tuple[Step, ...]) -> JsonValue:
+        if isinstance(value, str) and value and self._hides_text(path):
+            self.masked.append(Masked(path, kinds.TEXT, "profile", 1))
+            return kinds.TEXT.placeholder
+        leaf = node.leaf if node is not None else None
+        if leaf is not None:
+            self.masked.extend(Masked(path, span.kind, span.rule, 1) for span in leaf.spans)
+            if not leaf.is_text:  # a number shows no digits beside what was found in it
+                strongest = max(leaf.spans, key=lambda span: span.kind.strength)
+                return self._tag(strongest.kind, leaf.text.encode())
+            return mask_text(leaf.text, leaf.spans, self._tag)
+        if node is not None and PARSED in node.below and isinstance(value, str):
+            return self._json_in(value, node.below[PARSED], path)
+        if isinstance(value, str) and self._key_spans and value[:1] in _JSON_STARTS:
+            return self._json_in(value, node, path)
+        return value
+
+    def _json_in(self, text: str, node: Node | None, path: tuple[Step, ...]) -> str:
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            return text
+        shown = self._value(parsed, node, None, (*path, PARSED), bool(self._key_spans))
+        return text if shown == parsed else json.dumps(shown)
+
+    def _hides_text(self, path: tuple[Step, ...]) -> bool:
+        return any(path[: len(prefix)] == prefix for prefix in self._hide_text_below)
+
+
+_JSON_STARTS: Final = frozenset('{["' + " \t\r\n")
+
+
+def _unused(key: str, taken: Mapping[str, JsonValue], alike: dict[str, int]) -> str:
+    """The key, with `#2`, `#3` … when another masked key reads the same."""
+    shown = key
+    while shown in taken:
+        alike[key] = alike.get(key, 1) + 1
+        shown = f"{key}#{alike[key]}"
+    return shown
+
+
+def count_leaves(value: JsonValue) -> int:
+    """Strings, numbers, booleans and nulls in a value."""
+    if isinstance(value, dict):
+        return sum(map(count_leaves, value.values()))
+    if isinstance(value, list):
+        return sum(map(count_leaves, value))
+    return 1

@@ -1,0 +1,356 @@
+"""`Sanitizer`: the only way data leaves a raw context.
+
+`detect` looks once and says what is there; `preview` and `clean` render it for
+a reviewer and for a record. Invariants: raw stays in memory (3); a value that
+cannot be looked at is masked whole and the review cannot be approved (2); a
+preview that is cut, or hides what policy wants shown, is not reviewable (9).
+No method raises on any input: what fails comes out masked.
+
+Called by the flow for contexts, and by whoever writes text or detail that
+people or records will see.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from countersign import canonical
+from countersign.model import ActionContext, JsonObject, Preview, Withheld
+from countersign.sanitize import (
+    characters,
+    detect,
+    envelope,
+    facts,
+    guard,
+    keys,
+    kinds,
+    pointers,
+    report,
+)
+from countersign.sanitize.kinds import Kind
+from countersign.sanitize.mask import (
+    CARD_TAG_DIGITS,
+    RECORD_TAG_DIGITS,
+    Masked,
+    Node,
+    Renderer,
+    Tagger,
+    mask_text,
+    tagger,
+    tree,
+    without_tags,
+)
+from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
+
+_LOG: Final = logging.getLogger(__name__)
+
+REVIEWER: Final = "reviewer"
+RESTRICTED: Final = "restricted"
+_RECORD: Final = "record"
+_REVISION: Final = 1
+"""Grows when a rule's meaning changes without its pattern."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Findings(Withheld):
+    """What one look at a context found. Holds raw data; `to_policy` does not."""
+
+    context: ActionContext
+    entities: Mapping[str, int]
+    classes: tuple[str, ...]
+    facts: JsonObject
+    complete: bool
+    root: Node
+    key_spans: Mapping[str, Sequence[Span]]
+    exempt: Mapping[str, Any]
+    """Identifiers and registered ids: never masked where they stand."""
+
+    def to_policy(self) -> JsonObject:
+        """Types, counts, classes and facts; never a value."""
+        return {
+            "entities": dict(sorted(self.entities.items())),
+            "classes": list(self.classes),
+            "facts": self.facts,
+            "complete": self.complete,
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """A context as records keep it, and what was masked in it."""
+
+    context: JsonObject
+    report: JsonObject
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """One rendering of a context, before it is written down."""
+
+    context: JsonObject
+    encoded: bytes
+    """Its canonical form."""
+    facts: JsonObject
+    masked: list[Masked]
+    guarded: int
+
+
+class Sanitizer:
+    """Detects and masks. Immutable after construction, safe to share."""
+
+    profiles: Final = frozenset({REVIEWER, RESTRICTED})
+    """The mask profiles there are; the flow refuses others before asking."""
+
+    def __init__(
+        self, *, internal_domains: Sequence[str] = (), max_preview_bytes: int = 20_000
+    ) -> None:
+        self._patterns = Patterns()
+        self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
+        self._max_preview_bytes = max_preview_bytes
+        rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
+        material = repr((_REVISION, rules, keys.table_id()))
+        self._ruleset = f"builtin-1:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
+
+    @property
+    def ruleset(self) -> str:
+        """Names exactly the rules that are active: `builtin-1:<16 hex>`."""
+        return self._ruleset
+
+    # --- looking -------------------------------------------------------------
+
+    def detect(self, context: ActionContext, *, known: Callable[[str], bool]) -> Findings:
+        """Everything sensitive in a context. `known` tells ids of the registry."""
+        try:
+            return self._detect(context, known)
+        except Exception as error:  # noqa: BLE001 - fail closed: nothing of it will be shown
+            _LOG.error("detection failed, the context is masked whole: %s", type(error).__name__)
+            root = Node()
+            root.cover = kinds.UNREADABLE
+            return Findings(
+                context=context,
+                entities={},
+                classes=(),
+                facts={},
+                complete=False,
+                root=root,
+                key_spans={},
+                exempt={},
+            )
+
+    def _detect(self, context: ActionContext, known: Callable[[str], bool]) -> Findings:
+        survey = Survey()
+        exempt = envelope.walk(survey, context, known)
+        found = detect.run(survey, self._patterns)
+        known_facts = facts.build(
+            survey.fields,
+            found.statements,
+            objects=survey.objects,
+            internal_domains=self._internal,
+            clean=self._plain,
+        )
+        entities = found.entities()
+        columns = known_facts.get("columns")
+        classes = {data_class for kind in entities for data_class in kind.classes}
+        if isinstance(columns, dict):  # touching a column is touching its data
+            classes.update(columns)
+        return Findings(
+            context=context,
+            entities=_by_name(entities),
+            classes=tuple(sorted(classes - {"total"})),
+            facts=known_facts,
+            complete=survey.complete,
+            root=tree(survey.leaves),
+            key_spans=found.key_spans,
+            exempt=exempt,
+        )
+
+    # --- rendering -----------------------------------------------------------
+
+    def preview(
+        self,
+        context: ActionContext,
+        findings: Findings,
+        *,
+        profile: str,
+        policy_mask: Sequence[str],
+        must_show: Sequence[str],
+        tag_key: bytes,
+    ) -> Preview:
+        """One rendering for the people of one mask profile."""
+        tag = tagger(tag_key, CARD_TAG_DIGITS)
+        try:
+            hide = () if profile == REVIEWER else envelope.FREE_TEXT
+            view = self._view(context, findings, policy_mask, tag, hide)
+            shown, cut = self._fit(view)
+            written = report.build(
+                view.masked,
+                ruleset=self._ruleset,
+                profile=profile,
+                cut=cut,
+                guard=view.guarded,
+                key_spans=findings.key_spans,
+                tag=tag,
+            )
+            reviewable = (
+                findings.complete
+                and not cut
+                and profile in self.profiles
+                and report.shows(must_show, context.to_json(), view.facts, view.masked)
+            )
+            return _written(profile, shown, view.facts, written, reviewable=reviewable)
+        except Exception as error:  # noqa: BLE001 - fail closed: show nothing
+            _LOG.error("a preview failed and shows nothing: %s", type(error).__name__)
+            dark = self._dark_report(profile)
+            return _written(profile, canonical.encode(envelope.dark()), {}, dark, reviewable=False)
+
+    def clean(
+        self,
+        context: ActionContext,
+        findings: Findings,
+        *,
+        policy_mask: Sequence[str],
+        tag_key: bytes,
+    ) -> Clean:
+        """The rendering for records, with longer tags."""
+        tag = tagger(tag_key, RECORD_TAG_DIGITS)
+        try:
+            view = self._view(context, findings, policy_mask, tag, ())
+            written = report.build(
+                view.masked,
+                ruleset=self._ruleset,
+                profile=_RECORD,
+                cut=False,
+                guard=view.guarded,
+                key_spans=findings.key_spans,
+                tag=tag,
+            )
+            return Clean(context=view.context, report=written)
+        except Exception as error:  # noqa: BLE001 - fail closed: record nothing of it
+            _LOG.error("a record shows nothing of its context: %s", type(error).__name__)
+            return Clean(context=envelope.dark(), report=self._dark_report(_RECORD))
+
+    def _view(
+        self,
+        context: ActionContext,
+        findings: Findings,
+        policy_mask: Sequence[str],
+        tag: Tagger,
+        hide: Sequence[tuple[str, ...]],
+    ) -> _View:
+        if findings.context is not context or findings.root.cover is not None:
+            raise _NotDetectedError
+        raw = context.to_json()
+        renderer = Renderer(
+            tag=tag,
+            key_spans=findings.key_spans,
+            covers=envelope.covers(raw, policy_mask),
+            hide_text_below=hide,
+        )
+        rendered = renderer.render(raw, findings.root)
+        if not isinstance(rendered, dict):
+            raise _NotDetectedError
+        encoded = canonical.encode(rendered)
+        shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded)
+        known = guard.guard(findings.facts, self._patterns)
+        return _View(
+            context=shown.value,
+            encoded=canonical.encode(shown.value) if shown.masked else encoded,
+            facts=known.value,
+            masked=[*renderer.masked, *shown.masked],
+            guarded=len(shown.masked) + len(known.masked),
+        )
+
+    def _fit(self, view: _View) -> tuple[bytes, bool]:
+        """The context, or the longest cut of it that is small enough to show."""
+        if len(view.encoded) <= self._max_preview_bytes:
+            return view.encoded, False
+        for shorter in report.cuts(view.context):
+            encoded = canonical.encode(shorter)
+            if len(encoded) <= self._max_preview_bytes:
+                return encoded, True
+        return b"{}", True
+
+    def _dark_report(self, profile: str) -> JsonObject:
+        return {
+            "ruleset": self._ruleset,
+            "profile": profile,
+            "masked": [
+                {"pointer": "", "type": kinds.UNREADABLE.name, "rule": "failure", "count": 1}
+            ],
+            "total": {kinds.UNREADABLE.name: 1},
+            "cut": False,
+            "guard": 0,
+        }
+
+    # --- what is not a context -----------------------------------------------
+
+    def text(self, text: str) -> str:
+        """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
+        try:
+            return self._plain(characters.printable(text))
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("a text was masked whole: %s", type(error).__name__)
+            return kinds.UNREADABLE.placeholder
+
+    def detail(self, value: JsonObject) -> JsonObject:
+        """Outcome detail and labels: the same rules as for a context, without tags."""
+        try:
+            printable = characters.printable_json(value)
+            survey = Survey()
+            survey.add(printable, None)
+            found = detect.run(survey, self._patterns)
+            renderer = Renderer(tag=without_tags, key_spans=found.key_spans)
+            rendered = renderer.render(printable, tree(survey.leaves))
+            return guard.guard({"detail": rendered}, self._patterns).value["detail"]  # type: ignore[return-value]
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("a detail was masked whole: %s", type(error).__name__)
+            return {"detail": kinds.UNREADABLE.placeholder}
+
+    def pointer(self, pointer: str) -> str:
+        """A JSON pointer whose steps may hold data."""
+        path = pointers.parse(pointer)
+        if path is None:
+            return self.text(pointer)
+        return pointers.render([self.text(step) for step in path])
+
+    def _plain(self, text: str) -> str:
+        if len(text.encode("utf-8", "replace")) > MAX_STRING_BYTES:
+            return kinds.TOO_LONG.placeholder
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        spans = [
+            Span(start, end, rule.kind, rule.id)
+            for _, start, end, rule in detect.scan([text], self._patterns)
+        ]
+        return mask_text(text, detect.resolve(spans, 1 << 60), without_tags) if spans else text
+
+
+def _by_name(entities: Mapping[Kind, int]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for kind, count in entities.items():
+        counts[kind.name] = counts.get(kind.name, 0) + count
+    return counts
+
+
+class _NotDetectedError(Exception):
+    """There are no findings for this context, so nothing of it may be shown."""
+
+
+def _written(
+    profile: str, context: bytes, known: JsonObject, written: JsonObject, *, reviewable: bool
+) -> Preview:
+    context_json = context.decode()
+    facts_json = canonical.encode(known).decode()
+    report_json = canonical.encode(written).decode()
+    return Preview(
+        profile=profile,
+        context_json=context_json,
+        facts_json=facts_json,
+        report_json=report_json,
+        hash=canonical.preview_hash(profile, context_json, facts_json, report_json),
+        reviewable=reviewable,
+    )

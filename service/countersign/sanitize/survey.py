@@ -1,0 +1,346 @@
+"""The flat view of a context: its leaves, its keys, the fields facts come from.
+
+Walks a JSON value once. Key-name rules are applied on the way, because they
+need what stands around a leaf: parents, siblings, name/value pairs, the header
+of a table, the option before an argument. Strings that are JSON themselves are
+walked too. Every other stage (see `detect`) only adds spans to leaves.
+
+Invariants: a string that is too long, or whose walk fails, is covered whole and
+makes the survey incomplete. Nothing here keeps or logs a value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from countersign.model import JsonObject, JsonValue, Withheld
+from countersign.sanitize import keys, kinds
+from countersign.sanitize.facts import FIELDS
+from countersign.sanitize.keys import KeyRule
+from countersign.sanitize.kinds import Kind
+
+_LOG: Final = logging.getLogger(__name__)
+
+MAX_STRING_BYTES: Final = 64 << 10
+MAX_JSON_IN_STRINGS: Final = 3
+MAX_DEPTH: Final = 64
+LEAST_NUMBER: Final = 10**6
+"""Smaller numbers are no card, phone or account."""
+
+Step: TypeAlias = "str | int"
+Place: TypeAlias = "tuple[Place, Step] | None"
+"""A path as a linked list, so that walking allocates one pair a node."""
+
+PARSED: Final = "\x00parsed"
+"""The step from a string into the JSON it holds. No pointer leads through it."""
+
+
+def steps(place: Place) -> tuple[Step, ...]:
+    """The path from the root."""
+    found: list[Step] = []
+    while place is not None:
+        place, step = place
+        found.append(step)
+    return tuple(reversed(found))
+
+
+class Span(NamedTuple):
+    """Bytes of a leaf's UTF-8 form that must not be shown."""
+
+    start: int
+    end: int
+    kind: Kind
+    rule: str
+
+
+class Leaf(Withheld):
+    """One string or number, and what was found in it."""
+
+    __slots__ = ("is_text", "key", "parsed", "place", "spans", "text")
+
+    def __init__(self, text: str, place: Place, key: str, *, is_text: bool = True) -> None:
+        self.text = text
+        self.place = place
+        self.key = key
+        self.is_text = is_text
+        self.parsed: JsonValue = None
+        self.spans: Sequence[Span] = ()
+
+    def add(self, span: Span) -> None:
+        """Mask this much more of it."""
+        self.spans = [*self.spans, span]
+
+    def cover(self, kind: Kind, rule: str) -> None:
+        """Mask all of it."""
+        self.add(Span(0, 1 << 60, kind, rule))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A value that facts are made from, and the leaves it consists of."""
+
+    fact: str
+    value: JsonValue
+    leaves: list[Leaf]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _KeyInfo:
+    rule: KeyRule | None
+    fact: str | None
+
+
+_UNKNOWN_KEY: Final = _KeyInfo(rule=None, fact=None)
+_PAIR_VALUES: Final = frozenset({"value", "Value", "values", "val", "new_value", "old_value"})
+_PAIR_NAMES: Final = (
+    "name", "Name", "key", "Key", "field", "column", "header", "property", "attribute", "variable",
+)  # fmt: skip
+_TABLE_HEADS: Final = frozenset({"columns", "fields", "headers", "header", "column_names"})
+_THINGS: Final = frozenset(
+    """apiVersion arn cluster data_type dataType engine host image kind metadata namespace nullable
+    path port replicas region schema spec version""".split()
+)
+"""Keys that stand beside the name of a thing, not of a person."""
+_PERSONAL: Final = frozenset({"personal", "contact", "financial", "government_id", "health"})
+
+
+class Survey(Withheld):
+    """What one walk over a JSON value saw."""
+
+    def __init__(self) -> None:
+        self.leaves: list[Leaf] = []
+        self.fields: list[Field] = []
+        self.keys: dict[str, _KeyInfo] = {}
+        self.objects = 0
+        """Length of the longest list of objects."""
+        self.complete = True
+        self._with_facts = False
+        self._json_depth = 0
+
+    # --- walking -------------------------------------------------------------
+
+    def add(self, value: JsonValue, place: Place, *, parent: str = "") -> None:
+        """Walk a value. `parent` is the name of what holds it."""
+        self._value(value, place, None, parent, 0)
+
+    def add_arguments(self, arguments: JsonObject, place: Place) -> None:
+        """Walk what the action will do: the only part facts are made from."""
+        self._with_facts = True
+        self.objects = 0
+        self._value(arguments, place, None, "", 0)
+        self._with_facts = False
+
+    def _value(
+        self, value: JsonValue, place: Place, rule: KeyRule | None, key: str, depth: int
+    ) -> None:
+        if isinstance(value, str):
+            self._string(value, place, rule, key, depth)
+        elif isinstance(value, dict):
+            self._object(value, place, rule, key, depth + 1)
+        elif isinstance(value, list):
+            self._array(value, place, rule, key, depth + 1)
+        elif isinstance(value, bool):
+            if rule is not None and rule.kind is kinds.HEALTH:
+                self._cover(Leaf(str(value), place, key, is_text=False), rule)
+        elif value is not None:
+            self._number(value, place, rule, key)
+
+    def _string(self, text: str, place: Place, rule: KeyRule | None, key: str, depth: int) -> None:
+        leaf = Leaf(text, place, key)
+        self.leaves.append(leaf)
+        if rule is not None and text:
+            leaf.cover(rule.kind, rule.id)
+        if len(text) * 4 > MAX_STRING_BYTES and _size(text) > MAX_STRING_BYTES:
+            leaf.text = ""
+            leaf.cover(kinds.TOO_LONG, "bound.string")
+            self.complete = False
+        elif text[:1] in _JSON_STARTS and len(text) > 1:
+            self._json_in(leaf, rule, depth)
+
+    def _number(self, value: float, place: Place, rule: KeyRule | None, key: str) -> None:
+        if rule is not None and rule.kind is not kinds.PERSON:
+            self._cover(Leaf(spell(value), place, key, is_text=False), rule)
+        elif not -LEAST_NUMBER < value < LEAST_NUMBER:
+            self.leaves.append(Leaf(spell(value), place, key, is_text=False))
+
+    def _cover(self, leaf: Leaf, rule: KeyRule) -> None:
+        leaf.cover(rule.kind, rule.id)
+        self.leaves.append(leaf)
+
+    def _array(
+        self, items: list[JsonValue], place: Place, rule: KeyRule | None, key: str, depth: int
+    ) -> None:
+        _check_depth(depth)
+        if items and isinstance(items[0], dict):
+            self.objects = max(self.objects, len(items))
+        previous: JsonValue = None
+        for index, item in enumerate(items):
+            own = rule
+            if isinstance(previous, str) and previous[:1] == "-":
+                own = _option_rule(previous) or rule
+            self._value(item, (place, index), own, key, depth)
+            previous = item
+
+    def _object(
+        self, items: JsonObject, place: Place, rule: KeyRule | None, parent: str, depth: int
+    ) -> None:
+        _check_depth(depth)
+        inherited = rule if rule is not None and rule.deep else None
+        paired = _paired_rule(items)
+        columns = self._column_rules(items)
+        for key, value in items.items():
+            info = self.keys.get(key) or self._learn(key)
+            own = info.rule or inherited
+            if info.rule is not None and info.rule.if_personal and not inherited:
+                own = info.rule if self._is_personal(value, items, parent) else None
+            if paired is not None and key in _PAIR_VALUES:
+                own = paired
+            before = len(self.leaves)
+            if columns and isinstance(value, list) and value and isinstance(value[0], list):
+                self._rows(value, (place, key), columns, depth + 1)
+            else:
+                self._value(value, (place, key), own, key, depth)
+            if info.fact is not None and self._with_facts:
+                self.fields.append(Field(fact=info.fact, value=value, leaves=self.leaves[before:]))
+
+    def _rows(
+        self, rows: list[JsonValue], place: Place, columns: list[KeyRule | None], depth: int
+    ) -> None:
+        """Rows of a table whose header stands beside them."""
+        self.objects = max(self.objects, len(rows))
+        for index, row in enumerate(rows):
+            if not isinstance(row, list):
+                self._value(row, (place, index), None, "", depth)
+                continue
+            for column, cell in enumerate(row):
+                own = columns[column] if column < len(columns) else None
+                self._value(cell, ((place, index), column), own, "", depth + 1)
+
+    def _learn(self, key: str) -> _KeyInfo:
+        """The rules of a key, looked up once a walk; never kept beyond it."""
+        fact = FIELDS.get(key.lower().replace("_", "").replace("-", "")) if len(key) < 40 else None
+        rule = keys.rule_of(key)
+        info = _KeyInfo(rule=rule, fact=fact) if rule or fact else _UNKNOWN_KEY
+        self.keys[key] = info
+        return info
+
+    # --- what stands around a leaf -------------------------------------------
+
+    def _is_personal(self, value: JsonValue, siblings: JsonObject, parent: str) -> bool:
+        """Whether a bare `name` is a person's: yes, unless everything says thing."""
+        for key in siblings:
+            rule = (self.keys.get(key) or self._learn(key)).rule
+            if rule and not rule.if_personal and not _PERSONAL.isdisjoint(rule.kind.classes):
+                return True
+        if not isinstance(value, str):
+            return not keys.is_technical(parent)
+        if any(char.isspace() for char in value) or not value.isascii():
+            return True
+        if _is_pair(siblings) or not _THINGS.isdisjoint(siblings) or keys.is_technical(parent):
+            return False
+        return not any(char in "_/:0123456789" for char in value)
+
+    def _column_rules(self, items: JsonObject) -> list[KeyRule | None]:
+        if _TABLE_HEADS.isdisjoint(items):
+            return []
+        for head in sorted(_TABLE_HEADS & items.keys()):
+            names = items[head]
+            if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
+                return [keys.rule_of(name) for name in names if isinstance(name, str)]
+        return []
+
+    # --- JSON in strings -----------------------------------------------------
+
+    def _json_in(self, leaf: Leaf, rule: KeyRule | None, depth: int) -> None:
+        """Walk the JSON a string holds; what cannot be walked safely is covered."""
+        parsed = _parse(leaf.text)
+        if parsed is _NOT_JSON:
+            return
+        before = len(self.leaves)
+        self._json_depth += 1
+        try:
+            if self._json_depth > MAX_JSON_IN_STRINGS or parsed is _AMBIGUOUS:
+                raise _CannotWalkError
+            deep = rule if rule is not None and rule.deep else None
+            self._value(parsed, (leaf.place, PARSED), deep, leaf.key, depth + 1)
+            leaf.parsed = parsed
+        except Exception as error:  # noqa: BLE001 - fail closed: the value is covered whole
+            _LOG.error("json in a string was masked whole: %s", type(error).__name__)
+            del self.leaves[before:]
+            leaf.cover(kinds.UNREADABLE, "json")
+            self.complete = False
+        finally:
+            self._json_depth -= 1
+
+
+class _CannotWalkError(Exception):
+    """Nested deeper than is looked into, or ambiguous."""
+
+
+_NOT_JSON: Final[Any] = object()
+_AMBIGUOUS: Final[Any] = object()
+_JSON_STARTS: Final = frozenset('{["' + " \t\r\n")
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _CannotWalkError
+    return found
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs)
+
+
+def _parse(text: str) -> Any:
+    if text.lstrip(" \t\r\n")[:1] not in {"{", "[", '"'}:
+        return _NOT_JSON
+    try:
+        return _DECODER.decode(text)
+    except (_CannotWalkError, RecursionError):
+        return _AMBIGUOUS
+    except ValueError:
+        return _NOT_JSON
+
+
+def spell(value: float) -> str:
+    """A number as its digits, so that a card written as a number is seen."""
+    if isinstance(value, float) and abs(value) < 1e21:
+        return str(int(value))
+    return str(value)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise _CannotWalkError
+
+
+def _option_rule(option: str) -> KeyRule | None:
+    """`--password` before an argument says what the argument is."""
+    if "=" in option or len(option) > 64:
+        return None
+    rule = keys.rule_of(option.lstrip("-"))
+    return rule if rule is not None and rule.kind is kinds.SECRET else None
+
+
+def _is_pair(items: JsonObject) -> bool:
+    return not _PAIR_VALUES.isdisjoint(items)
+
+
+def _paired_rule(items: JsonObject) -> KeyRule | None:
+    """`{"name": "DB_PASSWORD", "value": …}`: the name says what the value is."""
+    if not _is_pair(items):
+        return None
+    for name in _PAIR_NAMES:
+        named = items.get(name)
+        if isinstance(named, str) and (rule := keys.rule_of(named)) is not None:
+            return rule
+    return None
