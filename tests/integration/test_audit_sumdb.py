@@ -1,0 +1,155 @@
+"""Our notes and proofs in the hands of Go's own transparency-log code.
+
+`golang.org/x/mod/sumdb` is what the Go command trusts for its checksum
+database: `note` opens the checkpoint, `tlog` checks each proof and computes the
+root from the records again.
+"""
+
+import base64
+import functools
+import json
+import subprocess
+
+import pytest
+
+import realparts
+from audit_world import LOG_ID, VKEY, written
+from countersign.audit.local import LocalSink
+from countersign.audit.note import Note
+from countersign.audit.plan import checkpoint_name
+from countersign.audit.prove import prove, prove_extends, record_at
+
+MODULE = "module check\n\ngo 1.24\n\nrequire golang.org/x/mod v0.33.0\n"
+PROGRAM = """
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+type input struct {
+	Vkey     string
+	Old, New []byte
+	Records  [][]byte
+	Proofs   []struct {
+		Index int64
+		Path  [][]byte
+	}
+	Consistency [][]byte
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func hashes(list [][]byte) []tlog.Hash {
+	var out []tlog.Hash
+	for _, item := range list {
+		var hash tlog.Hash
+		copy(hash[:], item)
+		out = append(out, hash)
+	}
+	return out
+}
+
+func open(data []byte, known note.Verifiers) tlog.Tree {
+	opened, err := note.Open(data, known)
+	must(err)
+	lines := strings.Split(opened.Text, "\\n")
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	must(err)
+	root, err := tlog.ParseHash(lines[2])
+	must(err)
+	return tlog.Tree{N: size, Hash: root}
+}
+
+func main() {
+	var in input
+	must(json.NewDecoder(os.Stdin).Decode(&in))
+	verifier, err := note.NewVerifier(in.Vkey)
+	must(err)
+	known := note.VerifierList(verifier)
+	old, tree := open(in.Old, known), open(in.New, known)
+
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		var out []tlog.Hash
+		for _, index := range indexes {
+			out = append(out, stored[index])
+		}
+		return out, nil
+	})
+	for index, record := range in.Records {
+		more, err := tlog.StoredHashes(int64(index), record, reader)
+		must(err)
+		stored = append(stored, more...)
+	}
+	root, err := tlog.TreeHash(tree.N, reader)
+	must(err)
+	if root != tree.Hash {
+		log.Fatal("another root")
+	}
+	for _, proof := range in.Proofs {
+		leaf := tlog.RecordHash(in.Records[proof.Index])
+		must(tlog.CheckRecord(hashes(proof.Path), tree.N, tree.Hash, proof.Index, leaf))
+	}
+	must(tlog.CheckTree(hashes(in.Consistency), tree.N, tree.Hash, old.N, old.Hash))
+	fmt.Println("agreed on", tree.N)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def checker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sumdb")
+    (folder / "go.mod").write_text(MODULE)
+    (folder / "main.go").write_text(PROGRAM)
+    built = subprocess.run(
+        [str(realparts.go()), "build", "-mod=mod", "-o", "check", "."],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder / "check"
+
+
+def test_go_agrees_on_roots_notes_and_proofs(checker, tmp_path):
+    written(tmp_path, 300, 213)
+    read = functools.partial(LocalSink(tmp_path).read, LOG_ID)
+    note = read("checkpoint")
+    question = {
+        "Vkey": VKEY,
+        "Old": read(checkpoint_name(300)),
+        "New": note,
+        "Records": [record_at(seq, 513, read) for seq in range(513)],
+        "Proofs": [
+            {"Index": seq, "Path": prove(seq, note, read).path}
+            for seq in (0, 1, 255, 256, 300, 511, 512)
+        ],
+        "Consistency": prove_extends(300, 513, read),
+    }
+    done = ask(checker, question)
+    assert done.stdout == "agreed on 513\n", done.stderr
+    text = Note.parse(note).text
+    forged = {**question, "New": note.replace(text.encode(), text.replace("513", "514").encode())}
+    assert "invalid signature" in ask(checker, forged).stderr
+
+
+def ask(checker, question):
+    data = json.dumps(question, default=lambda value: base64.b64encode(value).decode())
+    return subprocess.run(
+        [str(checker)], input=data, capture_output=True, text=True, timeout=60, check=False
+    )
