@@ -27,7 +27,7 @@ from countersign.policy.protocol import PolicyPoint
 
 SERVICE = Path(__file__).resolve().parents[2] / "service"
 SECRET = "kim@example.org"
-WATCHFUL = OpaSettings(probe_interval_s=0.05, probe_timeout_s=0.2, max_failed_probes=2)
+WATCHFUL = OpaSettings(probe_interval_s=0.05, probe_timeout_s=0.5, max_failed_probes=2)
 POLICY = """
 package countersign
 
@@ -80,6 +80,13 @@ async def eventually(condition) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - it happens outside of this process
             await asyncio.sleep(0.01)
+
+
+async def hang(pid: int) -> None:
+    """Stop a process; the kernel stops its threads one by one, later than `kill` returns."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    await eventually(lambda: all(") T " in (task / "stat").read_text() for task in tasks.iterdir()))
 
 
 async def refusal(policy: PolicyPoint, question: str, deadline_s: float = 10) -> PolicyError:
@@ -186,10 +193,22 @@ async def test_killed_opa_is_unavailable_then_comes_back(policy):
     assert (after.restarts, after.revision) == (1, before.revision)
 
 
+async def test_while_opa_is_down_questions_are_refused_at_once(tmp_path):
+    slow = OpaSettings(restart_delay_s=600, max_restart_delay_s=600)
+    async with running(write(tmp_path / "first"), settings=slow) as policy:
+        os.kill(policy.status().pid, signal.SIGKILL)
+        await eventually(lambda: policy.status().state is OpaState.RESTARTING)
+        assert not policy.ready
+        error = await refusal(policy, "allow", deadline_s=600)
+        assert (error.code, error.detail) == ("policy.unavailable", "OPA is not running")
+        await policy.activate(write(tmp_path / "second", "second"))  # does not wait for the restart
+        assert (await policy.decide(asking("allow"), deadline_s=10)).effect is Effect.ALLOW
+
+
 async def test_hung_opa_is_late_then_replaced(tmp_path):
     async with running(write(tmp_path / "policy"), settings=WATCHFUL) as policy:
         hung = policy.status().pid
-        os.kill(hung, signal.SIGSTOP)
+        await hang(hung)
         started = asyncio.get_running_loop().time()
         error = await refusal(policy, "allow", deadline_s=0.3)
         assert asyncio.get_running_loop().time() - started < 3
@@ -202,7 +221,7 @@ async def test_hung_opa_is_late_then_replaced(tmp_path):
 async def test_readiness_follows_health(tmp_path):
     patient = OpaSettings(probe_interval_s=0.02, probe_timeout_s=0.1, max_failed_probes=10_000)
     async with running(write(tmp_path / "policy"), settings=patient) as policy:
-        os.kill(policy.status().pid, signal.SIGSTOP)
+        await hang(policy.status().pid)
         await eventually(lambda: not policy.ready)
         assert policy.status().state is OpaState.UNHEALTHY
         os.kill(policy.status().pid, signal.SIGCONT)
@@ -239,11 +258,11 @@ async def test_activation_under_load_fails_nothing_and_mixes_nothing(tmp_path):
 
 
 async def test_a_question_put_before_activation_is_answered_by_whom_it_was_put_to(tmp_path):
-    slow = POLICY.replace("100000", "1200")
+    slow = POLICY.replace("100000", "800")
     first = write(tmp_path / "first", "first", slow)
-    async with running(first) as policy:
+    async with running(first, settings=OpaSettings(drain_timeout_s=60)) as policy:
         before, old_pid = policy.revision, policy.status().pid
-        asked = asyncio.create_task(policy.decide(asking("endless"), deadline_s=30))
+        asked = asyncio.create_task(policy.decide(asking("endless"), deadline_s=60))
         await asyncio.sleep(0)  # the question is on its way
         await policy.activate(write(tmp_path / "second", "second"))
         assert (await asked).revision == before != policy.revision
@@ -326,6 +345,8 @@ async def test_opa_inherits_nothing(policy, monkeypatch):
 
 async def test_nothing_opa_prints_after_its_start_is_kept(policy, caplog, capfd):
     await policy.decide(asking("print"), deadline_s=10)
+    command = psutil.Process(policy.status().pid).cmdline()
+    assert command[command.index("--log-level") + 1] == "error"  # the level below has prints
     os.kill(policy.status().pid, signal.SIGKILL)
     await eventually(lambda: policy.status().restarts == 1)
     assert SECRET not in caplog.text + "".join(capfd.readouterr())

@@ -24,6 +24,7 @@ SECRET = "kim@example.org"
 INPUT = b'{"context":"kim@example.org"}'
 CLOSE = object()
 SILENCE = object()
+HELD = object()
 
 
 def answer(body: bytes, status: str = "200 OK", extra: str = "") -> bytes:
@@ -41,7 +42,9 @@ class Script:
         self.requests: list[bytes] = []
         self.accepted = 0
         self.silent = asyncio.Event()
+        self.release = asyncio.Event()
         self.lost = asyncio.Event()
+        self.ended = asyncio.Event()
 
     async def serve(self, reader, writer):
         steps = self.connections[min(self.accepted, len(self.connections) - 1)]
@@ -49,14 +52,19 @@ class Script:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             for step in steps:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
                 self.requests.append(await reader.readexactly(length))
-                if step is SILENCE:
+                if step is HELD:
+                    self.silent.set()
+                    await self.release.wait()
+                    writer.write(ALLOW)
+                elif step is SILENCE:
                     self.silent.set()
                     await reader.read()
                     self.lost.set()
                 elif step is not CLOSE:
                     writer.write(step)
+        self.ended.set()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
@@ -157,6 +165,28 @@ async def test_waiting_for_a_busy_connection_ends_at_the_deadline():
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
     assert error.detail == "all connections to OPA were busy until the deadline"
+
+
+async def test_probes_do_not_wait_for_a_busy_connection():
+    script = Script([SILENCE], [ALLOW])
+    async with client_of(script, max_connections=1) as client:
+        busy = asyncio.create_task(client.decide(INPUT, deadline_s=60))
+        await asyncio.wait_for(script.silent.wait(), 5)
+        assert await client.healthy(deadline_s=5)
+        busy.cancel()
+        await asyncio.gather(busy, return_exceptions=True)
+
+
+async def test_a_closed_client_finishes_what_it_was_asked_and_keeps_no_connection():
+    script = Script([HELD, SILENCE])
+    async with client_of(script) as client:
+        asking = asyncio.create_task(client.decide(INPUT, deadline_s=60))
+        await asyncio.wait_for(script.silent.wait(), 5)
+        client.close()
+        script.release.set()
+        assert await asking == {"effect": "allow"}
+        await client.drain(deadline_s=5)
+        await asyncio.wait_for(script.ended.wait(), 5)
 
 
 async def test_an_answer_beyond_the_bound_is_refused():
