@@ -39,7 +39,11 @@ CredentialOption = Annotated[
 ContextFile = Annotated[
     Path, typer.Argument(help="The action context as a JSON file; see docs/reference.")
 ]
-_KINDS = {"person": Person, "workload": Workload, "external": External}
+_KINDS: dict[str, type[Person | Workload | External]] = {
+    "person": Person,
+    "workload": Workload,
+    "external": External,
+}
 
 
 @app.command()
@@ -191,7 +195,7 @@ def _principal(field: str, value: Any) -> Person | Workload | External:
     if isinstance(value, str):
         return Workload(value)
     if isinstance(value, dict) and set(value) == {"type", "id"} and value["type"] in _KINDS:
-        return _KINDS[value["type"]](value["id"])
+        return _KINDS[value["type"]](str(value["id"]))
     raise InvalidContext(field, 'must be {"type": "person", "workload" or "external", "id": …}')
 
 

@@ -55,7 +55,7 @@ def _verified(review: reviews_pb2.Review, context: dict[str, Any]) -> None:
 
 def _facts(facts: dict[str, Any]) -> None:
     for name, value in sorted(facts.items()):
-        output.field(f"fact {name}"[:12], _short(value))
+        output.field("fact", f"{name}: {_short(value)}")
 
 
 def _asserted(context: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from countersign import __version__
@@ -12,8 +11,16 @@ from countersign.cli import agent, audit, doctor, operator, reviews
 from countersign.client import CountersignClientError
 from countersign.errors import CountersignError
 
+
+def _exit_with(code: object) -> None:
+    """A verb that returns a number means its exit code."""
+    if isinstance(code, int):
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
     name="countersign",
+    result_callback=_exit_with,
     help="Action-level approval for AI agents: policy decides, a human countersigns, an auditor "
     "can prove it.",
     no_args_is_help=True,
@@ -37,15 +44,8 @@ def version() -> None:
 def run() -> int:
     """Run the command line; errors are a sentence and a remedy, never a traceback."""
     try:
-        result = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app()
     except (CountersignError, CountersignClientError) as error:
         print(f"countersign: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 0
-    return result if isinstance(result, int) else 0
+    return 0

@@ -59,11 +59,22 @@ def moved(
     return result
 
 
+_ADVICE = {
+    "vote.self_approval": "Ask another approver; `countersign review show` names who is excluded.",
+    "vote.excluded": "Ask another approver.",
+    "vote.not_eligible": "The review names the groups and people it asks for.",
+    "vote.assurance": "Decide with your own credential: `countersign review approve`.",
+    "vote.stale_revision": "Read it again with `countersign review show`, then decide.",
+    "vote.preview_mismatch": "Read it again with `countersign review show`, then decide.",
+    "vote.reason_required": "Give --reason.",
+    "review.unreviewable": "Deny it, and ask for a smaller or plainer request.",
+}
 _NOT_PERMITTED = ("vote.self_approval", "vote.excluded", "vote.not_eligible", "vote.assurance")
 
 
 def as_error(refusal: Refusal) -> RequestError:
     """The refusal as the error its sender gets."""
+    advice = _ADVICE.get(refusal.code, "")
     if refusal.code in _NOT_PERMITTED:
-        return NotPermittedError(refusal.code, refusal.message)
-    return PreconditionError(refusal.code, refusal.message)
+        return NotPermittedError(refusal.code, refusal.message, advice=advice)
+    return PreconditionError(refusal.code, refusal.message, advice=advice)

@@ -49,7 +49,9 @@ async def wait(
     with waiters.register(caller.tenant, review_id) as changed:
         review = await _own(parts, caller, review_id)
         if review.version > seen or max_wait_s <= 0 or waiters.released():
-            return Waited(review=review, changed=review.version > seen, reconnect=waiters.released())
+            return Waited(
+                review=review, changed=review.version > seen, reconnect=waiters.released()
+            )
         await asyncio.wait([changed], timeout=min(max_wait_s, parts.limits.max_await_s))
     review = await _own(parts, caller, review_id)
     news = review.version > seen
