@@ -109,7 +109,9 @@ def _commands(
     base = f"{review.status.review_id} --preview {preview.hash.hex()[:16]}{suffix}"
     if review.cannot_approve:
         output.field("note", f"you cannot approve: {review.cannot_approve}")
-    elif preview.reviewable:
+    if review.cannot_decide:
+        return
+    if preview.reviewable and not review.cannot_approve:
         print(f"  countersign review approve {base}")
     print(f"  countersign review deny {base} --reason '…'")
     print(f"  countersign review ask {review.status.review_id} '…'{suffix}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import grpc
 
-from countersign.credentials import token_hash
+from countersign.credentials import SubjectKind, token_hash, token_kind
 from countersign.directory import Directory
 from countersign.errors import NotPermittedError, UnauthenticatedError
 from countersign.model import Caller, Person
@@ -30,9 +30,15 @@ class Authenticator:
         """The caller or person behind a call. Raises `UnauthenticatedError`."""
         directory = self._directory()
         token = _token(context)
+        found: Caller | Person | None
         if token is not None:
-            hashed = token_hash(token)
-            found = directory.caller_by_token(hashed) or directory.person_by_token(hashed)
+            kind = token_kind(token)
+            if kind is SubjectKind.CALLER:
+                found = directory.caller_by_token(token_hash(token))
+            elif kind is SubjectKind.PERSON:
+                found = directory.person_by_token(token_hash(token))
+            else:
+                found = None
         else:
             found = _by_certificate(directory, context)
         if found is None:

@@ -23,7 +23,7 @@ from countersign.model import (
     ReviewState,
 )
 from countersign.permit import PermitKeys
-from countersign.review import People, approvals, cannot_approve, visible_previews
+from countersign.review import People, approvals, cannot_approve, cannot_decide, visible_previews
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 
 EFFECTS: Final = {
@@ -199,4 +199,5 @@ def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
         ),
         created_at=timestamp(shown.created_at),
         cannot_approve=barred.message if barred else "",
+        cannot_decide=cannot_decide(shown, reader.id, people) is not None,
     )

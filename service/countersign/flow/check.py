@@ -38,9 +38,6 @@ from countersign.model import (
 from countersign.review import Refusal, RequesterWidened, Withdrawn
 from countersign.store.protocol import Decision, Transaction
 
-MAX_INLINE_BYTES = 16_384
-"""A larger clean context is kept as an object of its own, named by its hash."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CheckAsk:
@@ -383,10 +380,10 @@ def _duplicate(existing: Review) -> str:
 def decision_body(judgement: Judgement) -> tuple[JsonObject, tuple[str, bytes] | None]:
     """The judged part of a record, and the object it names when it is large."""
     body = record.judged(judgement)
-    if len(judgement.context_bytes) <= MAX_INLINE_BYTES // 2:
+    if len(judgement.context_bytes) <= record.MAX_INLINE_BYTES // 2:
         return body, None
     data = canonical.encode({"clean": body["clean"], "mask_report": body["mask_report"]})
-    if len(data) <= MAX_INLINE_BYTES:
+    if len(data) <= record.MAX_INLINE_BYTES:
         return body, None
     digest = hashlib.sha256(data).hexdigest()
     resource = body.get("resource")

@@ -6,9 +6,11 @@ before it takes effect (directory) or as it does (policy, start).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
-from countersign.flow.record import record
+from countersign import canonical
+from countersign.flow.record import MAX_INLINE_BYTES, record
 from countersign.flow.request import Named
 from countersign.model import JsonObject, TenantId
 from countersign.store.protocol import Store, Transaction
@@ -31,6 +33,11 @@ async def notice(
         for tenant, change in changes.items():
             if bundle:
                 tx.put_object(tenant, *bundle)
+            data = canonical.encode(change)
+            if len(data) > MAX_INLINE_BYTES:
+                digest = hashlib.sha256(data).hexdigest()
+                tx.put_object(tenant, digest, data)
+                change = {"object": digest}  # noqa: PLW2901 - what the record says instead
             tx.append(tenant, record(kind, tenant, change=change))
 
     if changes:

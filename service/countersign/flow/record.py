@@ -8,7 +8,7 @@ store adds `log_id`, `seq` and `time`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from countersign import canonical
@@ -27,6 +27,8 @@ from countersign.model import (
 from countersign.review import Refusal
 
 SCHEMA: Final = "countersign/record/v1"
+MAX_INLINE_BYTES: Final = 16_384
+"""What is larger is kept as an object of its own, which the record names by hash."""
 _HEAD: Final = ("actor", "action", "resource", "environment", "session")
 
 
@@ -168,9 +170,3 @@ def permit(claims: PermitClaims) -> JsonObject:
         "exp": claims.expires_at_s,
         "kid": claims.kid,
     }
-
-
-def merged(base: JsonObject, extra: Mapping[str, JsonValue]) -> JsonObject:
-    """A record with more fields, absent ones left out."""
-    base.update({name: value for name, value in extra.items() if value not in (None, "", [], {})})
-    return base

@@ -26,7 +26,7 @@ from countersign.v1 import context_pb2 as countersign_dot_v1_dot_context__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ountersign/v1/reviews.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\x12ListReviewsRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.countersign.v1.ReviewState\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x13ListReviewsResponse\x12\'\n\x07reviews\x18\x01 \x03(\x0b\x32\x16.countersign.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetReviewRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\"\x15\n\x13WatchReviewsRequest\"\xa3\x01\n\rDecideRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\x12\"\n\x04vote\x18\x05 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"[\n\x0e\x41skInfoRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\rRevokeRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x84\x04\n\x06Review\x12,\n\x06status\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x36\n\x08previews\x18\x02 \x03(\x0b\x32$.countersign.v1.Review.PreviewsEntry\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.countersign.v1.StageProgress\x12\'\n\x05votes\x18\x04 \x03(\x0b\x32\x18.countersign.v1.VoteView\x12(\n\x06thread\x18\x05 \x03(\x0b\x32\x18.countersign.v1.Exchange\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\'\n\x07reasons\x18\x08 \x03(\x0b\x32\x16.countersign.v1.Reason\x12*\n\x08verified\x18\t \x01(\x0b\x32\x18.countersign.v1.Verified\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63\x61nnot_approve\x18\x0b \x01(\t\x1aH\n\rPreviewsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Preview:\x02\x38\x01\"?\n\x08Verified\x12\x11\n\tcaller_id\x18\x01 \x01(\t\x12\x0e\n\x06owners\x18\x02 \x03(\t\x12\x10\n\x08\x65xcluded\x18\x03 \x03(\t\"o\n\x07Preview\x12\x14\n\x0c\x63ontext_json\x18\x01 \x01(\x0c\x12\x12\n\nfacts_json\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x12\n\nreviewable\x18\x04 \x01(\x08\x12\x18\n\x10mask_report_json\x18\x05 \x01(\x0c\"`\n\rStageProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06quorum\x18\x02 \x01(\r\x12\x11\n\tapprovals\x18\x03 \x01(\r\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0e\n\x06people\x18\x05 \x03(\t\"\xc2\x01\n\x08VoteView\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\"\n\x04vote\x18\x02 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\r\x12+\n\x07\x63\x61st_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x01(\x08\"\xb2\x01\n\x08\x45xchange\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12,\n\x08\x61sked_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*=\n\x04Vote\x12\x14\n\x10VOTE_UNSPECIFIED\x10\x00\x12\x10\n\x0cVOTE_APPROVE\x10\x01\x12\r\n\tVOTE_DENY\x10\x02\x32\xa8\x03\n\x07Reviews\x12O\n\x04List\x12\".countersign.v1.ListReviewsRequest\x1a#.countersign.v1.ListReviewsResponse\x12?\n\x03Get\x12 .countersign.v1.GetReviewRequest\x1a\x16.countersign.v1.Review\x12\x46\n\x05Watch\x12#.countersign.v1.WatchReviewsRequest\x1a\x16.countersign.v1.Review0\x01\x12?\n\x06\x44\x65\x63ide\x12\x1d.countersign.v1.DecideRequest\x1a\x16.countersign.v1.Review\x12\x41\n\x07\x41skInfo\x12\x1e.countersign.v1.AskInfoRequest\x1a\x16.countersign.v1.Review\x12?\n\x06Revoke\x12\x1d.countersign.v1.RevokeRequest\x1a\x16.countersign.v1.Reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ountersign/v1/reviews.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\x12ListReviewsRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.countersign.v1.ReviewState\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x13ListReviewsResponse\x12\'\n\x07reviews\x18\x01 \x03(\x0b\x32\x16.countersign.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetReviewRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\"\x15\n\x13WatchReviewsRequest\"\xa3\x01\n\rDecideRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\x12\"\n\x04vote\x18\x05 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"[\n\x0e\x41skInfoRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\rRevokeRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x9b\x04\n\x06Review\x12,\n\x06status\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x36\n\x08previews\x18\x02 \x03(\x0b\x32$.countersign.v1.Review.PreviewsEntry\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.countersign.v1.StageProgress\x12\'\n\x05votes\x18\x04 \x03(\x0b\x32\x18.countersign.v1.VoteView\x12(\n\x06thread\x18\x05 \x03(\x0b\x32\x18.countersign.v1.Exchange\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\'\n\x07reasons\x18\x08 \x03(\x0b\x32\x16.countersign.v1.Reason\x12*\n\x08verified\x18\t \x01(\x0b\x32\x18.countersign.v1.Verified\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63\x61nnot_approve\x18\x0b \x01(\t\x12\x15\n\rcannot_decide\x18\x0c \x01(\x08\x1aH\n\rPreviewsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Preview:\x02\x38\x01\"?\n\x08Verified\x12\x11\n\tcaller_id\x18\x01 \x01(\t\x12\x0e\n\x06owners\x18\x02 \x03(\t\x12\x10\n\x08\x65xcluded\x18\x03 \x03(\t\"o\n\x07Preview\x12\x14\n\x0c\x63ontext_json\x18\x01 \x01(\x0c\x12\x12\n\nfacts_json\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x12\n\nreviewable\x18\x04 \x01(\x08\x12\x18\n\x10mask_report_json\x18\x05 \x01(\x0c\"`\n\rStageProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06quorum\x18\x02 \x01(\r\x12\x11\n\tapprovals\x18\x03 \x01(\r\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0e\n\x06people\x18\x05 \x03(\t\"\xc2\x01\n\x08VoteView\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\"\n\x04vote\x18\x02 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\r\x12+\n\x07\x63\x61st_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x01(\x08\"\xb2\x01\n\x08\x45xchange\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12,\n\x08\x61sked_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*=\n\x04Vote\x12\x14\n\x10VOTE_UNSPECIFIED\x10\x00\x12\x10\n\x0cVOTE_APPROVE\x10\x01\x12\r\n\tVOTE_DENY\x10\x02\x32\xa8\x03\n\x07Reviews\x12O\n\x04List\x12\".countersign.v1.ListReviewsRequest\x1a#.countersign.v1.ListReviewsResponse\x12?\n\x03Get\x12 .countersign.v1.GetReviewRequest\x1a\x16.countersign.v1.Review\x12\x46\n\x05Watch\x12#.countersign.v1.WatchReviewsRequest\x1a\x16.countersign.v1.Review0\x01\x12?\n\x06\x44\x65\x63ide\x12\x1d.countersign.v1.DecideRequest\x1a\x16.countersign.v1.Review\x12\x41\n\x07\x41skInfo\x12\x1e.countersign.v1.AskInfoRequest\x1a\x16.countersign.v1.Review\x12?\n\x06Revoke\x12\x1d.countersign.v1.RevokeRequest\x1a\x16.countersign.v1.Reviewb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REVIEW_PREVIEWSENTRY']._loaded_options = None
   _globals['_REVIEW_PREVIEWSENTRY']._serialized_options = b'8\001'
-  _globals['_VOTE']._serialized_start=1872
-  _globals['_VOTE']._serialized_end=1933
+  _globals['_VOTE']._serialized_start=1895
+  _globals['_VOTE']._serialized_end=1956
   _globals['_LISTREVIEWSREQUEST']._serialized_start=111
   _globals['_LISTREVIEWSREQUEST']._serialized_end=215
   _globals['_LISTREVIEWSRESPONSE']._serialized_start=217
@@ -52,19 +52,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEREQUEST']._serialized_start=627
   _globals['_REVOKEREQUEST']._serialized_end=697
   _globals['_REVIEW']._serialized_start=700
-  _globals['_REVIEW']._serialized_end=1216
-  _globals['_REVIEW_PREVIEWSENTRY']._serialized_start=1144
-  _globals['_REVIEW_PREVIEWSENTRY']._serialized_end=1216
-  _globals['_VERIFIED']._serialized_start=1218
-  _globals['_VERIFIED']._serialized_end=1281
-  _globals['_PREVIEW']._serialized_start=1283
-  _globals['_PREVIEW']._serialized_end=1394
-  _globals['_STAGEPROGRESS']._serialized_start=1396
-  _globals['_STAGEPROGRESS']._serialized_end=1492
-  _globals['_VOTEVIEW']._serialized_start=1495
-  _globals['_VOTEVIEW']._serialized_end=1689
-  _globals['_EXCHANGE']._serialized_start=1692
-  _globals['_EXCHANGE']._serialized_end=1870
-  _globals['_REVIEWS']._serialized_start=1936
-  _globals['_REVIEWS']._serialized_end=2360
+  _globals['_REVIEW']._serialized_end=1239
+  _globals['_REVIEW_PREVIEWSENTRY']._serialized_start=1167
+  _globals['_REVIEW_PREVIEWSENTRY']._serialized_end=1239
+  _globals['_VERIFIED']._serialized_start=1241
+  _globals['_VERIFIED']._serialized_end=1304
+  _globals['_PREVIEW']._serialized_start=1306
+  _globals['_PREVIEW']._serialized_end=1417
+  _globals['_STAGEPROGRESS']._serialized_start=1419
+  _globals['_STAGEPROGRESS']._serialized_end=1515
+  _globals['_VOTEVIEW']._serialized_start=1518
+  _globals['_VOTEVIEW']._serialized_end=1712
+  _globals['_EXCHANGE']._serialized_start=1715
+  _globals['_EXCHANGE']._serialized_end=1893
+  _globals['_REVIEWS']._serialized_start=1959
+  _globals['_REVIEWS']._serialized_end=2383
 # @@protoc_insertion_point(module_scope)

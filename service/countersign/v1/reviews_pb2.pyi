@@ -256,11 +256,14 @@ class Review(_message.Message):
     VERIFIED_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CANNOT_APPROVE_FIELD_NUMBER: _builtins.int
+    CANNOT_DECIDE_FIELD_NUMBER: _builtins.int
     commitment: _builtins.bytes
     """32 bytes: what an approval binds to."""
     policy_revision: _builtins.str
     cannot_approve: _builtins.str
     """Why this reader cannot approve; empty when they can."""
+    cannot_decide: _builtins.bool
+    """This reader has no say in this review at all, neither way."""
     @_builtins.property
     def status(self) -> _context_pb2.ReviewStatus: ...
     @_builtins.property
@@ -297,10 +300,11 @@ class Review(_message.Message):
         verified: Global___Verified | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         cannot_approve: _builtins.str = ...,
+        cannot_decide: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "status", b"status", "verified", b"verified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cannot_approve", b"cannot_approve", "commitment", b"commitment", "created_at", b"created_at", "policy_revision", b"policy_revision", "previews", b"previews", "reasons", b"reasons", "stages", b"stages", "status", b"status", "thread", b"thread", "verified", b"verified", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cannot_approve", b"cannot_approve", "cannot_decide", b"cannot_decide", "commitment", b"commitment", "created_at", b"created_at", "policy_revision", b"policy_revision", "previews", b"previews", "reasons", b"reasons", "stages", b"stages", "status", b"status", "thread", b"thread", "verified", b"verified", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
