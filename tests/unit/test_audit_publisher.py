@@ -336,6 +336,37 @@ async def test_a_checkpoint_by_another_key_refuses_to_start(tmp_path):
     assert caught.value.code == "log.signature_invalid"
 
 
+async def test_a_checkpoint_under_another_size_refuses_to_start(tmp_path):
+    source = MemorySource(4)
+    directory = await publish(source, tmp_path)
+    (directory / f"checkpoints/{9:020}").write_bytes((directory / "checkpoint").read_bytes())
+    with pytest.raises(LogError) as caught:
+        await publisher(source, tmp_path).start()
+    assert caught.value.code == "log.checkpoint_invalid"
+
+
+async def test_a_segment_that_does_not_follow_refuses_to_start(tmp_path):
+    source = MemorySource(4)
+    directory = await publish(source, tmp_path)
+    source.add(10)
+    rows = source.rows[6:8]
+    name = plan.segment_name(6, 7, rows[0].time)
+    (directory / str(name)).write_bytes(plan.compress(plan.lines_of(rows)))
+    with pytest.raises(LogError) as caught:
+        await publisher(source, tmp_path).start()
+    assert caught.value.code == "log.conflict"
+
+
+async def test_a_waiter_is_let_go_when_the_writer_closes(tmp_path):
+    writer = publisher(MemorySource(1), tmp_path)
+    await writer.start()
+    waiting = asyncio.create_task(writer.published(TENANT, 5))
+    await writer.published(TENANT, 0)
+    await writer.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_changed_tiles_refuse_to_start(tmp_path):
     source = MemorySource(4)
     directory = await publish(source, tmp_path)

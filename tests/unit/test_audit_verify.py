@@ -294,6 +294,25 @@ def test_a_segment_without_checkpoint_yet_is_pending_not_wrong(log):
     assert (result.size, result.pending) == (315, 5)
 
 
+def test_two_segments_merged_into_one_show_the_removed_checkpoint(log):
+    """The newest checkpoint is gone; the merged segment reaches beyond the one left."""
+    truncated(log)
+    rows = [record(seq) for seq in range(10, 315)]
+    segment(log, 1).unlink()
+    name = plan.segment_name(10, 314, rows[0].time)
+    (log / str(name)).write_bytes(plan.compress(plan.lines_of(rows)))
+    result = verify(log, VKEY)
+    assert codes(result) == {"checkpoint.missing"}
+    assert named(result, "checkpoint.missing") == [315]
+    assert result.size == 310
+
+
+def test_half_a_last_line_is_named(log):
+    path = segment(log, 0)
+    path.write_bytes(plan.compress(plan.decompress(path.read_bytes(), 1 << 24)[:-1]))
+    assert codes(verify(log, VKEY)) == {"segment.unreadable"}
+
+
 # --- tiles and bundles ---
 
 
@@ -545,6 +564,19 @@ def test_a_head_of_a_huge_log_does_not_send_the_verifier_counting(log):
     size = 2**62
     (log / f"checkpoints/{size:020}").write_bytes(head(size, bytes(32)))
     assert "log.incomplete" in codes(verify(log, VKEY))
+
+
+def test_a_file_too_large_to_read_is_named(log):
+    with segment(log, 1).open("r+b") as stream:
+        stream.truncate(1 << 30)
+    assert codes(verify(log, VKEY)) == {"file.unsafe"}
+
+
+def test_a_thousand_findings_are_told_and_the_rest_counted(log):
+    for number in range(1_100):
+        (log / f"checkpoints/x{number}").touch()
+    result = verify(log, VKEY)
+    assert (len(result.findings), result.suppressed) == (1_000, 100)
 
 
 def test_names_are_made_safe_to_print(log):

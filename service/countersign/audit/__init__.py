@@ -6,7 +6,8 @@ Records are made elsewhere and arrive as bytes; what happens to them here:
     sink    local                                  where files are kept
     opening publisher                              the log writer
     prove                                          proofs, made and checked
-    verify  heads  checking  directory             an auditor's check of a copy
+    verify  heads  checking  contents  directory   an auditor's check of a copy
+    reading                                        records as they stand, unproven
     published                                      what the edge tells of logs
 
 Nothing here imports a store: `sink.RecordSource` is the part of one it needs.

@@ -15,25 +15,21 @@ the command line; `verify` blocks, streams, and never raises on a bad log.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from countersign.audit.checking import UNKNOWN, TreeChecker
+from countersign.audit.contents import Contents, parse
 from countersign.audit.directory import MAX_FILE_BYTES, Directory, Inventory, UnsafeFileError
 from countersign.audit.findings import Finding, Findings, Line, compare
 from countersign.audit.heads import Head, Heads, Witness
 from countersign.audit.merkle import Frontier, leaf_hash
 from countersign.audit.note import Verifier, open_checkpoint
-from countersign.audit.plan import OBJECTS, SegmentName, decompress
+from countersign.audit.plan import SegmentName, decompress
 from countersign.errors import LogError
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MAX_MISSING: Final = 1_000_000
 """Longest run of missing records that tiles are asked for."""
 
@@ -86,7 +82,7 @@ def verify(
     run = _Verification(source, inventory, heads, verifier.name, findings)
     run.segments(inventory.segments)
     run.ending()
-    run.objects(inventory.objects)
+    run.contents.check_objects(source, inventory.objects)
     return Result(
         origin=verifier.name,
         size=run.tree.size,
@@ -114,15 +110,13 @@ class _Verification:
     ) -> None:
         self._directory = directory
         self._heads = heads
-        self._origin = origin
         self._findings = findings
         self.tree = TreeChecker(directory, inventory, findings)
+        self.contents = Contents(origin, findings)
         self.count = 0
         self.pending = 0
         self.anchors: list[str] = []
         self._end = heads.newest or 0
-        self._time = ""
-        self._named_objects: dict[str, int] = {}
         self._inconsistent = 0
         self._stopped = False
         for name in inventory.unsafe:
@@ -204,7 +198,7 @@ class _Verification:
         self._heads.expect(end)
         self.tree.accept(truth, frontier, lines if intact else None)
         if intact and lines:
-            self._contents(name, lines)
+            self.contents.check(name, lines)
         elif lines is not None and hashes is not None:
             self._name_changes(name, truth, lines, hashes)
 
@@ -254,42 +248,13 @@ class _Verification:
         lines: Sequence[bytes],
         hashes: Sequence[bytes],
     ) -> None:
-        claims = [(_loads(line) or {}).get("seq") for line in lines]
+        claims = [(parse(line) or {}).get("seq") for line in lines]
         found = [
             Line(leaf, claim if isinstance(claim, int) else None)
             for leaf, claim in zip(hashes, claims, strict=True)
         ]
         for code, seq in compare(name.first, truth, found):
             self._findings.add(code, _CHANGES[code], seq=seq, file=str(name))
-
-    def _contents(self, name: SegmentName, lines: Sequence[bytes]) -> None:
-        """What intact records say of themselves must fit where they stand."""
-        for seq, line in enumerate(lines, name.first):
-            body = _loads(line)
-            time = body.get("time") if body is not None else None
-            if body is None or not isinstance(time, str) or not _TIME.fullmatch(time):
-                self._record("record.malformed", "is not an object with a time", seq)
-                continue
-            if body.get("seq") != seq:
-                self._record("record.misplaced", "names another sequence number", seq)
-            if body.get("log_id") != self._origin:
-                self._record("record.foreign", "names another log", seq)
-            if time < self._time:
-                self._record("record.backdated", "is dated before its predecessor", seq)
-            self._time = max(self._time, time)
-            if seq == name.first and (time[:10], time[11:13]) != (name.day, name.hour):
-                self._findings.add(
-                    "segment.misplaced",
-                    "its first record is of another hour",
-                    seq=seq,
-                    file=str(name),
-                )
-            clean = body.get("clean")
-            if isinstance(clean, dict) and _HASH.fullmatch(str(clean.get("object"))):
-                self._named_objects.setdefault(clean["object"], seq)
-
-    def _record(self, code: str, problem: str, seq: int) -> None:
-        self._findings.add(code, f"record {seq} {problem}", seq=seq)
 
     # --- heads and the end ---
 
@@ -353,24 +318,6 @@ class _Verification:
         if not self._stopped:
             self.tree.finish()
 
-    def objects(self, present: Iterable[str]) -> None:
-        """Objects have the hash they are named by, and none that is named is missing."""
-        there = set(present)
-        for digest in sorted(there):
-            name = f"{OBJECTS}{digest}"
-            try:
-                data = self._directory.read(name) or b""
-            except UnsafeFileError:
-                self._findings.add("file.unsafe", "too large", file=name)
-                continue
-            if hashlib.sha256(data).hexdigest() != digest:
-                self._findings.add("object.differs", "its bytes have another hash", file=name)
-        for digest, seq in self._named_objects.items():
-            if digest not in there:
-                self._findings.add(
-                    "object.missing", f"record {seq} names it", seq=seq, file=f"{OBJECTS}{digest}"
-                )
-
 
 _CHANGES: Final = {
     "record.edited": "the bytes of this record are not those that were logged",
@@ -379,11 +326,3 @@ _CHANGES: Final = {
     "record.duplicated": "this record stands twice",
     "record.reordered": "this record stands after a later one",
 }
-
-
-def _loads(line: bytes) -> dict[str, Any] | None:
-    try:
-        body = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None

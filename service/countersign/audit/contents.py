@@ -1,0 +1,87 @@
+"""What intact records say of themselves must fit where they stand.
+
+The bytes are those that were logged; this asks whether what was logged makes
+sense: position, log, time, hour, and the objects named by hash. Used by the
+verifier alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from countersign.audit.directory import Directory, UnsafeFileError
+from countersign.audit.findings import Findings
+from countersign.audit.plan import OBJECTS, SegmentName
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Contents:
+    """Reads the records of one log in order."""
+
+    def __init__(self, origin: str, findings: Findings) -> None:
+        self._origin = origin
+        self._findings = findings
+        self._time = ""
+        self._named_objects: dict[str, int] = {}
+
+    def check(self, name: SegmentName, lines: Sequence[bytes]) -> None:
+        """What intact records say of themselves must fit where they stand."""
+        for seq, line in enumerate(lines, name.first):
+            body = parse(line)
+            time = body.get("time") if body is not None else None
+            if body is None or not isinstance(time, str) or not _TIME.fullmatch(time):
+                self._record("record.malformed", "is not an object with a time", seq)
+                continue
+            if body.get("seq") != seq:
+                self._record("record.misplaced", "names another sequence number", seq)
+            if body.get("log_id") != self._origin:
+                self._record("record.foreign", "names another log", seq)
+            if time < self._time:
+                self._record("record.backdated", "is dated before its predecessor", seq)
+            self._time = max(self._time, time)
+            if seq == name.first and (time[:10], time[11:13]) != (name.day, name.hour):
+                self._findings.add(
+                    "segment.misplaced",
+                    "its first record is of another hour",
+                    seq=seq,
+                    file=str(name),
+                )
+            clean = body.get("clean")
+            if isinstance(clean, dict) and _HASH.fullmatch(str(clean.get("object"))):
+                self._named_objects.setdefault(clean["object"], seq)
+
+    def _record(self, code: str, problem: str, seq: int) -> None:
+        self._findings.add(code, f"record {seq} {problem}", seq=seq)
+
+    def check_objects(self, directory: Directory, present: Iterable[str]) -> None:
+        """Objects have the hash they are named by, and none that is named is missing."""
+        there = set(present)
+        for digest in sorted(there):
+            name = f"{OBJECTS}{digest}"
+            try:
+                data = directory.read(name) or b""
+            except UnsafeFileError:
+                self._findings.add("file.unsafe", "too large", file=name)
+                continue
+            if hashlib.sha256(data).hexdigest() != digest:
+                self._findings.add("object.differs", "its bytes have another hash", file=name)
+        for digest, seq in self._named_objects.items():
+            if digest not in there:
+                self._findings.add(
+                    "object.missing", f"record {seq} names it", seq=seq, file=f"{OBJECTS}{digest}"
+                )
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """A record's JSON object, or None if it is none."""
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
