@@ -32,7 +32,7 @@ from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError
 from countersign.faults import fault_points
 from countersign.flow import Flow, Parts
-from countersign.flow.notices import notice, to_all
+from countersign.flow.notices import notice, started, to_all
 from countersign.flow.sweep import sweeper
 from countersign.keys import read_key
 from countersign.model import JsonValue, TenantId
@@ -119,7 +119,11 @@ class App:
         )
         stack.push_async_callback(self._policy.stop)
         await self._policy.start()
-        await self._note("config.changed", {"started": __version__, "issuer": self._permits.issuer})
+        await started(
+            self._store,
+            self._registry.current,
+            {"started": __version__, "issuer": self._permits.issuer},
+        )
         flow = self._flow()
         self._measure()
         await self._start_edge(stack, flow)
@@ -238,7 +242,7 @@ class App:
         try:
             await self._policy.activate(self._config.path(self._config.policy.directory))
         except ConfigurationError as error:
-            log.error("policy not activated, the old one stays: %s", error)  # noqa: TRY400
+            log.error("policy not activated, the old one stays: %s", error)
 
     def _missing(self) -> dict[str, str]:
         """What is not ready and why."""
@@ -291,7 +295,7 @@ class App:
                 self._store,
                 "policy.changed",
                 to_all(tenants, change),
-                bundle=(bundle.sha256, bundle.archive),
+                attached=[bundle.archive],
             )
 
         log.info("policy %s is active", bundle.revision)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from countersign import canonical
+from countersign.directory import Directory, diff
 from countersign.flow.record import MAX_INLINE_BYTES, record
 from countersign.flow.request import Named
 from countersign.model import JsonObject, TenantId
@@ -21,27 +22,45 @@ async def notice(
     kind: str,
     changes: Mapping[TenantId, JsonObject],
     *,
-    bundle: tuple[str, bytes] | None = None,
+    attached: Iterable[bytes] = (),
 ) -> None:
     """Record one change in the log of each tenant it concerns.
 
-    `bundle` is a policy bundle to keep beside the log, by its hex SHA-256, so
-    that a decision can be replayed years later.
+    `attached` bytes, such as a policy bundle, are kept beside the log under
+    their SHA-256, so that a decision can be replayed years later.
     """
 
     def run(tx: Transaction) -> None:
         for tenant, change in changes.items():
-            if bundle:
-                tx.put_object(tenant, *bundle)
-            data = canonical.encode(change)
-            if len(data) > MAX_INLINE_BYTES:
-                digest = hashlib.sha256(data).hexdigest()
-                tx.put_object(tenant, digest, data)
-                change = {"object": digest}  # noqa: PLW2901 - what the record says instead
-            tx.append(tenant, record(kind, tenant, change=change))
+            for data in attached:
+                tx.put_object(tenant, hashlib.sha256(data).hexdigest(), data)
+            tx.append(tenant, record(kind, tenant, change=_inline(tx, tenant, change)))
 
     if changes:
         await store.apply(Named(name="notice", run=run))
+
+
+async def started(store: Store, directory: Directory, change: JsonObject) -> None:
+    """Record a start: what runs, and who is registered.
+
+    The registered callers and people are named by the hash of their list, so
+    that a change made while the service was down shows as another hash.
+    """
+    everything = diff(Directory.of((), ()), directory)
+    for tenant, listing in sorted(everything.items()):
+        data = canonical.encode(listing)
+        told = {**change, "directory": hashlib.sha256(data).hexdigest()}
+        await notice(store, "config.changed", {tenant: told}, attached=[data])
+
+
+def _inline(tx: Transaction, tenant: TenantId, change: JsonObject) -> JsonObject:
+    """The change itself, or the object that holds it when it is large."""
+    data = canonical.encode(change)
+    if len(data) <= MAX_INLINE_BYTES:
+        return change
+    digest = hashlib.sha256(data).hexdigest()
+    tx.put_object(tenant, digest, data)
+    return {"object": digest}
 
 
 def to_all(tenants: Iterable[TenantId], change: JsonObject) -> dict[TenantId, JsonObject]:
