@@ -291,7 +291,7 @@ async def test_a_bundle_that_opa_does_not_take_leaves_no_process_and_no_director
 
 
 def _homes() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("countersign-*"))
+    return set(Path(tempfile.gettempdir()).glob("countersign-opa-*"))
 
 
 async def test_a_process_that_serves_another_revision_is_not_trusted(policy):
@@ -347,6 +347,7 @@ async def test_nothing_opa_prints_after_its_start_is_kept(policy, caplog, capfd)
     await policy.decide(asking("print"), deadline_s=10)
     command = psutil.Process(policy.status().pid).cmdline()
     assert command[command.index("--log-level") + 1] == "error"  # the level below has prints
+    assert policy._active._output is None
     os.kill(policy.status().pid, signal.SIGKILL)
     await eventually(lambda: policy.status().restarts == 1)
     assert SECRET not in caplog.text + "".join(capfd.readouterr())

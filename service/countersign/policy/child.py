@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final, Self, cast
 
@@ -20,8 +18,8 @@ from countersign.errors import ConfigurationError, PolicyError
 from countersign.policy import launch
 from countersign.policy.bundle import Bundle
 from countersign.policy.client import OpaClient
+from countersign.policy.home import Home
 
-_MAX_SOCKET_PATH_BYTES: Final = 107
 _MAX_OUTPUT_BYTES: Final = 4096
 _START_POLL_S: Final = 0.005
 
@@ -48,7 +46,7 @@ class OpaChild:
     """A running OPA that serves one bundle. Made by `start` only."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, client: OpaClient, home: Path, bundle: Bundle
+        self, process: asyncio.subprocess.Process, client: OpaClient, home: Home, bundle: Bundle
     ) -> None:
         self.client = client
         self.bundle = bundle
@@ -69,13 +67,13 @@ class OpaChild:
 
         Raises `ConfigurationError` with what OPA said, and leaves nothing behind.
         """
-        home = _make_home(bundle)
+        home = Home(bundle.archive)
         try:
             process = await _spawn(opa, home, settings)
         except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
+            home.remove()
             raise
-        client = OpaClient(str(home / "s"), max_connections=settings.max_connections)
+        client = OpaClient(str(home.socket), max_connections=settings.max_connections)
         child = cls(process, client, home, bundle)
         try:
             await child._become_ready(settings)
@@ -101,7 +99,7 @@ class OpaChild:
         self.client.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._home.remove()
         await asyncio.wait({self._exit, self._reading})
 
     async def _become_ready(self, settings: OpaSettings) -> None:
@@ -119,7 +117,7 @@ class OpaChild:
             raise self._not_started(error.detail) from error
         if revision != self.bundle.revision:
             raise self._not_started("serves another revision than it was given")
-        (self._home / "b.tar.gz").unlink()
+        self._home.bundle.unlink()
         self._output = None
         self.healthy = True
 
@@ -142,31 +140,10 @@ class OpaChild:
                 self._output = (self._output + chunk)[-_MAX_OUTPUT_BYTES:]
 
 
-def _make_home(bundle: Bundle) -> Path:
-    """A directory only we may enter, holding the bundle and soon the socket."""
-    try:
-        home = Path(tempfile.mkdtemp(prefix="countersign-"))
-        if len(os.fsencode(home / "s")) > _MAX_SOCKET_PATH_BYTES:
-            home.rmdir()
-            raise ConfigurationError(
-                "opa.socket_path",
-                f"the path of OPA's socket would exceed {_MAX_SOCKET_PATH_BYTES} bytes",
-                advice="Point TMPDIR at a directory with a shorter path.",
-            )
-        (home / "b.tar.gz").write_bytes(bundle.archive)
-    except OSError as error:
-        raise ConfigurationError(
-            "opa.home",
-            f"OPA's private directory cannot be made: {error.strerror}",
-            advice="Make room in the temporary directory, or make it writable.",
-        ) from error
-    return home
-
-
-async def _spawn(opa: Path, home: Path, settings: OpaSettings) -> asyncio.subprocess.Process:
+async def _spawn(opa: Path, home: Home, settings: OpaSettings) -> asyncio.subprocess.Process:
     command = [
-        *(str(opa), "run", "--server", "--bundle", "b.tar.gz"),
-        *("--addr", f"unix://{home / 's'}", "--unix-socket-perm", "600"),
+        *(str(opa), "run", "--server", "--bundle", home.bundle.name),
+        *("--addr", f"unix://{home.socket}", "--unix-socket-perm", "600"),
         *("--skip-version-check", "--log-level", "error", "--log-format", "json"),
     ]
     environment = ["GOGC=400", f"GOMEMLIMIT={settings.memory_limit_bytes}B"]
@@ -178,7 +155,7 @@ async def _spawn(opa: Path, home: Path, settings: OpaSettings) -> asyncio.subpro
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            cwd=home,
+            cwd=home.path,
             env={},
             start_new_session=True,  # Ctrl-C is ours to handle: OPA must outlive the drain
         )

@@ -24,6 +24,7 @@ from countersign.policy.binary import check_version
 from countersign.policy.bundle import Bundle, build
 from countersign.policy.child import OpaChild, OpaSettings
 from countersign.policy.contract import decode
+from countersign.policy.home import sweep
 from countersign.policy.pool import unavailable
 
 _STABLE_S: Final = 10.0
@@ -106,6 +107,7 @@ class OpaPolicy:
     async def start(self) -> None:
         """Build the directory's bundle and serve it. Raises `ConfigurationError`."""
         self._version = await asyncio.to_thread(check_version, self._opa)
+        await asyncio.to_thread(sweep)
         await self.activate(self._directory)
 
     async def stop(self) -> None:
