@@ -253,6 +253,8 @@ class App:
             missing["store"] = "a commit failed"
         for tenant, failure in self._publisher.failures.items():
             missing[f"log {tenant}"] = failure.code
+        if not self._publisher.ready and not self._publisher.failures:
+            missing["log"] = "the publisher is not running"
         if self._stopping.is_set():
             missing["server"] = "stopping"
         return missing

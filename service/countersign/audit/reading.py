@@ -29,12 +29,12 @@ def read_records(directory: Path) -> Iterator[JsonObject]:
         name = str(segment)
         try:
             data = source.read(name)
-            lines = decompress(data, _MAX_SEGMENT_BYTES).splitlines() if data else []
-            for line in lines:
+            lines = decompress(data, _MAX_SEGMENT_BYTES).split(b"\n") if data else []
+            for line in filter(None, lines):
                 record = json.loads(line)
                 if isinstance(record, dict):
                     yield record
-        except (LogError, UnsafeFileError, ValueError) as error:
+        except (LogError, UnsafeFileError, ValueError, RecursionError) as error:
             raise LogError(
                 "log.segment_unreadable",
                 f"{name} cannot be read",
