@@ -84,6 +84,7 @@ test_malformed_contributions_deny_and_name_their_package if {
 		{"mask": {1}},
 		{"mask": ["/arguments"]},
 		{"needs": _ask},
+		{"needs": [_ask]},
 		{"needs": {"ask"}},
 		{"needs": {{"code": "test.ask"}}},
 		{"needs": {object.union(_ask, {"quorum": 2})}},
@@ -101,6 +102,17 @@ test_malformed_contributions_deny_and_name_their_package if {
 		some reason in decision.reasons
 		reason.code == "policy.rule_invalid"
 		contains(reason.message, "rule package bad ")
+	}
+}
+
+test_a_malformed_package_answers_like_any_denial if {
+	_decide({"bad": {"deny": true}}) == {
+		"effect": "deny",
+		"reasons": [{
+			"code": "policy.rule_invalid",
+			"message": "rule package bad contributes something malformed; see how to write a policy",
+		}],
+		"mask": [],
 	}
 }
 

@@ -103,6 +103,14 @@ test_every_stage_of_every_need_is_in_the_merge if {
 	}
 }
 
+test_lists_may_be_sets if {
+	stage := {"name": "owner", "groups": {"owners"}, "people": {"p1"}}
+	need := {"stages": [stage], "must_show": {"/a"}, "exclude": {"p2"}, "claim_by": {"gate"}}
+	merged := _decide({_need(need)}).requirement
+	merged.stages[0].approvers == {"groups": ["owners"], "people": ["p1"]}
+	[merged.must_show, merged.exclude, merged.claim_by] == [["/a"], ["p2"], ["gate"]]
+}
+
 # --- what has no common requirement ------------------------------------------
 
 _conflict(one, other, code) if {

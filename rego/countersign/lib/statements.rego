@@ -96,7 +96,6 @@ shell_destroys if {
 # or a variable expands to they cannot know.
 _shell_rewrites if {
 	walk(input.context.arguments, [_, text])
-	is_string(text)
 	regex.match("[<>`$]", text)
 }
 
