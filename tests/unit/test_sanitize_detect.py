@@ -77,6 +77,14 @@ def test_each_kind_is_found_wherever_it_stands_in_a_text(kind, value, around):
     assert value not in text
 
 
+@pytest.mark.parametrize(("kind", "value"), PLANTED)
+def test_what_stands_side_by_side_is_all_found(kind, value):
+    for between in (" ", ", ", " 2024 ", "\n"):
+        text = shown(between.join([value] * 3))
+        assert value not in text
+        assert not any(part in text for part in value.split()[1:] if len(part) > 4)
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
@@ -98,6 +106,12 @@ def test_each_kind_is_found_wherever_it_stands_in_a_text(kind, value, around):
 def test_a_value_given_to_a_secrets_name_is_a_secret(text, secret):
     assert secret not in shown(text)
     assert "[SECRET]" in shown(text)
+
+
+def test_a_private_key_is_one_secret_with_its_headers_and_without_its_end():
+    head, body = "-----BEGIN RSA PRIVATE KEY-----", "DEK-Info: AES-128-CBC,AB\n\nMIIE\nowIB"
+    assert shown(f"a {head}\n{body}\n-----END RSA PRIVATE KEY----- b") == "a [SECRET] b"
+    assert shown(f"a {head}\n{body}") == "a [SECRET]"
 
 
 @pytest.mark.parametrize(

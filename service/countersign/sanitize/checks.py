@@ -1,7 +1,7 @@
 """Check digits and plausibility: what a pattern alone cannot tell.
 
-Each takes the bytes a pattern matched and says which part of them is the
-thing, or None. All are linear in a match whose length its pattern bounds.
+Each takes the bytes a pattern matched and says which parts of them are the
+thing. All are linear in a match whose length its pattern bounds.
 Pure; used by `patterns` only.
 """
 
@@ -12,10 +12,11 @@ import ipaddress
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-Part: TypeAlias = "tuple[int, int] | None"
-"""Where in the match the value stands; None: this is not one after all."""
+Parts: TypeAlias = "Sequence[tuple[int, int]]"
+"""Where in the match the values stand; empty: there is none after all."""
 
 _DIGIT_GROUP: Final = re.compile(rb"[0-9]+")
 _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
@@ -31,6 +32,7 @@ def digits(found: bytes) -> bytes:
 
 _MIN_GROUP: Final = 3
 """Cards are written in groups of three digits or more; lists of small numbers are not cards."""
+_MAX_GROUPS: Final = 7
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _CARD_LENGTHS: Final = {
     b"4": (13, 16, 19),
@@ -63,22 +65,26 @@ def is_card(number: bytes) -> bool:
     return len(number) in lengths and luhn(number)
 
 
-def card(found: bytes) -> Part:
-    """The first card that begins and ends with a group of digits in the run.
+def card(found: bytes) -> Parts:
+    """Every card that begins and ends with a group of digits of the run.
 
     A run may hold more digits than the card (`4111 1111 1111 1111 2025`), so
     every sequence of whole groups of fitting length is tried.
     """
     groups = [(m.start(), m.end()) for m in _DIGIT_GROUP.finditer(found)]
+    parts: list[tuple[int, int]] = []
     for first, (start, _) in enumerate(groups):
+        if parts and start < parts[-1][1]:
+            continue
         number = b""
-        for group_start, end in groups[first:]:
+        for group_start, end in groups[first : first + _MAX_GROUPS]:
             number += found[group_start:end]
             if len(number) > 19 or end - group_start < _MIN_GROUP:
                 break
             if len(number) >= 13 and is_card(number):
-                return start, end
-    return None
+                parts.append((start, end))
+                break
+    return parts
 
 
 # --- bank accounts -----------------------------------------------------------
@@ -110,11 +116,11 @@ _IBAN_LENGTHS: Final = {
 }
 
 
-def iban(found: bytes) -> Part:
+def iban(found: bytes) -> Parts:
     """ISO 13616: the length of the country and the check digits mod 97."""
     wanted = _IBAN_LENGTHS.get(found[:2].decode("ascii").upper())
     if wanted is None:
-        return None
+        return ()
     account = bytearray()
     for offset, byte in enumerate(found):
         if byte in b" -":
@@ -123,61 +129,67 @@ def iban(found: bytes) -> Part:
         if len(account) == wanted:
             text = (account[4:] + account[:4]).decode("ascii")
             number = "".join(str(int(char, 36)) for char in text)
-            return (0, offset + 1) if int(number) % 97 == 1 else None
-    return None
+            return ((0, offset + 1),) if int(number) % 97 == 1 else ()
+    return ()
 
 
 # --- people and networks -----------------------------------------------------
 
 
-def ssn(found: bytes) -> Part:
+def ssn(found: bytes) -> Parts:
     """Ranges the US Social Security Administration never issued are none."""
     number = digits(found)[-9:]
     area, group, serial = number[:3], number[3:5], number[5:]
     if area in {b"000", b"666"} or area >= b"900" or group == b"00" or serial == b"0000":
-        return None
-    return 0, len(found)
+        return ()
+    return ((0, len(found)),)
 
 
-def international_phone(found: bytes) -> Part:
+def international_phone(found: bytes) -> Parts:
     """E.164: 8 to 15 digits; country code 1 has an exact plan."""
     number = digits(found)
     if number[:1] == b"1" and (len(number) < 11 or number[1:2] in b"01"):
-        return None
-    return (0, len(found)) if len(number) >= 8 else None
+        return ()
+    return ((0, len(found)),) if len(number) >= 8 else ()
 
 
-def national_phone(found: bytes) -> Part:
-    """9 to 12 digits, the trunk zero included."""
-    return (0, len(found)) if 9 <= len(digits(found)) <= 12 else None
+def national_phone(found: bytes) -> Parts:
+    """9 to 12 digits, the trunk zero included; what follows them is something else."""
+    total = last = 0
+    for group in _DIGIT_GROUP.finditer(found):
+        total += len(group.group())
+        if total > 12:
+            break
+        last = group.end() if total >= 9 else last
+    return ((0, last),) if last else ()
 
 
-def mentioned_phone(found: bytes) -> Part:
+def mentioned_phone(found: bytes) -> Parts:
     """A number that the words before it call a phone: 7 to 15 digits."""
-    return (0, len(found)) if 7 <= len(digits(found)) <= 15 else None
+    return ((0, len(found)),) if 7 <= len(digits(found)) <= 15 else ()
 
 
-def ipv4(found: bytes) -> Part:
+def ipv4(found: bytes) -> Parts:
     """Four octets; addresses that mean "here" or "anywhere" say nothing of anybody."""
     octets = [int(part) for part in found.split(b".")]
     if max(octets) > 255 or octets[0] in {0, 127, 255}:
-        return None
-    return 0, len(found)
+        return ()
+    return ((0, len(found)),)
 
 
-def ipv6(found: bytes) -> Part:
+def ipv6(found: bytes) -> Parts:
     """RFC 4291, with at least two groups and a digit: `a::b` is code."""
     if b"::" not in found and found.count(b":") != 7:
-        return None
+        return ()
     text = found.decode("ascii")
     groups = [group for group in text.split(":") if group]
     if len(groups) < 2 or not any(byte in b"0123456789" for byte in found):
-        return None
+        return ()
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
-        return None
-    return 0, len(found)
+        return ()
+    return ((0, len(found)),)
 
 
 # --- secrets -----------------------------------------------------------------
@@ -188,27 +200,27 @@ _HARMLESS: Final = re.compile(
 )
 
 
-def assigned(found: bytes) -> Part:
+def assigned(found: bytes) -> Parts:
     """The value given to a secret's name, unless it is a placeholder."""
     if not found or (len(found) < 64 and _HARMLESS.fullmatch(found)):
-        return None
-    return 0, len(found)
+        return ()
+    return ((0, len(found)),)
 
 
-def basic_auth(found: bytes) -> Part:
+def basic_auth(found: bytes) -> Parts:
     """Base64 of `user:password`; "basic authentication" is none."""
     try:
         plain = binascii.a2b_base64(found + b"=" * (-len(found) % 4))
     except binascii.Error:
-        return None
-    return (0, len(found)) if b":" in plain else None
+        return ()
+    return ((0, len(found)),) if b":" in plain else ()
 
 
-def bearer(found: bytes) -> Part:
+def bearer(found: bytes) -> Parts:
     """A token holds a digit or is long; "bearer certificates" is none."""
     if len(found) >= 24 or any(byte in b"0123456789" for byte in found):
-        return 0, len(found)
-    return None
+        return ((0, len(found)),)
+    return ()
 
 
 _UUID: Final = re.compile(
@@ -223,17 +235,17 @@ _MIN_RANDOM: Final = 16
 _MIN_ENTROPY: Final = 3.0
 
 
-def random_token(found: bytes) -> Part:
+def random_token(found: bytes) -> Parts:
     """Letters and digits mixed as no word, date, path, UUID or id of ours mixes them."""
     if _UUID.fullmatch(found) or _OUR_ID.fullmatch(found) or _ULID.fullmatch(found):
-        return None
+        return ()
     if not any(48 <= byte <= 57 for byte in found):
-        return None
+        return ()
     rest = _TIMESTAMP.sub(b"-", _UUID.sub(b"-", found))
     mixed = b"".join(piece for piece in _NOT_ALNUM.split(rest) if _is_mixed(piece))
     if len(mixed) < _MIN_RANDOM or _entropy(mixed) < _MIN_ENTROPY:
-        return None
-    return 0, len(found)
+        return ()
+    return ((0, len(found)),)
 
 
 def _is_mixed(piece: bytes) -> bool:

@@ -198,6 +198,6 @@ def _statement(detected: Detected, leaf: Leaf, *, promised: bool) -> None:
             detected.survey.complete = False
         return
     literals = [Span(start, end, kinds.LITERAL, "sql") for start, end in statement.hidden]
-    leaf.spans = [*leaf.spans, *literals]
+    leaf.spans.extend(literals)
     if promised:
         detected.statements.append(statement)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import re2
 
 from countersign.sanitize import checks, kinds
-from countersign.sanitize.checks import Part
+from countersign.sanitize.checks import Parts
 from countersign.sanitize.kinds import Kind
 
 
@@ -29,9 +29,9 @@ class Rule:
     id: str
     kind: Kind
     pattern: str
-    check: Callable[[bytes], Part] | None = None
+    check: Callable[[bytes], Parts] | None = None
     again: bool = False
-    """A match that fails its check may hide one that starts inside it."""
+    """What is left of a match, or all of one that failed its check, may hide another."""
 
 
 _NAMES: Final = (
@@ -46,8 +46,8 @@ RULES: Final = (
     Rule(
         id="pem",
         kind=kinds.SECRET,
-        pattern=r"-----BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|KEY BLOCK)[A-Z ]{0,10}-----[^\x00\-]*"
-        r"(?:-----END [A-Z0-9 ]{0,60}-----)?",
+        pattern=r"-----BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|KEY BLOCK)[A-Z ]{0,10}-----"
+        r"(?:[^\x00]*?-----END [A-Z0-9 ]{0,60}-----|[^\x00]*)",
     ),
     Rule(
         id="jwt",
@@ -197,6 +197,7 @@ RULES: Final = (
         pattern=r"\b0(?:1[567][0-9]{8,9}\b|[1-9][0-9]{1,4}(?: ?/ ?|[ \-])[0-9]{2,9}"
         r"(?:[ \-][0-9]{1,6}){0,4}\b)",
         check=checks.national_phone,
+        again=True,
     ),
     Rule(
         id="phone.mentioned",
@@ -269,12 +270,14 @@ class Patterns:
         while position <= len(text):
             for match in regexp.finditer(text, position):
                 start, end = _value_span(match, groups)
-                part = (0, end - start) if check is None else check(text[start:end])
-                if part is not None:
-                    yield start + part[0], start + part[1], rule
-                elif rule.again:
-                    position = match.start() + 1
-                    break
+                parts = ((0, end - start),) if check is None else check(text[start:end])
+                for first, last in parts:
+                    yield start + first, start + last, rule
+                if rule.again:
+                    rest = start + parts[-1][1] if parts else match.start() + 1
+                    if rest < match.end():
+                        position = rest
+                        break
             else:
                 return
 

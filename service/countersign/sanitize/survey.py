@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from countersign.model import JsonObject, JsonValue, Withheld
@@ -68,11 +67,11 @@ class Leaf(Withheld):
         self.key = key
         self.is_text = is_text
         self.parsed: JsonValue = None
-        self.spans: Sequence[Span] = ()
+        self.spans: list[Span] = []
 
     def add(self, span: Span) -> None:
         """Mask this much more of it."""
-        self.spans = [*self.spans, span]
+        self.spans.append(span)
 
     def cover(self, kind: Kind, rule: str) -> None:
         """Mask all of it."""
