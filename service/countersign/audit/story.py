@@ -259,7 +259,8 @@ def _name(thing: JsonObject) -> str:
 
 
 def _policy(record: JsonObject) -> Iterator[Fact]:
-    effect, policy = _text(record, "effect"), _object(record, "policy")
+    policy = _object(record, "policy")
+    effect = _text(policy, "effect") or _text(record, "effect")
     revision = _text(policy, "revision")
     yield "policy", f"{effect}{f' (revision {revision})' if revision else ''}" if effect else ""
     yield "because", _all_coded(record.get("reasons"))

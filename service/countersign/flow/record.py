@@ -53,7 +53,7 @@ def judged(judgement: Judgement) -> JsonObject:
             "owners": list[JsonValue](judgement.chain.owners),
             "excluded": sorted_list(judgement.chain.excluded),
         },
-        "policy": judgement.policy_record,
+        "policy": {**judgement.policy_record, "effect": decision.effect.value},
         "effect": decision.effect.value,
         "reasons": reasons(decision.reasons),
     }
