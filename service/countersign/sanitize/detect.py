@@ -22,12 +22,10 @@ from countersign.sanitize import kinds, sql
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.patterns import Patterns, Rule
-from countersign.sanitize.survey import Leaf, Span, Survey
+from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
 
 _LOG: Final = logging.getLogger(__name__)
 
-SHORTEST: Final = 5
-"""No pattern matches less; a PIN is found by its key."""
 _DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
 _DIGEST_LENGTHS: Final = frozenset({40, 64})
 

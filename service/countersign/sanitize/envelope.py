@@ -8,7 +8,7 @@ stay where they stand as a whole id. Everything else is data. Used by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from countersign.model import ActionContext, JsonObject
@@ -59,6 +59,16 @@ def walk(survey: Survey, context: ActionContext, known: Callable[[str], bool]) -
     survey.add(resource.attributes, _ATTRIBUTES, parent=resource.type)
     survey.add_arguments(context.arguments, _ARGUMENTS)
     return exempt
+
+
+def exempt_ids(context: ActionContext, exempt: Mapping[str, Any]) -> list[bytes]:
+    """The registered ids that stay, one for each place where they do."""
+    ids = [context.actor.id] if "id" in exempt["actor"] else []
+    if "owner" in exempt["resource"]:
+        ids.append(context.resource.owner)
+    people = exempt["on_behalf_of"]
+    ids += [p.id for i, p in enumerate(context.on_behalf_of) if "id" in people[str(i)]]
+    return [name.encode("utf-8", "replace") for name in ids]
 
 
 def covers(raw: JsonObject, policy_mask: Sequence[str]) -> Node | None:

@@ -9,15 +9,15 @@ mistake anywhere before costs visibility and is seen in the report. Called by
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import kinds
-from countersign.sanitize.detect import SHORTEST, is_digest, scan
+from countersign.sanitize.detect import is_digest, scan
 from countersign.sanitize.mask import Masked
 from countersign.sanitize.patterns import Patterns
-from countersign.sanitize.survey import LEAST_NUMBER, spell
+from countersign.sanitize.survey import LEAST_NUMBER, SHORTEST, spell
 
 Exempt = Mapping[str, Any]
 """Nested like the value; `True` at what must not be looked at."""
@@ -39,17 +39,15 @@ def guard(
     exempt: Exempt = _NOTHING,
     *,
     encoded: bytes | None = None,
+    ids: Sequence[bytes] = (),
 ) -> Guarded:
     """The value, with every field masked whole in which something is still found.
 
-    `encoded` is its canonical form, if there is one. Without escapes it holds
-    every text as it is, between quotes no rule crosses or needs, so one search
-    of it that finds nothing is enough.
+    `encoded` is its canonical form, if there is one, and `ids` what stands in
+    it at the exempt places: a search of it is enough if it finds nothing else.
     """
-    if encoded is not None and b"\\" not in encoded:
-        candidates = patterns.candidates(encoded)
-        if not candidates or next(patterns.find(encoded, candidates), None) is None:
-            return Guarded(value, ())
+    if encoded is not None and _is_clear(encoded, patterns, ids):
+        return Guarded(value, ())
     texts: list[str] = []
     owners: list[str] = []
     _collect(value, "", texts, owners, exempt)
@@ -63,6 +61,22 @@ def guard(
     masked: list[Masked] = []
     result = _without(value, bad, exempt, (), masked)
     return Guarded(result if isinstance(result, dict) else {}, tuple(masked))
+
+
+def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
+    """Whether canonical JSON holds nothing but the ids, each no more often than exempt.
+
+    Without escapes it holds every text as it is, between quotes that no rule
+    crosses. With escapes it may not, and the texts themselves must be searched.
+    """
+    if b"\\" in encoded:
+        return False
+    left = list(ids)
+    for start, end, _ in patterns.find(encoded, patterns.candidates(encoded)):
+        if encoded[start:end] not in left:
+            return False
+        left.remove(encoded[start:end])
+    return True
 
 
 def _collect(value: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any) -> None:

@@ -105,7 +105,7 @@ class Masked(NamedTuple):
     leaves: int
 
 
-_EMPTY: Final = Node()
+_NOWHERE: Final[dict[Step, Node]] = {}
 
 
 class Renderer:
@@ -122,7 +122,7 @@ class Renderer:
         self.masked: list[Masked] = []
         self._tag = tag
         self._key_spans = key_spans
-        self._covers = covers or _EMPTY
+        self._covers = covers
         self._hide_text_below = hide_text_below
 
     def render(self, value: JsonValue, root: Node) -> JsonValue:
@@ -146,16 +146,7 @@ class Renderer:
         if isinstance(value, dict):
             return self._object(value, node, cover, path, everything)
         if isinstance(value, list):
-            return [
-                self._value(
-                    item,
-                    node.below.get(index) if node else None,
-                    cover.below.get(str(index)) if cover else None,
-                    (*path, index),
-                    everything,
-                )
-                for index, item in enumerate(value)
-            ]
+            return self._array(value, node, cover, path, everything)
         return self._leaf(value, node, path)
 
     def _object(
@@ -168,16 +159,32 @@ class Renderer:
     ) -> JsonValue:
         result: dict[str, JsonValue] = {}
         alike: dict[str, int] = {}
+        below = node.below if node else _NOWHERE
+        covers = cover.below if cover else _NOWHERE
         for key, item in items.items():
+            if not everything and key not in below and key not in covers:
+                result[key] = item
+                continue
             shown = self._key(key, path) if self._key_spans else key
             result[_unused(shown, result, alike)] = self._value(
-                item,
-                node.below.get(key) if node else None,
-                cover.below.get(key) if cover else None,
-                (*path, key),
-                everything,
+                item, below.get(key), covers.get(key), (*path, key), everything
             )
         return result
+
+    def _array(
+        self,
+        items: list[JsonValue],
+        node: Node | None,
+        cover: Node | None,
+        path: tuple[Step, ...],
+        everything: bool,  # noqa: FBT001
+    ) -> JsonValue:
+        below = node.below if node else _NOWHERE
+        covers = cover.below if cover else _NOWHERE
+        return [
+            self._value(item, below.get(at), covers.get(str(at)), (*path, at), everything)
+            for at, item in enumerate(items)
+        ]
 
     def _key(self, key: str, path: tuple[Step, ...]) -> str:
         spans = self._key_spans.get(key)

@@ -255,7 +255,8 @@ class Sanitizer:
         if not isinstance(rendered, dict):
             raise _NotDetectedError
         encoded = canonical.encode(rendered)
-        shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded)
+        ids = envelope.exempt_ids(context, findings.exempt)
+        shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded, ids=ids)
         known = guard.guard(findings.facts, self._patterns)
         return _View(
             context=shown.value,

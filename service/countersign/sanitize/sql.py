@@ -3,8 +3,8 @@
 A linear tokenizer that knows no dialect and therefore refuses what dialects
 read differently (a backslash before a quote, `#`, nested or executable comments,
 quotes with a tag): such a statement is masked whole and cannot be
-approved. Literals and comments are found by one RE2 pattern; what remains is
-words, so no name or number of the statement's data is left to show.
+approved. All literals, numbers and comments are hidden; what remains is words,
+so no name or number of the statement's data is left to show.
 
 Pure; called by `detect` for arguments that hold SQL.
 """
@@ -12,19 +12,12 @@ Pure; called by `detect` for arguments that hold SQL.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final, NamedTuple
+import re
+from typing import Final, NamedTuple
 
 import re2
 
 MAX_SQL_BYTES: Final = 64 << 10
-
-
-def _latin1() -> Any:
-    """Bytes, not characters: every byte above ASCII belongs to a word."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    return options
-
 
 _VERBS: Final = frozenset(
     """
@@ -44,17 +37,19 @@ _END_OF_WHERE: Final = frozenset(
 )
 _HARD: Final = frozenset({"union", "intersect", "except", "with", "select", "case"})
 
-_TOKEN: Final = re2.compile(
-    rb"(?s)--[^\n]*|/\*.*?\*/|/\*"  # comments
-    rb"|(?i:[exbnuq]|u&|nq)?'[^']*'|\$\$.*?\$\$"  # literals
-    rb'|"[^"]*"|`[^`]*`'
-    rb"|[$:@?][A-Za-z_][A-Za-z0-9_]*|\$[0-9]{1,3}\b"  # parameters
-    rb"|[0-9][0-9A-Za-z_.]*"
-    rb"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*"
-    rb"|<=|>=|<>|!=|\|\||::|[=<>(),;.*+\-/%?:~&|^!\[\]{}@]",
-    _latin1(),
+# Every alternative is decided by its first bytes and repeats possessively, so
+# nothing is tried twice; an opening without its end is a token that is refused
+# at once. That makes `re` linear here, at a tenth of what RE2 costs a token.
+_TOKEN: Final = re.compile(
+    rb"(?s)--[^\n]*+|/\*.*?\*/|/\*"  # comments
+    rb"|(?i:[exbnuq]|u&|nq)?'[^']*+'|\$\$.*?\$\$"  # literals
+    rb'|"[^"]*+"|`[^`]*+`'
+    rb"|[$:@?][A-Za-z_][A-Za-z0-9_]*+|\$[0-9]{1,3}(?![0-9A-Za-z_])"  # parameters
+    rb"|[0-9][0-9A-Za-z_.]*+"
+    rb"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+"
+    rb"|<=|>=|<>|!=|\|\||::|[=<>(),;.*+\-/%?:~&|^!\[\]{}@]"
+    rb"|[^ \t\r\n\f\v]"  # nothing of SQL: refused
 )
-_COMMENT_STARTS: Final = (b"--", b"/*")
 _IDENTIFIER: Final = re2.compile(r"[A-Za-z_][A-Za-z0-9_$ ]{0,63}")
 _LIMIT_CAP: Final = 1_000_000
 
@@ -120,42 +115,51 @@ def read(text: str) -> Statement:
 
 
 def tokenize(data: bytes) -> list[Token]:
-    """Every token; anything between them but white space is refused."""
+    """Every token but white space; stops at the first that cannot be read."""
     if len(data) > MAX_SQL_BYTES:
         raise UnreadableSqlError
     tokens: list[Token] = []
-    position = 0
     for match in _TOKEN.finditer(data):
-        start, end = match.span()
-        if data[position:start].strip():
-            raise UnreadableSqlError
-        text = data[start:end]
+        text = match.group()
         kind = _kind(text)
-        word = text.decode("utf-8", "replace").lower() if kind in _SHOWN else ""
-        _refuse_ambiguous(kind, text)
-        tokens.append(Token(kind, text, start, end, word))
-        position = end
-    if data[position:].strip():
-        raise UnreadableSqlError
+        if kind == "word" or kind == "operator":  # noqa: PLR1714 - twice as fast as a set
+            word = text.decode("utf-8", "replace").lower()
+        else:
+            word = ""
+            _refuse_ambiguous(kind, text)
+        tokens.append(Token(kind, text, match.start(), match.end(), word))
     return tokens
 
 
-_SHOWN: Final = frozenset({"word", "operator"})
-
-
 def _kind(text: bytes) -> str:
-    first = text[:1]
-    if text[-1:] == b"'" or text[:2] == b"$$":
+    """What a token is, by its first and last bytes."""
+    first = text[0]
+    if text[-1] == _QUOTE and len(text) > 1:
         return "literal"
-    if text.startswith(_COMMENT_STARTS):
-        return "comment"
-    if first in b'"`':
-        return "quoted"
-    if first.isdigit():
-        return "number"
-    if first.isalpha() or first == b"_" or first >= b"\x80":
-        return "word"
-    return "parameter" if len(text) > 1 and first in b"$:@?" and text != b"::" else "operator"
+    kind = _KIND_OF[first]
+    if kind == "operator" and len(text) > 1:
+        if text.startswith(_COMMENT_STARTS):
+            return "comment"
+        if first in b"$:@?" and text != b"::":
+            return "parameter"
+    if kind == "dollar":
+        return "literal" if text.startswith(b"$$") else "parameter" if len(text) > 1 else "refused"
+    if kind == "quoted" and len(text) == 1:
+        return "refused"
+    return kind
+
+
+_QUOTE: Final = ord("'")
+_COMMENT_STARTS: Final = (b"--", b"/*")
+_KIND_OF: Final = [
+    "number" if byte in b"0123456789"
+    else "word" if chr(byte).isalpha() or byte == ord("_") or byte >= 0x80
+    else "quoted" if byte in b'"`'
+    else "dollar" if byte == ord("$")
+    else "operator" if byte in b"=<>(),;.*+-/%?:~&|^![]{}@"
+    else "refused"
+    for byte in range(256)
+]  # fmt: skip
 
 
 def begins_statement(text: str) -> bool:
@@ -177,7 +181,7 @@ def _refuse_ambiguous(kind: str, text: bytes) -> None:
     elif kind == "literal":
         bad = text[-2:-1] == b"\\" or text[:2].lower().strip(b"n")[:1] == b"q"
     else:
-        bad = kind == "quoted" and b"\\" in text
+        bad = kind == "refused" or (kind == "quoted" and b"\\" in text)
     if bad:
         raise UnreadableSqlError
 

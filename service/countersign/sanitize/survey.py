@@ -27,6 +27,8 @@ _LOG: Final = logging.getLogger(__name__)
 MAX_STRING_BYTES: Final = 64 << 10
 MAX_JSON_IN_STRINGS: Final = 3
 MAX_DEPTH: Final = 64
+SHORTEST: Final = 5
+"""No pattern matches less; a PIN is found by its key."""
 LEAST_NUMBER: Final = 10**6
 """Smaller numbers are no card, phone or account."""
 
@@ -149,6 +151,8 @@ class Survey(Withheld):
             self._number(value, place, rule, key)
 
     def _string(self, text: str, place: Place, rule: KeyRule | None, key: str, depth: int) -> None:
+        if rule is None and len(text) < SHORTEST:
+            return
         leaf = Leaf(text, place, key)
         self.leaves.append(leaf)
         if rule is not None and text:
