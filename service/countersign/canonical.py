@@ -43,6 +43,10 @@ class StrictJsonError(ValueError):
         self.pointer = pointer
         self.problem = problem
 
+    def below(self, step: str) -> StrictJsonError:
+        """The same error, one reference token further from the root."""
+        return StrictJsonError(f"/{step}{self.pointer}", self.problem)
+
 
 class _Number(Decimal):
     """A number token that `json` could not take as a safe integer."""
@@ -116,52 +120,75 @@ def parse_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
     except ValueError:
         raise StrictJsonError("", "is not JSON: a number has too many digits") from None
     if isinstance(value, _DuplicateKey):
-        _refuse_duplicate("", value)
+        _refuse_duplicate(value)
     if not isinstance(value, dict):
         raise StrictJsonError("", "must be a JSON object")
-    return cast("JsonObject", _settle(value, "", max_depth))
+    return cast("JsonObject", _settle(value, max_depth))
 
 
-def _settle(value: Any, pointer: str, depth: int) -> JsonValue:
-    """Check one parsed value and replace number tokens by exact numbers."""
+_SETTLED: Final = frozenset({int, bool, type(None)})
+
+
+def _settle(value: Any, depth: int) -> JsonValue:
+    """Check one parsed value and replace number tokens by exact numbers.
+
+    An error names the place below this value; each object and list on its way
+    out puts its own step in front, so that only what is refused needs a pointer.
+    """
     if isinstance(value, str):
         if not value.isascii() and _SURROGATE.search(value):
-            raise StrictJsonError(pointer, "holds a lone surrogate; send valid Unicode")
+            raise StrictJsonError("", "holds a lone surrogate; send valid Unicode")
         return value
     if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, _Number):
-        return _exact(value, pointer)
     if isinstance(value, dict):
-        if depth <= 0:
-            raise StrictJsonError(pointer, f"is nested deeper than {MAX_DEPTH}")
-        for key, item in value.items():
-            if not key.isascii() and _SURROGATE.search(key):
-                raise StrictJsonError(pointer, "has a key with a lone surrogate")
-            if not isinstance(item, str) or not item.isascii():
-                value[key] = _settle(item, f"{pointer}/{escape(key)}", depth - 1)
-        return cast("JsonObject", value)
+        return _settle_object(value, depth)
     if isinstance(value, list):
-        if depth <= 0:
-            raise StrictJsonError(pointer, f"is nested deeper than {MAX_DEPTH}")
-        for index, item in enumerate(value):
-            value[index] = _settle(item, f"{pointer}/{index}", depth - 1)
-        return cast("list[JsonValue]", value)
+        return _settle_list(value, depth)
+    if isinstance(value, _Number):
+        return _exact(value)
     if isinstance(value, _DuplicateKey):
-        _refuse_duplicate(pointer, value)
-    raise StrictJsonError(pointer, "NaN and infinities are not JSON; send null or a string")
+        _refuse_duplicate(value)
+    raise StrictJsonError("", "NaN and infinities are not JSON; send null or a string")
 
 
-def _refuse_duplicate(pointer: str, found: _DuplicateKey) -> Never:
-    raise StrictJsonError(f"{pointer}/{escape(found.key)}", "is given twice; send each key once")
+def _settle_object(items: dict[str, Any], depth: int) -> JsonObject:
+    _refuse_depth(depth)
+    for key, item in items.items():
+        if not key.isascii() and _SURROGATE.search(key):
+            raise StrictJsonError("", "has a key with a lone surrogate")
+        if type(item) in _SETTLED or (isinstance(item, str) and item.isascii()):
+            continue
+        try:
+            items[key] = _settle(item, depth - 1)
+        except StrictJsonError as error:
+            raise error.below(escape(key)) from None
+    return items
 
 
-def _exact(token: _Number, pointer: str) -> int | float:
+def _settle_list(items: list[Any], depth: int) -> list[JsonValue]:
+    _refuse_depth(depth)
+    for index, item in enumerate(items):
+        try:
+            items[index] = _settle(item, depth - 1)
+        except StrictJsonError as error:
+            raise error.below(str(index)) from None
+    return items
+
+
+def _refuse_depth(depth: int) -> None:
+    if depth <= 0:
+        raise StrictJsonError("", f"is nested deeper than {MAX_DEPTH}")
+
+
+def _refuse_duplicate(found: _DuplicateKey) -> Never:
+    raise StrictJsonError(f"/{escape(found.key)}", "is given twice; send each key once")
+
+
+def _exact(token: _Number) -> int | float:
     number = float(token)
     if math.isinf(number) or Decimal(_es_number(number)) != token:
-        raise StrictJsonError(
-            pointer, "is a number that RFC 8785 would change; send it as a string"
-        )
+        raise StrictJsonError("", "is a number that RFC 8785 would change; send it as a string")
     if number.is_integer() and abs(number) < _MAX_SAFE:
         return int(number)
     return number
