@@ -75,7 +75,7 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
         )
         if before:
             return before
-    judgement = await judge(parts, caller, ask.context, deadline_s=deadline_s)
+    judgement = await judge(parts, caller, ask.context, context_bytes, deadline_s=deadline_s)
     command = _Check(parts, caller, ask, request, judgement)
     return await parts.store.apply(Named(name="check", run=command.run))
 

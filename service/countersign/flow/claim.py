@@ -80,7 +80,7 @@ async def claim(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: fl
     commitment = canonical.commitment(bound, salt).hex() if salt else ""
     judgement = None
     if hmac.compare_digest(commitment, review.commitment):
-        judgement = await _judge_today(parts, claimant, review, ask.context, deadline_s)
+        judgement = await _judge_today(parts, claimant, review, ask, context_bytes, deadline_s)
     command = _Claim(parts, claimant, ask, request, judgement, commitment, audience)
     return await parts.store.apply(Named(name="claim", run=command.run))
 
@@ -93,7 +93,12 @@ def _concerns(review: Review, claimant: Caller) -> bool:
 
 
 async def _judge_today(
-    parts: Parts, claimant: Caller, review: Review, context: ActionContext, deadline_s: float
+    parts: Parts,
+    claimant: Caller,
+    review: Review,
+    ask: ClaimAsk,
+    context_bytes: bytes,
+    deadline_s: float,
 ) -> Judgement | None:
     """Ask today's policy about the approved context, as its requester's."""
     requester = parts.directory().caller(review.tenant, review.caller)
@@ -102,7 +107,8 @@ async def _judge_today(
     return await judge(
         parts,
         requester,
-        context,
+        ask.context,
+        context_bytes,
         deadline_s=deadline_s,
         claimant=claimant.id,
         approval=approval(parts, review),

@@ -60,15 +60,18 @@ async def judge(
     parts: Parts,
     caller: Caller,
     context: ActionContext,
+    context_bytes: bytes,
     *,
     deadline_s: float,
     claimant: CallerId | None = None,
     approval: JsonObject | None = None,
 ) -> Judgement:
-    """Detect, resolve and ask policy; never raises for what policy or OPA does."""
+    """Detect, resolve and ask policy; never raises for what policy or OPA does.
+
+    `context_bytes` is the canonical form of `context`.
+    """
     directory = parts.directory()
     known = functools.partial(directory.is_known, caller.tenant)
-    context_bytes = canonical.encode(context.to_json())
     findings = parts.sanitizer.detect(context, known=known)
     chain = directory.requester_chain(caller, context)
     now = parts.store.now()
