@@ -99,6 +99,7 @@ def test_what_stands_side_by_side_is_all_found(kind, value):
         ("https://user:pa55@host/path", "pa55"),
         ("postgres://user:pa/s@s@db:5432/x", "pa/s@s"),
         ("Cookie: session=abc; other=def", "def"),
+        ("Cookie: a=[1]def", "def"),
         ("https://x.example/cb?token=s3cr&page=2", "s3cr"),
         ("AccountName=x;AccountKey=Zm9vYmFy==;", "Zm9vYmFy"),
     ],

@@ -10,10 +10,9 @@ Pure; called by `detect` with the fields the survey collected.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
-
-import re2
 
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import keys, shell
@@ -55,12 +54,15 @@ _BUCKETS: Final = (
     (0, "0"),
 )
 _MAX_NAMES: Final = 20
-_IDENTIFIER: Final = re2.compile(r"[A-Za-z_][A-Za-z0-9_.$-]{0,63}")
-_GRANT: Final = re2.compile(r"[A-Za-z][A-Za-z0-9_.:/*-]{0,79}")
-_HOST: Final = re2.compile(r"(?i)[a-z0-9][a-z0-9_-]{0,62}(?:\.[a-z0-9_-]{1,63}){0,10}")
-_SCHEME: Final = re2.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})://(.*)")
-_MAIL: Final = re2.compile(r"(?:mailto:)?[^\s@/]+@([^\s@/]+)")
-_AUTHORITY_END: Final = re2.compile(r"[/\\?#]")
+# Names and hosts only: everything matched here is cut to a bounded length first.
+_MAX_NAME: Final = 256
+_MAX_TARGET: Final = 2048
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.$-]{0,63}")
+_GRANT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/*-]{0,79}")
+_HOST: Final = re.compile(r"(?i)[a-z0-9][a-z0-9_-]{0,62}(?:\.[a-z0-9_-]{1,63}){0,10}")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}")
+_MAIL: Final = re.compile(r"(?:mailto:)?[^\s@/]+@([^\s@/]+)")
+_AUTHORITY_END: Final = re.compile(r"[/\\?#]")
 _SECOND_LEVEL: Final = frozenset({"co", "com", "org", "net", "gov", "ac", "edu", "gob", "ne", "or"})
 _BUCKET_SCHEMES: Final = frozenset(
     {"s3", "s3a", "s3n", "gs", "gcs", "az", "abfs", "abfss", "wasbs"}
@@ -163,16 +165,16 @@ def _place(text: str) -> tuple[str, str] | None:
     The authority ends at the first slash, backslash, `?` or `#`, as browsers read it, and the
     host begins after its last `@`: what looks internal before it is a user.
     """
-    text = text.strip()[:2048]
-    if mail := _MAIL.fullmatch(text):
+    text = text.strip()[:_MAX_TARGET]
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        known = _SCHEME.fullmatch(scheme[:_MAX_NAME]) is not None
+        authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+        host = _host(authority.rpartition("@")[2]) if known else UNREADABLE_HOST
+        return scheme.lower() if known else "", host
+    if "@" in text and (mail := _MAIL.fullmatch(text)):
         return "mailto", _host(mail.group(1))
-    if url := _SCHEME.fullmatch(text):
-        authority = _AUTHORITY_END.split(url.group(2), 1)[0]
-        return url.group(1).lower(), _host(authority.rpartition("@")[2])
-    if "://" in text:
-        return "", UNREADABLE_HOST
-    head = _AUTHORITY_END.split(text, 1)[0].rpartition("@")[2]
-    host = _host(head)
+    host = _host(_AUTHORITY_END.split(text, maxsplit=1)[0].rpartition("@")[2])
     return ("", host) if host != UNREADABLE_HOST and "." in host else None
 
 
@@ -181,7 +183,7 @@ UNREADABLE_HOST: Final = "unreadable"
 
 def _host(authority: str) -> str:
     host = authority.partition(":")[0].removesuffix(".")
-    return host if _HOST.fullmatch(host) else UNREADABLE_HOST
+    return host if len(host) < _MAX_NAME and _HOST.fullmatch(host) else UNREADABLE_HOST
 
 
 def is_internal(host: str, domains: Sequence[str]) -> bool:
@@ -254,10 +256,14 @@ def _grants(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) ->
     for change in ("added", "removed"):
         names = {text for value in by_fact.get(change, []) for text in _strings(value)}
         if names:
-            plain = {clean(name) if _GRANT.fullmatch(name) else shell.OTHER for name in names}
+            plain = {clean(name) if _is_plain(name) else shell.OTHER for name in names}
             shown: list[JsonValue] = list(sorted(plain)[:_MAX_NAMES])
             facts[change] = shown
     return facts
+
+
+def _is_plain(name: str) -> bool:
+    return len(name) < _MAX_NAME and _GRANT.fullmatch(name) is not None
 
 
 # --- which columns are touched -----------------------------------------------
@@ -276,7 +282,7 @@ def column_classes(names: Sequence[str]) -> dict[str, int]:
 def column_names(values: Sequence[JsonValue], statements: Sequence[Statement]) -> list[str]:
     """Names in column lists and between SELECT and FROM: schema, not data."""
     listed = [text for value in values if isinstance(value, list) for text in _strings(value)]
-    plain = [name for name in listed[:1000] if _IDENTIFIER.fullmatch(name)]
+    plain = [n for n in listed[:1000] if len(n) < _MAX_NAME and _IDENTIFIER.fullmatch(n)]
     for statement in statements:
         plain += statement.columns
     return plain

@@ -94,7 +94,12 @@ RULES: Final = (
         pattern=r"(?i)\bbasic\s+([A-Za-z0-9+/]{8,500}={0,2})",
         check=checks.basic_auth,
     ),
-    Rule(id="cookie", kind=kinds.SECRET, pattern=r"(?i)\bcookie:\s*([^\n\x00\[]+)"),
+    Rule(
+        id="cookie",
+        kind=kinds.SECRET,
+        pattern=r"(?i)\bcookie:\s*([^\n\x00]+)",
+        check=checks.assigned,
+    ),
     Rule(
         id="url.credentials",
         kind=kinds.SECRET,

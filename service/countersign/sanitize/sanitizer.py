@@ -320,14 +320,14 @@ class Sanitizer:
         return pointers.render([self.text(step) for step in path])
 
     def _plain(self, text: str) -> str:
-        if len(text.encode("utf-8", "replace")) > MAX_STRING_BYTES:
+        data = text.encode("utf-8", "replace")
+        if len(data) > MAX_STRING_BYTES:
             return kinds.TOO_LONG.placeholder
-        text = text.encode("utf-8", "replace").decode("utf-8")
-        spans = [
-            Span(start, end, rule.kind, rule.id)
-            for _, start, end, rule in detect.scan([text], self._patterns)
-        ]
-        return mask_text(text, detect.resolve(spans, 1 << 60), without_tags) if spans else text
+        text = data.decode("utf-8")
+        candidates = self._patterns.candidates(data)
+        found = self._patterns.find(data, candidates)
+        spans = [Span(start, end, rule.kind, rule.id) for start, end, rule in found]
+        return mask_text(text, detect.resolve(spans, len(data)), without_tags) if spans else text
 
 
 def _by_name(entities: Mapping[Kind, int]) -> dict[str, int]:
