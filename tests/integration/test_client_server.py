@@ -252,6 +252,25 @@ def test_a_closed_client_says_so(server, client):
         client.check(EXPORT)
 
 
+async def test_so_does_one_that_was_closed_before_its_first_call(server):
+    client = AsyncClient(Credential(endpoint=server.endpoint, token=TOKEN))
+    await client.aclose()
+    with pytest.raises(CountersignClientError, match="closed"):
+        await client.check(EXPORT)
+    assert server.calls == []
+
+
+def test_a_proxy_of_the_environment_never_sees_plaintext(server, monkeypatch):
+    rule(server, Effect.ALLOW)
+    for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    credential = Credential(endpoint=server.endpoint, token=TOKEN)
+    with Client(credential, timing=Timing(call_s=5)) as client:
+        assert client.check(EXPORT).allowed
+
+
 def test_a_guarded_function_runs_once_though_every_reply_is_lost_once(server, client):
     rule(server, Effect.NEEDS_APPROVAL)
     for method in ("Check", "Await", "Claim", "Report"):

@@ -312,6 +312,56 @@ class TestFailingClosed:
             else:
                 assert world.run(world.conversations.claim("rev_1", EXPORT)).permit
 
+    def test_a_salt_that_is_too_short_to_hide_anything_is_refused(self):
+        world = World()
+        bound = canonical.bound_bytes("test", EXPORT.canonical_bytes)
+        claims = {
+            "jti": "prm_1",
+            "iat": int(world.now),
+            "exp": int(world.now) + 300,
+            "tenant": "test",
+            "action": "db.export",
+            "commitment": canonical.commitment(bound, b"x").hex(),
+            "salt": "eA",
+        }
+        permit = context_pb2.Permit(permit_id="prm_1", token=unsigned_token(claims))
+        permit.expires_at.FromSeconds(int(world.now) + 300)
+        world.faults = [
+            decisions_pb2.ClaimResponse(
+                decision_id="dec_2", effect=context_pb2.EFFECT_ALLOW, permit=permit
+            )
+        ]
+        with pytest.raises(PermitRejected, match="not a permit"):
+            world.run(world.conversations.claim("rev_1", EXPORT))
+
+    def test_a_review_without_its_salt_is_refused(self):
+        world = World()
+        world.faults = [
+            decisions_pb2.CheckResponse(
+                decision_id="dec_1",
+                effect=context_pb2.EFFECT_NEEDS_APPROVAL,
+                review=context_pb2.ReviewStatus(
+                    review_id="rev_1", state=context_pb2.REVIEW_STATE_PENDING
+                ),
+            )
+        ]
+        with pytest.raises(ProtocolError, match="opened no review"):
+            world.run(world.conversations.check(EXPORT))
+
+    def test_permission_without_a_decision_to_report_on_is_refused(self):
+        world = World()
+        world.faults = [decisions_pb2.CheckResponse(effect=context_pb2.EFFECT_ALLOW)]
+        with pytest.raises(ProtocolError, match="without an id"):
+            world.run(world.conversations.check(EXPORT))
+
+    def test_what_was_not_approved_is_not_even_claimed(self):
+        world = World()
+        world.rule(Effect.NEEDS_APPROVAL).deny_by("bob")
+        with pytest.raises(Denied) as caught:
+            world.run(world.conversations.authorize(EXPORT))
+        assert caught.value.pending.review_id == caught.value.review_id
+        assert "Claim" not in world.methods()
+
     def test_a_permit_that_took_too_long_to_arrive_is_not_used(self):
         world = World(timing=Timing(call_s=1000, attempt_s=400))
         world.rule(Effect.NEEDS_APPROVAL).approve_by("bob")
@@ -346,7 +396,8 @@ class TestWaiting:
 
     def test_a_question_nobody_can_answer_is_asked_once_only(self):
         world = World()
-        world.rule(Effect.NEEDS_APPROVAL).ask_by("bob", "why?").approve_by("bob")
+        rule = world.rule(Effect.NEEDS_APPROVAL, quorum=2)
+        rule.ask_by("bob", "why?").approve_by("carol").approve_by("bob")
         assert world.run(
             world.conversations.authorize(EXPORT, answering=True), answers=[None]
         ).permit
