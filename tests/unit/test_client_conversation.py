@@ -187,6 +187,16 @@ class TestRetrying:
 
 
 class TestFailingClosed:
+    def test_an_allow_repeated_under_an_id_from_elsewhere_is_not_permission_again(self):
+        world = World()
+        world.rule(Effect.ALLOW)
+        first = world.run(world.conversations.check(EXPORT, request_id="job-7"))
+        again = world.run(world.conversations.check(EXPORT, request_id="job-7"))
+        assert first.allowed
+        assert again.effect is Effect.ALLOW
+        assert again.replayed
+        assert not again.allowed
+
     @pytest.mark.parametrize("effect", [context_pb2.EFFECT_UNSPECIFIED, 99])
     def test_an_unknown_effect_is_not_permission(self, effect):
         world = World()

@@ -94,7 +94,8 @@ class AsyncClient:
 
         `create_review=False` only asks. `supersedes` is the id of an open review
         that this one replaces. With `permit_audience` a plain ALLOW carries a
-        permit for that executor.
+        permit for that executor. An ALLOW given before to the same `request_id`
+        is not permission again: whoever got it first may have acted.
         """
         return await self._run(
             self._conversations.check(

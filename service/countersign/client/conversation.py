@@ -83,7 +83,8 @@ class Conversations(Waiting):
         if effect is Effect.NEEDS_APPROVAL and (create_review or answer.HasField("review")):
             pending = _pending(answer, context)
         grant = None
-        if effect is Effect.ALLOW:
+        # Under an id from elsewhere a replay may have been acted on, before a restart perhaps.
+        if effect is Effect.ALLOW and not (answer.replayed and request_id is not None):
             if permit_audience and not answer.HasField("permit"):
                 raise _no_permit()
             grant = self._grant(answer, context, started_s)

@@ -123,7 +123,7 @@ class Decision:
     pending: Pending | None
     """The review to wait for, when the effect is NEEDS_APPROVAL and one is open."""
     grant: Grant | None
-    """Permission to act; set exactly when the effect is ALLOW."""
+    """Permission to act: the effect is ALLOW, and nobody can have acted on it yet."""
     review_reused: bool
     record: RecordRef | None
     retryable: bool
@@ -131,7 +131,7 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """Policy allows the action as it is."""
+        """The action may run. False for an ALLOW given before to a `request_id` of yours."""
         return self.grant is not None
 
 
