@@ -65,7 +65,8 @@ def run(survey: Survey, patterns: Patterns) -> Detected:
 def resolve(spans: Sequence[Span], size: int) -> list[Span]:
     """Merge what overlaps: nothing is lost, the strongest kind names the whole."""
     if len(spans) == 1:
-        return [spans[0]._replace(end=min(spans[0].end, size))]
+        only = spans[0]
+        return [only if only.end <= size else Span(only.start, size, only.kind, only.rule)]
     merged: list[Span] = []
     for span in sorted(spans, key=lambda span: span.start):
         end = min(span.end, size)

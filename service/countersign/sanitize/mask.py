@@ -55,6 +55,8 @@ def _normalised(value: bytes) -> bytes:
 def mask_text(text: str, spans: Sequence[Span], tag: Tagger) -> str:
     """Replace resolved spans; offsets are UTF-8 bytes."""
     data = text.encode("utf-8", "replace")
+    if len(spans) == 1 and spans[0].end - spans[0].start == len(data):
+        return tag(spans[0].kind, data)
     parts: list[str] = []
     position = 0
     for span in spans:

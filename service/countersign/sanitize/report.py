@@ -94,12 +94,9 @@ def shows(
     """Whether everything policy demands is there and nothing of it is masked."""
     if not must_show:
         return True
-    hidden: set[Path] = set()
-    touched: set[Path] = set()
-    for each in masked:
-        path = tuple(map(str, visible(each.path)))
-        hidden.add(path)
-        touched.update(path[:length] for length in range(len(path) + 1))
+    hidden = {tuple(map(str, visible(each.path))) for each in masked}
+    lengths = {pointer.count("/") for pointer in must_show}  # as many as a path has steps
+    touched = {path[:length] for length in lengths for path in hidden}
     return all(
         _has_fact(facts, pointer.removeprefix(_FACTS))
         if pointer.startswith(_FACTS)

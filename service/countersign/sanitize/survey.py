@@ -195,8 +195,12 @@ class Survey(Withheld):
         inherited = rule if rule is not None and rule.deep else None
         paired = _paired_rule(items)
         columns = self._column_rules(items)
+        plain = inherited is None and paired is None
         for key, value in items.items():
             info = self.keys.get(key) or self._learn(key)
+            if info is _UNKNOWN_KEY and plain and isinstance(value, str):
+                self._string(value, (place, key), None, key, depth)
+                continue  # most strings: nothing around them says anything
             own = info.rule or inherited
             if info.rule is not None and info.rule.if_personal and not inherited:
                 own = info.rule if self._is_personal(value, items, parent) else None
