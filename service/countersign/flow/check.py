@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 
 from countersign import canonical
-from countersign.errors import PreconditionError
+from countersign.errors import InvalidRequestError, PreconditionError
 from countersign.flow import record
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
@@ -65,6 +65,11 @@ class Answer:
 
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     """Answer one Check. Raises `RequestError` when no decision could be made."""
+    if parts.sanitizer.text(ask.permit_audience) != ask.permit_audience:
+        raise InvalidRequestError(
+            "permit_audience",
+            "looks like personal data or a secret, and permits are recorded; name the executor",
+        )
     context_bytes = canonical.encode(ask.context.to_json())
     request = Request.of(
         parts.store.key, caller, "check", ask.request_id, context_bytes, _options(ask)
