@@ -207,6 +207,25 @@ def test_whoever_waits_waits_on_through_a_restart(running: Service) -> None:
         assert waiting.result(60).state is ReviewState.APPROVED
 
 
+def test_whoever_watches_sees_on_through_a_restart(running: Service) -> None:
+    story = Story(running)
+    story.check()
+    with ThreadPoolExecutor() as pool:
+        watching = story.bob.watch()
+        assert next(watching).status.state == context_pb2.REVIEW_STATE_PENDING
+        running.kill()
+        running.start()
+        assert next(watching).status.state == context_pb2.REVIEW_STATE_PENDING
+        following = pool.submit(next, watching)
+        running.reviewer("carol").decide(story.bob.get(story.pending.review_id), Choice.APPROVE)
+        assert following.result(60).status.state == context_pb2.REVIEW_STATE_APPROVED
+        ending = pool.submit(next, watching)
+        assert running.stop() == 0
+        running.start()
+        assert ending.result(60).status.state == context_pb2.REVIEW_STATE_APPROVED
+        watching.close()
+
+
 def test_whoever_authorizes_acts_once_through_restarts(running: Service) -> None:
     story = Story(running)
     with ThreadPoolExecutor() as pool:

@@ -22,10 +22,12 @@ from countersign.client import (
     Effect,
     Expired,
     Grant,
+    InvalidRequest,
     Lapsed,
     NotPermitted,
     Outcome,
     PreconditionFailed,
+    Resource,
     ReviewState,
     Revoked,
     StillPending,
@@ -251,6 +253,66 @@ def test_the_example_policy_asks_owner_and_security_for_personal_data(examples: 
     grant = client.claim(decision.pending, wanted)
     assert grant.permit
     client.report(grant, Outcome.SUCCEEDED)
+
+
+def test_wherever_it_is_written_it_is_not_kept(prepared: Service) -> None:
+    """One address for every place that takes text, and then none of them anywhere."""
+    service = prepared
+    service.person("frank", "approvers", accounts=["frank.schmidt@corp.example"])
+    service.start()
+    mails = (f"user{n}.privat@kunde{n}.de" for n in range(100))
+
+    def mail() -> str:
+        planted = next(mails)
+        service.plant(planted)
+        return planted
+
+    service.plant("frank.schmidt@corp.example")
+    behind = [External(mail()), Person("frank.schmidt@corp.example")]
+    client, bob = service.client("agent"), service.reviewer("bob")
+    everywhere = Context(
+        action="demo.approve",
+        actor="agent",
+        environment="production",
+        resource=Resource(
+            "table", f"of/{mail()}", owner=mail(), attributes={"to": mail(), mail(): 1}
+        ),
+        arguments={"x": {"y": [mail()]}, mail(): {"z": 1}},
+        reason=f"for {mail()}",
+        session=mail(),
+        on_behalf_of=behind,
+    )
+    masked = client.check(everywhere, labels={"a": mail()}).pending
+    assert masked
+    shown = bob.get(masked.review_id)
+    assert b"privat" not in shown.SerializeToString()
+    assert not shown.previews["reviewer"].reviewable
+    with pytest.raises(PreconditionFailed) as unseen:
+        bob.decide(shown, Choice.APPROVE, reason=mail())
+    assert unseen.value.code == "review.unreviewable"
+
+    wanted = context("demo.approve", on_behalf_of=behind)
+    pending = client.check(wanted).pending
+    assert pending
+    bob.ask(bob.get(pending.review_id), f"Who is {mail()}?")
+    (question,) = client.wait(pending, timeout_s=0).questions
+    client.answer(pending.review_id, question.id, mail())
+    bob.decide(bob.get(pending.review_id), Choice.APPROVE, reason=mail())
+    client.report(client.claim(pending, wanted), Outcome.FAILED, {"e": mail(), "k": [mail()]})
+    opened = {}
+    for table in ("withdrawn", "denied", "revoked"):
+        handle = client.check(context("demo.approve", table)).pending
+        assert handle
+        opened[table] = bob.get(handle.review_id)
+    client.cancel(opened["withdrawn"].status.review_id, reason=mail())
+    bob.decide(opened["denied"], Choice.DENY, reason=mail())
+    bob.decide(opened["revoked"], Choice.APPROVE)
+    bob.revoke(opened["revoked"].status.review_id, reason=mail())
+    with pytest.raises(InvalidRequest) as audience:
+        client.check(context("demo.allow"), permit_audience=mail())
+    assert audience.value.field == "permit_audience"
+    assert service.stop() == 0
+    service.require_discreet()
 
 
 def test_a_machine_cannot_decide_and_a_person_cannot_ask(shared: Service) -> None:
