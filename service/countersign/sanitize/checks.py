@@ -227,7 +227,7 @@ _UUID: Final = re.compile(
     rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 )
 _TIMESTAMP: Final = re.compile(rb"(?:19|20)[0-9]{6}[T_-]?[0-9]{6}Z?")
-_OUR_ID: Final = re.compile(rb"(?:dec|rev|prm|per|qst|req|rec|dlv|evt)_[0-9a-f]{32}")
+_OUR_ID: Final = re.compile(rb"(?:dec|rev|pmt|qst|chk|clm|rep|ans|ask|cnl|rvk|vot)_[0-9a-f]{32}")
 _ULID: Final = re.compile(rb"01[0-9A-HJKMNP-TV-Z]{24}")
 _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _VOWELS: Final = frozenset(b"aeiouyAEIOUY")

@@ -1,0 +1,69 @@
+"""Settings: the default file is the documentation, and a wrong one is named."""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+
+import pytest
+
+from countersign.config import Config, credential_path, load, opa_candidates
+from countersign.errors import ConfigurationError
+
+
+def written(tmp_path, text):
+    path = tmp_path / "countersign.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_default_file_shows_every_key_with_its_default(tmp_path):
+    text = importlib.resources.files("countersign").joinpath("default.toml").read_text("utf-8")
+    shown = tomllib.loads(text)
+    defaults = Config().model_dump()
+    assert defaults.pop("floors") == {}
+    assert shown == defaults
+    assert load(written(tmp_path, text), {}).base == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[server]\nlisten = 7443", "server.listen"),
+        ("[server]\nlisten = 'nowhere'", "server.listen"),
+        ("[server]\nmax_context_bytes = 2000000", "server.max_context_bytes"),
+        ("[sever]\nlisten = '127.0.0.1:1'", "sever: unknown key"),
+        ("[limits]\npermit_tll_s = 5", "limits.permit_tll_s: unknown key"),
+        ("[floors.production]\nleast_quorum = 0", "floors.production.least_quorum"),
+        ("base = '/'", "base: unknown key"),
+        ("[log]\ndurability = 'maybe'", "log.durability"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path, text, named):
+    with pytest.raises(ConfigurationError) as error:
+        load(written(tmp_path, text), {})
+    assert named in str(error.value)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigurationError, match="countersign init"):
+        load(tmp_path / "countersign.toml", {})
+
+
+def test_floors_reach_the_flow_and_star_is_everywhere_else(tmp_path):
+    text = '[floors.production]\nleast_quorum = 2\n[floors."*"]\nmax_use_within_s = 60'
+    limits = load(written(tmp_path, text), {}).flow_limits()
+    assert limits.floor("production").least_quorum == 2
+    assert limits.floor("dev").max_use_within_s == 60
+
+
+def test_the_environment_names_files_and_nothing_else(tmp_path):
+    path = tmp_path / "c"
+    assert credential_path(None, {"COUNTERSIGN_CREDENTIAL": str(path)}) == path
+    with pytest.raises(ConfigurationError) as error:
+        credential_path(None, {})
+    assert error.value.code == "credential.missing"
+    candidates = [str(place) for place in opa_candidates({"OPA": "/x/opa", "PATH": "/a:/b"})]
+    assert candidates[0] == "/x/opa"
+    assert candidates[-2:] == ["/a/opa", "/b/opa"]
