@@ -7,13 +7,17 @@ again: nothing that was acknowledged is missing, nothing has a hole.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
+from countersign.errors import UnavailableError
 from countersign.store.sqlite import SqliteStore
 
 CHILD = textwrap.dedent(
@@ -101,8 +105,6 @@ async def log_after(path):
 
 
 def leaf_hashes(records):
-    import hashlib
-
     return {r.seq: hashlib.sha256(b"\x00" + r.body).hexdigest() for r in records}
 
 
@@ -122,6 +124,40 @@ async def test_killed_at_a_point_of_a_commit_nothing_acknowledged_is_lost(tmp_pa
     elif times == 1:
         assert acks == {}
         assert kept != {}, "what was committed is there, though nobody heard of it"
+
+
+async def test_a_store_that_fails_inside_a_command_fails_the_whole_batch(tmp_path):
+    """SQLite may have rolled everything back by itself: nothing can be trusted."""
+    failures = []
+    store = await SqliteStore.open(
+        tmp_path / "store.db", log_id_of=lambda tenant: tenant, on_failure=failures.append
+    )
+    store._commits._engine._connection.execute("PRAGMA max_page_count = 1")
+    outcomes = await asyncio.gather(
+        store.apply(lambda tx: tx.append("acme", {"kind": "lost"})),
+        store.apply(lambda tx: tx.put_object("acme", "0" * 64, bytes(1_000_000))),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [UnavailableError] * 2
+    assert [type(failure) for failure in failures] == [sqlite3.OperationalError]
+    assert store.failed
+    with pytest.raises(UnavailableError):
+        await store.apply(lambda tx: tx.now)
+    assert await store.records("acme", 0, 10) == []
+    await store.close()
+
+
+async def test_a_damaged_store_answers_nobody_not_even_half(tmp_path):
+    store = await SqliteStore.open(tmp_path / "store.db", log_id_of=lambda tenant: tenant)
+    store._commits._engine._connection.execute("DROP TABLE permit")
+    outcomes = await asyncio.gather(
+        store.apply(lambda tx: tx.append("acme", {"kind": "lost"})),
+        store.apply(lambda tx: tx.permit("acme", "per_1")),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [UnavailableError] * 2
+    assert store.failed
+    await store.close()
 
 
 async def test_a_full_disk_fails_every_command_and_loses_nothing(tmp_path):

@@ -74,6 +74,18 @@ def counted(happened, action, since):
     }
 
 
+def test_a_window_covers_its_length_and_at_most_a_minute_more():
+    recent = RecentCounts()
+    recent.add("acme", "agent", "db.export", method="check", effect=Effect.DENY, minute=100)
+
+    def denied(minute):
+        read = recent.read("acme", "agent", "db.export", Instant(minute * MINUTE_US))
+        return read["hour"]["deny"], read["day"]["deny"]
+
+    asked = (100, 160, 161, 1540, 1541)
+    assert [denied(minute) for minute in asked] == [(1, 1), (1, 1), (0, 1), (0, 1), (0, 0)]
+
+
 def test_callers_and_tenants_are_counted_apart():
     recent = RecentCounts()
     recent.add("acme", "agent", "db.export", method="check", effect=Effect.DENY, minute=100)

@@ -97,7 +97,7 @@ class GroupCommit(Generic[Tx]):
 
         Cancelling the caller does not take the command back.
         """
-        if self.failed or self._closed:
+        if self._closed:
             raise _unavailable()
         future: asyncio.Future[Outcome[T]] = self._loop.create_future()
         self._queue.put((command, future))

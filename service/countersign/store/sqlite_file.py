@@ -77,7 +77,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.executescript("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
+    connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
