@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from countersign import canonical
 from countersign.errors import InvalidRequestError, PreconditionError
 from countersign.flow import record
+from countersign.flow.filing import file
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -240,7 +241,8 @@ class _Check:
         )
         ref = self._record(tx, decision, commitment, review=review)
         tx.put_review(review)
-        tx.append(
+        file(
+            tx,
             review.tenant,
             record.of_review(
                 "review.created",
@@ -301,7 +303,7 @@ class _Check:
             review=review.id if review else None,
             trace=self._ask.trace,
         )
-        return tx.append(self._caller.tenant, body)
+        return file(tx, self._caller.tenant, body)
 
     def _decision(
         self,
@@ -387,13 +389,14 @@ def decision_body(judgement: Judgement) -> tuple[JsonObject, tuple[str, bytes] |
     body = record.judged(judgement)
     if len(judgement.context_bytes) <= record.MAX_INLINE_BYTES // 2:
         return body, None
-    data = canonical.encode({"clean": body["clean"], "mask_report": body["mask_report"]})
+    large = {name: body[name] for name in ("clean", "mask_report", "resource") if name in body}
+    data = canonical.encode(large)
     if len(data) <= record.MAX_INLINE_BYTES:
         return body, None
     digest = hashlib.sha256(data).hexdigest()
     resource = body.get("resource")
     if isinstance(resource, dict):
-        resource.pop("attributes", None)
+        body["resource"] = {name: resource[name] for name in resource if name != "attributes"}
     del body["mask_report"]
     body["clean"] = {"object": digest}
     return body, (digest, data)

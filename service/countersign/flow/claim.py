@@ -14,6 +14,7 @@ from countersign import canonical
 from countersign.errors import InvalidRequestError
 from countersign.flow import record
 from countersign.flow.check import Answer, decision_body, new_permit, replay
+from countersign.flow.filing import file
 from countersign.flow.judge import Judgement, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -184,7 +185,7 @@ class _Claim:
         if result.state is ReviewState.CLAIMED:
             return self._grant(tx, result)
         answer = self._deny(tx, result, result.closed_reasons)
-        tx.append(result.tenant, record.of_review("review.closed", result))
+        file(tx, result.tenant, record.of_review("review.closed", result))
         return answer
 
     def _step(self, tx: Transaction, review: Review) -> Review | Refusal:
@@ -269,7 +270,8 @@ class _Claim:
             "effect": effect.value,
             "reasons": record.reasons(reasons),
         }
-        ref = tx.append(
+        ref = file(
+            tx,
             review.tenant,
             record.record(
                 "claim",

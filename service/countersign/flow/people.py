@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from countersign.flow import record
+from countersign.flow.filing import file
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.transition import as_error, current, moved, unknown_review
@@ -170,7 +171,7 @@ async def _act(
                 request=request.record,
                 **fields,
             )
-            tx.append(review.tenant, refused)
+            file(tx, review.tenant, refused)
         else:
             request.remember(tx, {"review": review.id})
         return result

@@ -7,6 +7,7 @@ import dataclasses
 from countersign import canonical
 from countersign.errors import NotFoundError, PreconditionError
 from countersign.flow import record
+from countersign.flow.filing import file
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.transition import as_error, current, moved, unknown_review
@@ -161,7 +162,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
             review=decision.review,
             review_state=record.review_state(settled) if settled else None,
         )
-        ref = tx.append(caller.tenant, body)
+        ref = file(tx, caller.tenant, body)
         request.remember(
             tx, {"log_id": ref.log_id, "seq": ref.seq, "leaf_hash": ref.leaf_hash.hex()}
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from countersign.errors import NotFoundError, NotPermittedError, PreconditionError, RequestError
 from countersign.flow import record
+from countersign.flow.filing import file
 from countersign.model import JsonValue, Review, ReviewId, TenantId
 from countersign.review import Event, Refusal, TimePassed, step
 from countersign.store.protocol import Transaction
@@ -36,7 +37,7 @@ def elapsed(tx: Transaction, review: Review) -> Review:
     if timed is not review:
         tx.put_review(timed)
         kind = "outcome" if timed.outcome is not review.outcome else "review.closed"
-        tx.append(timed.tenant, record.of_review(kind, timed))
+        file(tx, timed.tenant, record.of_review(kind, timed))
     return timed
 
 
@@ -52,10 +53,10 @@ def moved(
         return result
     tx.put_review(result)
     if kind != "review.closed":
-        tx.append(result.tenant, record.of_review(kind, result, **fields))
+        file(tx, result.tenant, record.of_review(kind, result, **fields))
     if kind == "review.closed" or (review.state.is_open and not result.state.is_open):
         extra = fields if kind == "review.closed" else {}
-        tx.append(result.tenant, record.of_review("review.closed", result, **extra))
+        file(tx, result.tenant, record.of_review("review.closed", result, **extra))
     return result
 
 
