@@ -102,7 +102,7 @@ class FlowModel:
 
     def left(self, review: dict[str, Any]) -> list[list[Any]]:
         """Stages with the seats still free, the filled ones in front gone."""
-        stages = copy.deepcopy(review["demands"]["stages"])
+        stages: list[list[Any]] = copy.deepcopy(review["demands"]["stages"])
         for vote in self.counted(review):
             stages[vote["stage"]][1] -= 1
         while stages and stages[0][1] <= 0:

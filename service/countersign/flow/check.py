@@ -389,7 +389,9 @@ def decision_body(judgement: Judgement) -> tuple[JsonObject, tuple[str, bytes] |
     body = record.judged(judgement)
     if len(judgement.context_bytes) <= record.MAX_INLINE_BYTES // 2:
         return body, None
-    large = {name: body[name] for name in ("clean", "mask_report", "resource") if name in body}
+    large: JsonObject = {
+        name: body[name] for name in ("clean", "mask_report", "resource") if name in body
+    }
     data = canonical.encode(large)
     if len(data) <= record.MAX_INLINE_BYTES:
         return body, None
