@@ -160,6 +160,7 @@ class Service:
                 "server.listen": f"127.0.0.1:{self.port}",
                 "server.status_listen": "127.0.0.1:0",
                 "log.flush_after_s": 0.05,
+                "directory.poll_s": 0.1,
                 "policy.opa": str(opa or realparts.opa()),
             }
         )
@@ -280,6 +281,11 @@ class Service:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.ended()
+
+    def reload(self) -> None:
+        """SIGHUP: look at policy and registers again."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """`kill -9`."""

@@ -1,15 +1,20 @@
-"""OPA dies, hangs or is told nonsense: everything is denied, nothing is lost."""
+"""OPA dies, hangs or is told nonsense: everything is denied, nothing is lost.
+
+And what is changed while it runs takes effect, whole or not at all.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 
+import grpc
 import psutil
 import pytest
 
 from countersign.client import Denied
 from countersign.model import Choice
-from countersign.v1 import context_pb2, decisions_pb2
+from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 from service import Service, context, eventually
 
 DEADLINE_S = 5.0
@@ -149,3 +154,49 @@ def test_what_policy_cannot_say_opens_no_review(shared: Service, action: str) ->
     assert client.check(context(action, "nobody")).pending is None
     with pytest.raises(Denied):
         client.authorize(context(action, "nobody"), timeout_s=1)
+
+
+def test_a_new_policy_is_activated_and_a_broken_one_is_not(running: Service) -> None:
+    service = running
+    rules = service.directory / "policy" / "decision.rego"
+    before = check(service, "demo.deny")
+    assert before.effect == context_pb2.EFFECT_DENY
+    text = rules.read_text()
+
+    rules.write_text(text + "\nallow if {")
+    service.reload()
+    eventually(lambda: "policy not activated, the old one stays" in service.said)
+    assert check(service, "demo.deny").policy_revision == before.policy_revision
+    assert is_ready(service)
+
+    rules.write_text(text.replace('"effect": "deny"', '"effect": "allow"'))
+    service.reload()
+    eventually(lambda: check(service, "demo.deny").effect == context_pb2.EFFECT_ALLOW)
+    assert check(service, "demo.deny").policy_revision != before.policy_revision
+    assert service.stop() == 0
+    _, records = service.verified_log()
+    changes = [body for body in map(json.loads, records) if body["kind"] == "policy.changed"]
+    assert len({body["change"]["revision"] for body in changes}) == 2
+
+
+def test_whoever_is_registered_while_it_runs_is_known_soon(running: Service) -> None:
+    service = running
+    pending = service.client("agent").check(context("demo.approve")).pending
+    assert pending
+    service.person("grace", "approvers")
+    get = reviews_pb2.GetReviewRequest(review_id=pending.review_id)
+
+    def is_known() -> bool:
+        try:
+            service.line("grace").call("Reviews.Get", get)
+        except grpc.RpcError:
+            return False
+        return True
+
+    eventually(is_known)
+    grace = service.reviewer("grace")
+    grace.decide(grace.get(pending.review_id), Choice.APPROVE)
+    service.stop()
+    _, records = service.verified_log()
+    (change,) = [body for body in map(json.loads, records) if body["kind"] == "directory.changed"]
+    assert change["change"]["people"]["added"] == ["grace"]
