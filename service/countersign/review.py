@@ -365,16 +365,18 @@ def _would_strand(review: Review, index: int, person: PersonId, people: People) 
     """Whether taking this seat leaves a later stage without anybody to fill it."""
     counted = approvals(review)
     barred = {*review.excluded, *review.requirement.exclude, *(v.person for v in counted)}
-    filled = sum(vote.stage == index for vote in counted)
-    stages = list(review.requirement.stages[index:])
-    if not stages:
+    open_seats = [
+        dataclasses.replace(stage, quorum=stage.quorum - sum(vote.stage == at for vote in counted))
+        for at, stage in enumerate(review.requirement.stages)
+    ][index:]
+    if not open_seats:
         return None
-    open_seats = [dataclasses.replace(stages[0], quorum=stages[0].quorum - filled), *stages[1:]]
     eligible = [people.eligible(review.tenant, stage) - barred for stage in open_seats]
     everybody = frozenset().union(*eligible)
     if first_unfilled(open_seats, eligible, everybody) is not None:
         return None
-    seated = [dataclasses.replace(open_seats[0], quorum=open_seats[0].quorum - 1), *stages[1:]]
+    first, *later = open_seats
+    seated = [dataclasses.replace(first, quorum=first.quorum - 1), *later]
     stranded = first_unfilled(seated, eligible, everybody - {person})
     if stranded is None:
         return None
