@@ -26,6 +26,8 @@ from countersign.v1.decisions_pb2_grpc import DecisionsStub
 
 CHANNELS: Final = 20
 BALLAST_REVIEWS: Final = 50
+WAVE: Final = 400
+"""Waiters sent at once: gRPC refuses calls beyond some 1,000 that the server has not begun."""
 WAIT_S: Final = 600
 REGISTERED_S: Final = 120
 
@@ -91,11 +93,15 @@ class _Run:
         before = self._service.rss_bytes()
         started = time.perf_counter()
         alone = [self._wait(index, review) for index, review in enumerate(own)]
-        crowd = [
-            self._wait(index, shared[index % BALLAST_REVIEWS])
-            for index in range(self._waiters - self._votes)
-        ]
-        await self._all_registered()
+        crowd: list[asyncio.Task[float]] = []
+        while len(alone) + len(crowd) < self._waiters:
+            await self._registered(alone + crowd)
+            wave = min(WAVE, self._waiters - len(alone) - len(crowd))
+            crowd += [
+                self._wait(index, shared[index % BALLAST_REVIEWS])
+                for index in range(len(crowd), len(crowd) + wave)
+            ]
+        await self._registered(alone + crowd)
         registered_s = time.perf_counter() - started
         each = (self._service.rss_bytes() - before) / self._waiters
         times = [await self._vote(review, task) for review, task in zip(own, alone, strict=True)]
@@ -148,12 +154,16 @@ class _Run:
 
         return asyncio.create_task(wait())
 
-    async def _all_registered(self) -> None:
+    async def _registered(self, tasks: list[asyncio.Task[float]]) -> None:
+        """Wait until the service has all of them waiting."""
         deadline = time.monotonic() + REGISTERED_S
-        while await asyncio.to_thread(self._service.waiters) < self._waiters:
+        while await asyncio.to_thread(self._service.waiters) < len(tasks):
+            for task in tasks:
+                if task.done():
+                    task.result()
             if time.monotonic() > deadline:
-                sys.exit(f"bench: not all of {self._waiters} waiters registered in time")
-            await asyncio.sleep(0.1)
+                sys.exit(f"bench: not all of {len(tasks)} waiters registered in time")
+            await asyncio.sleep(0.02)
 
     async def _vote(self, review: Any, task: asyncio.Task[float]) -> tuple[float, float, float]:
         """When the vote was sent, when it was answered, when the waiter knew."""
