@@ -262,6 +262,21 @@ def test_a_request_field_that_is_wrong(shared: Service) -> None:
         )
         ballot.MergeFromString(bytes([0x28, vote]))
         of_bob("Decide", ballot, "vote")
+    ballot = reviews_pb2.DecideRequest(
+        review_id=review,
+        revision=1,
+        profile="reviewer",
+        preview_hash=b"x" * 32,
+        vote=reviews_pb2.VOTE_DENY,
+        request_id="r",
+    )
+    for profile in ("", f"{SECRET}@example.org", SECRET * 20):
+        ballot.profile = profile
+        of_bob("Decide", ballot, "profile")
+    ballot.profile = "reviewer"
+    for size in (0, 31, 33, 1_000_000):
+        ballot.preview_hash = b"x" * size
+        of_bob("Decide", ballot, "preview_hash")
     of_bob("AskInfo", reviews_pb2.AskInfoRequest(review_id=review, request_id="r"), "question")
     of_bob("List", reviews_pb2.ListReviewsRequest(page_size=201), "page_size")
     strange = reviews_pb2.ListReviewsRequest()

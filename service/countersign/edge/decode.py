@@ -32,6 +32,7 @@ MAX_NAME_CHARS: Final = 256
 MAX_RESOURCE_ID_CHARS: Final = 1024
 MAX_TEXT_BYTES: Final = 4096
 MAX_LABELS: Final = 16
+SHA256_BYTES: Final = 32
 
 
 class Decoder:
@@ -130,6 +131,18 @@ def labels(given: Iterable[tuple[str, str]]) -> dict[str, str]:
                 "labels", f"needs keys like [a-z0-9_.-]{{1,64}} and values ≤ {MAX_NAME_CHARS}"
             )
     return result
+
+
+def profile(field: str, value: str) -> str:
+    """A mask profile; refused votes are recorded with it, so it may only look like one."""
+    return _matching(field, value, _WORD, 'a profile like "reviewer"')
+
+
+def digest(field: str, value: bytes) -> str:
+    """A SHA-256, as hex."""
+    if len(value) != SHA256_BYTES:
+        raise InvalidRequestError(field, f"must be the {SHA256_BYTES} bytes that were shown")
+    return value.hex()
 
 
 def audience(field: str, value: str) -> str:

@@ -124,8 +124,8 @@ class Reviews:
         ask = VoteAsk(
             review_id=ReviewId(decode.reference("review_id", message.review_id)),
             revision=message.revision,
-            profile=decode.reference("profile", message.profile),
-            preview_hash=message.preview_hash.hex(),
+            profile=decode.profile("profile", message.profile),
+            preview_hash=decode.digest("preview_hash", message.preview_hash),
             choice=choice,
             reason=decode.text("reason", message.reason),
             request_id=decode.request_id(message.request_id, required=True),
