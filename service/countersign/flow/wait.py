@@ -52,6 +52,7 @@ async def wait(
             return Waited(
                 review=review, changed=review.version > seen, reconnect=waiters.released()
             )
+        del review  # ten thousand who wait must not keep ten thousand snapshots
         await asyncio.wait([changed], timeout=min(max_wait_s, parts.limits.max_await_s))
     review = await _own(parts, caller, review_id)
     news = review.version > seen
