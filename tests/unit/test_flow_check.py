@@ -307,6 +307,7 @@ async def test_the_same_request_gets_the_same_permit_and_another_is_told_so(worl
         (context(), ask | {"permit_audience": "cluster"}),
         (context(), ask | {"labels": {"a": "b"}}),
         (context(), ask | {"create_review": False}),
+        (context(), ask | {"supersedes": "rev_0"}),
     ):
         with pytest.raises(PreconditionError) as reused:
             await world.check(other[0], **other[1])

@@ -125,7 +125,7 @@ async def test_a_server_that_goes_away_lets_everybody_go(world):
     world.flow.waiters.release(spread_s=0)
     waited = await waiting
     assert (waited.changed, waited.reconnect) == (False, True)
-    late = await wait(world, review, after=cursor(review))
+    late = await asyncio.wait_for(wait(world, review, after=cursor(review)), timeout=5)
     assert (late.changed, late.reconnect) == (False, True)
 
 
