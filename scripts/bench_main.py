@@ -220,6 +220,7 @@ def _print_shares(seen: Seen, name: str) -> None:
         print(f"    {part:42} {cost_us:7.0f}")
     print(f"    {'sum':42} {found.sum_us:7.0f}")
     print(f"    {'of which canonical JSON, anywhere':42} {found.canonical_us:7.0f}")
+    print(f"    {'all but gRPC, 16 at once, best burst':42} {found.together_us:7.0f}")
     for load in seen.loads:
         if load.name.startswith("ALLOW") and (name in load.name.split(", ")[-1:]):
             print(f"    {f'the whole, {load.in_flight} in flight':42} {load.service_us:7.0f}")

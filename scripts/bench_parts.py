@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import uvloop
 from bench_contexts import CALLER
 from bench_load import framed, h2load, percentile
 
@@ -115,6 +116,8 @@ class Shares:
     """They add up: everything but the edge's floor, and the floor."""
     canonical_us: float
     """Of which canonical JSON, wherever it is made."""
+    together_us: float
+    """The whole but the floor, 16 at once, in the best burst: caches warm, commits shared."""
 
     @property
     def sum_us(self) -> float:
@@ -128,18 +131,20 @@ def shares(home: Path, context: context_pb2.Context, *, rounds: int) -> Shares:
     encoder = canonical.encode
     canonical.encode = meter.around("canonical", encoder)
     try:
-        whole_us = asyncio.run(_flow(home, context, meter, rounds))
+        whole_us, together_us = uvloop.run(_flow(home, context, meter, rounds))
     finally:
         canonical.encode = encoder
     each = {part: seconds / rounds * 1e6 for part, seconds in meter.seconds.items()}
     canonical_us = each.pop("canonical")
     each["flow: requester, query, record's shape"] = whole_us - sum(each.values())
     floor = {"gRPC, credential, metrics, protobuf": _floor(home, context, rounds)}
-    return Shares(parts=floor | each, canonical_us=canonical_us)
+    return Shares(parts=floor | each, canonical_us=canonical_us, together_us=together_us)
 
 
-async def _flow(home: Path, message: context_pb2.Context, meter: Meter, rounds: int) -> float:
-    """Microseconds of one Check from decoded protobuf to encoded answer."""
+async def _flow(
+    home: Path, message: context_pb2.Context, meter: Meter, rounds: int
+) -> tuple[float, float]:
+    """Microseconds from decoded protobuf to encoded answer: one Check alone, 16 at once."""
     settings = load(home / "countersign.toml")
     opa = find_opa(None, opa_candidates())
     registry = Registry(home / "callers.toml", home / "people.toml")
@@ -164,7 +169,8 @@ async def _flow(home: Path, message: context_pb2.Context, meter: Meter, rounds: 
         decoder = Decoder(max_context_bytes=65_536, mask_pointer=sanitizer.pointer)
         step = _step(parts, caller, decoder, decisions_pb2.CheckRequest(context=message), meter)
         try:
-            return await _repeat(step, meter, rounds)
+            together_us = await _together(step, rounds)  # first: the meters start anew after it
+            return await _repeat(step, meter, rounds), together_us
         finally:
             await store.close()
             await policy.stop()
@@ -198,6 +204,21 @@ async def _repeat(step: Callable[[], Any], meter: Meter, rounds: int) -> float:
     for _ in range(rounds):
         await step()
     return (time.process_time() - started) / rounds * 1e6
+
+
+async def _together(step: Callable[[], Any], rounds: int) -> float:
+    """The best of bursts of 16 x 4; the meters' own cost is in it."""
+
+    async def four() -> None:
+        for _ in range(4):
+            await step()
+
+    bursts = []
+    for _ in range(max(4, rounds // 64)):
+        started = time.process_time()
+        await asyncio.gather(*(four() for _ in range(16)))
+        bursts.append((time.process_time() - started) / 64 * 1e6)
+    return min(bursts)
 
 
 def _floor(home: Path, context: context_pb2.Context, rounds: int) -> float:
