@@ -103,7 +103,7 @@ async def test_a_vote_wakes_who_waits(world):
     review = await world.opened(context())
     waiting = await asleep(world, wait(world, review, after=cursor(review)))
     await world.vote(BOB, review.id)
-    waited = await waiting
+    waited = await asyncio.wait_for(waiting, timeout=5)
     assert waited.changed
     assert waited.review.state is ReviewState.APPROVED
     assert cursor(waited.review) != cursor(review)
@@ -115,7 +115,7 @@ async def test_a_timer_wakes_who_waits(world):
     waiting = await asleep(world, wait(world, review, after=cursor(review)))
     world.clock.advance(3600)
     assert await sweep.fire_due(world.parts) == 1
-    assert (await waiting).review.state is ReviewState.EXPIRED
+    assert (await asyncio.wait_for(waiting, timeout=5)).review.state is ReviewState.EXPIRED
     assert await sweep.fire_due(world.parts) == 0
 
 
@@ -123,7 +123,7 @@ async def test_a_server_that_goes_away_lets_everybody_go(world):
     review = await world.opened(context())
     waiting = await asleep(world, wait(world, review, after=cursor(review)))
     world.flow.waiters.release(spread_s=0)
-    waited = await waiting
+    waited = await asyncio.wait_for(waiting, timeout=5)
     assert (waited.changed, waited.reconnect) == (False, True)
     late = await asyncio.wait_for(wait(world, review, after=cursor(review)), timeout=5)
     assert (late.changed, late.reconnect) == (False, True)
