@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from countersign.canonical import StrictJsonError, parse_object
 from countersign.cli import output
+from countersign.cli.context_file import read_context
 from countersign.cli.operator import JsonOption
 from countersign.client import (
     Client,
-    Context,
     Denied,
     Grant,
+    NotApproved,
     Outcome,
     Pending,
-    Person,
-    Resource,
+    Reason,
     ReviewState,
     ReviewStatus,
     StillPending,
-    Workload,
 )
-from countersign.client.context import External
-from countersign.client.errors import InvalidContext
 from countersign.config import credential_path
-from countersign.errors import ConfigurationError
 
 app = typer.Typer()
 
@@ -37,13 +32,10 @@ CredentialOption = Annotated[
     typer.Option("--credential", help="Credential file; default $COUNTERSIGN_CREDENTIAL."),
 ]
 ContextFile = Annotated[
-    Path, typer.Argument(help="The action context as a JSON file; see docs/reference.")
+    Path,
+    typer.Argument(help="The action context, a JSON file; see docs/reference/action-context.md."),
 ]
-_KINDS: dict[str, type[Person | Workload | External]] = {
-    "person": Person,
-    "workload": Workload,
-    "external": External,
-}
+ReviewOrFile = Annotated[str, typer.Argument(help="Review id, or a file saved by check.")]
 
 
 @app.command()
@@ -67,7 +59,7 @@ def check(
             {
                 "decision": decision.id,
                 "effect": decision.effect.value,
-                "reasons": [{"code": r.code, "message": r.message} for r in decision.reasons],
+                "reasons": _reasons(decision.reasons),
                 "policy_revision": decision.policy_revision,
                 "review": review_id,
                 "seq": decision.record.seq if decision.record else None,
@@ -80,6 +72,7 @@ def check(
         output.field("policy", decision.policy_revision)
         if review_id:
             output.field("review", review_id)
+            output.field("next", f"countersign await {save or review_id}")
     if decision.allowed:
         return 0
     return output.UNDECIDED if review_id else output.DENIED
@@ -87,43 +80,65 @@ def check(
 
 @app.command(name="await")
 def await_(
-    review: Annotated[str, typer.Argument(help="Review id.")],
-    timeout_s: Annotated[float, typer.Option(help="Longest wait, in seconds.")] = 3600,
+    review: ReviewOrFile,
+    timeout_s: Annotated[float, typer.Option(help="Longest wait, in seconds; 0 looks.")] = 3600,
     credential: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Wait until a review is decided. Exit code 0 approved, 3 not, 4 still open."""
     with Client.from_credential(credential_path(credential)) as client:
-        try:
-            status = client.wait(review, timeout_s=timeout_s)
-        except StillPending:
-            if as_json:
-                output.as_json({"review": review, "state": "pending"})
-            else:
-                print("PENDING: nobody has decided yet")
-            return output.UNDECIDED
+        status = client.wait(_review(review), timeout_s=timeout_s)
     _show_status(status, as_json=as_json)
-    return 0 if status.state is ReviewState.APPROVED else output.DENIED
+    if status.state is ReviewState.APPROVED:
+        return 0
+    return output.DENIED if status.decided else output.UNDECIDED
+
+
+@app.command()
+def answer(
+    review: ReviewOrFile,
+    question: Annotated[str, typer.Argument(help="Question id, as await prints it.")],
+    text: Annotated[str, typer.Argument(help="The answer; sanitized before it is kept.")],
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a reviewer's question. Approvals given before are void then."""
+    with Client.from_credential(credential_path(credential)) as client:
+        wanted = _review(review)
+        review_id = wanted if isinstance(wanted, str) else wanted.review_id
+        _show_status(client.answer(review_id, question, text), as_json=as_json)
+
+
+@app.command()
+def cancel(
+    review: ReviewOrFile,
+    reason: Annotated[str, typer.Option(help="Why; sanitized before it is kept.")] = "",
+    credential: CredentialOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw a review that was not claimed."""
+    with Client.from_credential(credential_path(credential)) as client:
+        _show_status(client.cancel(_review(review), reason=reason), as_json=as_json)
 
 
 @app.command()
 def claim(
-    review: Annotated[str, typer.Argument(help="Review id, or a file saved by check.")],
+    review: ReviewOrFile,
     context: ContextFile,
     credential: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Spend an approval, once, for exactly this context. Prints the permit's token."""
-    wanted: Pending | str = Pending.resume(review) if Path(review).is_file() else review
+    """Spend an approval, once, for exactly this context. Exit code 0 act now, 3 no, 4 open."""
     with Client.from_credential(credential_path(credential)) as client:
         try:
-            grant = client.claim(wanted, read_context(context))
-        except Denied as denied:
+            grant = client.claim(_review(review), read_context(context))
+        except (Denied, NotApproved) as refusal:
             if not as_json:
+                if isinstance(refusal, StillPending):
+                    refusal.advice = f"Wait for it: countersign await {review}"
                 raise
-            found = [{"code": r.code, "message": r.message} for r in denied.reasons]
-            output.as_json({"effect": "deny", "reasons": found})
-            return output.DENIED
+            output.as_json({"effect": "deny", "reasons": _reasons(refusal.reasons)})
+            return output.UNDECIDED if isinstance(refusal, StillPending) else output.DENIED
     _show_grant(grant, as_json=as_json)
     return 0
 
@@ -152,51 +167,13 @@ def report(
     return 0
 
 
-def read_context(path: Path) -> Context:
-    """A context from a JSON file. Raises `ConfigurationError` or `InvalidContext`."""
-    try:
-        data: Any = parse_object(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
-            "context.unreadable", f"{path}: {error.strerror}", advice="Name a JSON file."
-        ) from None
-    except StrictJsonError as error:
-        raise InvalidContext(error.pointer or "/", error.problem) from None
-    known = {
-        "action", "actor", "arguments", "environment", "on_behalf_of", "reason", "resource",
-        "session",
-    }  # fmt: skip
-    if set(data) - known:
-        raise InvalidContext("context", f"has a key that is none of: {', '.join(sorted(known))}")
-    resource = data.get("resource")
-    if not isinstance(resource, dict) or set(resource) - {"type", "id", "owner", "attributes"}:
-        raise InvalidContext("resource", "must be an object of type, id, owner and attributes")
-    return Context(
-        action=data.get("action", ""),
-        actor=_principal("actor", data.get("actor", "")),
-        arguments=data.get("arguments", {}),
-        environment=data.get("environment", ""),
-        on_behalf_of=[
-            _principal(f"on_behalf_of[{index}]", item)
-            for index, item in enumerate(data.get("on_behalf_of", []))
-        ],
-        reason=data.get("reason", ""),
-        resource=Resource(
-            resource.get("type", ""),
-            resource.get("id", ""),
-            owner=resource.get("owner", ""),
-            attributes=resource.get("attributes", {}),
-        ),
-        session=data.get("session", ""),
-    )
+def _review(given: str) -> Pending | str:
+    """A review by its id, or by the file that `check --save` wrote."""
+    return Pending.resume(given) if Path(given).is_file() else given
 
 
-def _principal(field: str, value: Any) -> Person | Workload | External:
-    if isinstance(value, str):
-        return Workload(value)
-    if isinstance(value, dict) and set(value) == {"type", "id"} and value["type"] in _KINDS:
-        return _KINDS[value["type"]](str(value["id"]))
-    raise InvalidContext(field, 'must be {"type": "person", "workload" or "external", "id": …}')
+def _reasons(given: tuple[Reason, ...]) -> list[dict[str, str]]:
+    return [{"code": reason.code, "message": reason.message} for reason in given]
 
 
 def _show_status(status: ReviewStatus, *, as_json: bool) -> None:
@@ -207,13 +184,17 @@ def _show_status(status: ReviewStatus, *, as_json: bool) -> None:
                 "state": status.state.value,
                 "revision": status.revision,
                 "use_by": status.use_by.isoformat() if status.use_by else None,
-                "reasons": [{"code": r.code, "message": r.message} for r in status.reasons],
+                "reasons": _reasons(status.reasons),
                 "questions": [{"id": q.id, "text": q.text} for q in status.questions],
             }
         )
         return
     print(status.state.value.replace("_", " ").upper())
     output.reasons(status.reasons)
+    for question in () if status.decided else status.questions:
+        output.field("question", f"{question.text} [{question.id}]")
+        command = f"countersign answer {status.review_id} {question.id} '…'"
+        output.field("next", command)
     if status.use_by:
         output.field("claim by", status.use_by.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
@@ -222,19 +203,18 @@ def _show_grant(grant: Grant, *, as_json: bool) -> None:
     permit = grant.permit
     assert permit is not None  # noqa: S101 - the SDK refuses a claim without one
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "effect": "allow",
-                    "decision": grant.decision_id,
-                    "permit": permit.id,
-                    "token": permit.token,
-                    "expires_at": permit.expires_at.isoformat(),
-                }
-            )
+        output.as_json(
+            {
+                "effect": "allow",
+                "decision": grant.decision_id,
+                "permit": permit.id,
+                "token": permit.token,
+                "expires_at": permit.expires_at.isoformat(),
+            }
         )
         return
     print("ALLOW: the approval is spent; act now")
     output.field("permit", permit.id)
     output.field("expires", permit.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
     output.field("token", permit.token)
+    output.field("then", f"countersign report {permit.id} --outcome succeeded")

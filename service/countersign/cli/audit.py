@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from countersign.audit.merkle import Frontier
-from countersign.audit.note import Signer
+from countersign.audit.note import Signer, Verifier, open_checkpoint
 from countersign.audit.reading import read_records
 from countersign.audit.story import story
 from countersign.audit.verify import Result, verify
 from countersign.cli import output
 from countersign.cli.operator import ConfigOption, JsonOption
 from countersign.config import config_path, load
-from countersign.errors import ConfigurationError
+from countersign.errors import ConfigurationError, LogError
 from countersign.keys import read_key
 from countersign.model import TenantId
 from countersign.store import sqlite_file
@@ -56,7 +57,7 @@ def verify_log(
 ) -> int:
     """Verify every record of a log. Exit code 0 whole, 1 not."""
     chosen = _log(log, key, tenant, config)
-    remembered = _read(checkpoint) if checkpoint else None
+    remembered = _kept(checkpoint, chosen.key) if checkpoint else None
     result = verify(chosen.directory, chosen.key, checkpoint=remembered, store=chosen.store)
     if as_json:
         output.as_json(_plain(result))
@@ -75,14 +76,12 @@ def _log(log: Path | None, key: str, tenant: str, config: Path | None) -> _Log:
                 advice="`Trust.GetKeys` and `countersign audit key` tell it; get it from a place "
                 "that whoever could change the log cannot change.",
             )
+        _require_log(log)
         return _Log(directory=log, key=_key(key))
     settings = load(config_path(config))
     name = f"{settings.log.name}/{TenantId(tenant)}"
     directory = settings.path(settings.log.directory) / name
-    if not directory.is_dir():
-        raise ConfigurationError(
-            "audit.no_log", f"there is no log at {directory}", advice="Name its --tenant or --log."
-        )
+    _require_log(directory)
     signer = Signer(name=name, key=read_key("keys.log", settings.path(settings.keys.log)))
     return _Log(
         directory=directory,
@@ -100,16 +99,44 @@ def _published(path: Path, tenant: TenantId) -> Frontier | None:
     return Frontier(hashes=state.frontier, size=state.published)
 
 
+def _require_log(directory: Path) -> None:
+    if not directory.is_dir():
+        raise ConfigurationError(
+            "audit.no_log",
+            f"there is no log at {directory}",
+            advice="Name its --tenant or --log. A log begins when the service first starts.",
+        )
+
+
 def _key(given: str) -> str:
-    path = Path(given)
-    return path.read_text("utf-8").strip() if path.is_file() else given
+    if "+" not in given or Path(given).is_file():  # every verifier key has a plus
+        return _read("--key", Path(given)).decode("ascii", "replace").strip()
+    return given
 
 
-def _read(path: Path) -> bytes:
+def _kept(path: Path, key: str) -> bytes:
+    """A checkpoint as somebody kept it: it has to be one, signed by this log's key."""
+    data = _read("--checkpoint", path)
+    try:
+        open_checkpoint(data, Verifier.parse(key))
+    except LogError as error:
+        raise ConfigurationError(
+            "audit.checkpoint_invalid",
+            f"--checkpoint: {path}: {error.message}",
+            advice="Name a copy of the `checkpoint` file that this log once had.",
+        ) from error
+    return data
+
+
+def _read(option: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigurationError("audit.unreadable", f"{path}: {error.strerror}") from None
+        raise ConfigurationError(
+            "audit.unreadable",
+            f"{option}: {path}: {error.strerror}",
+            advice="Name a file that this user may read.",
+        ) from None
 
 
 @app.command()
@@ -124,10 +151,14 @@ def show(
 ) -> int:
     """Tell what happened about one thing, in the order it was recorded."""
     directory = log or _log(None, "", tenant, config).directory
+    _require_log(directory)
     records = list(read_records(directory))
     if subject.isdigit():
         found = [record for record in records if record.get("seq") == int(subject)]
-        output.as_json(found[0] if found else None)
+        if found:
+            output.as_json(found[0])
+        else:
+            print(f"There is no record {subject}; the log has {len(records)}.", file=sys.stderr)
         return 0 if found else 1
     told = story(records, subject)
     if as_json:
@@ -136,7 +167,7 @@ def show(
         print(told.text())
         print("As recorded. `countersign audit verify` says whether the log is whole.")
     else:
-        print(f"Nothing about {output.safe(subject)} in the {len(records)} records published.")
+        print(f"None of the {len(records)} records is about {output.safe(subject)}.")
     return 0 if told.entries else 1
 
 

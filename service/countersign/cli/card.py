@@ -1,7 +1,8 @@
-"""A review on a terminal: what is verified first, then what the agent asserts.
+"""A review on a terminal: what would run, what is known of it, what the agent says.
 
-Only sanitized values arrive here, and still none of them may steer the
-terminal: everything passes `output.safe`.
+Nothing of the preview is left out or shortened: the vote names its hash, so
+all of it must have been on the screen. Only sanitized values arrive here, and
+still none of them may steer the terminal: everything passes `output.safe`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+
+from google.protobuf.json_format import MessageToDict
 
 from countersign.cli import output
 from countersign.v1 import reviews_pb2
@@ -26,8 +29,10 @@ def print_card(review: reviews_pb2.Review, credential: Path | None) -> None:
     preview = review.previews[profile] if profile else reviews_pb2.Preview()
     context = _json(preview.context_json)
     print(f"REVIEW {status.review_id}: {output.STATES[status.state]}")
+    print("\nWhat would run, once")
+    _action(context)
     print("\nVerified by Countersign")
-    _verified(review, context)
+    _verified(review)
     _facts(_json(preview.facts_json))
     print("\nAsserted by the agent")
     _asserted(context)
@@ -43,19 +48,65 @@ def print_card(review: reviews_pb2.Review, credential: Path | None) -> None:
     _commands(review, preview, credential)
 
 
-def _verified(review: reviews_pb2.Review, context: dict[str, Any]) -> None:
-    resource = context.get("resource") or {}
+def headline(review: reviews_pb2.Review) -> str:
+    """A review in one line: who wants to do what to which resource, where."""
+    profile = profile_shown(review)
+    context = _json(review.previews[profile].context_json) if profile else {}
+    words = (review.verified.caller_id, context.get("action"), _resource(context))
+    return f"{' '.join(map(str, words))} in {context.get('environment')}"
+
+
+def plain(review: reviews_pb2.Review) -> dict[str, Any]:
+    """A review for scripts: JSON as JSON, hashes in hex as everywhere else."""
+    data = MessageToDict(review, preserving_proto_field_name=True)
+    data["commitment"] = review.commitment.hex()
+    for name, preview in review.previews.items():
+        data["previews"][name] = {
+            "context": _json(preview.context_json),
+            "facts": _json(preview.facts_json),
+            "hash": preview.hash.hex(),
+            "mask_report": _json(preview.mask_report_json),
+            "reviewable": preview.reviewable,
+        }
+    return data
+
+
+def _action(context: dict[str, Any]) -> None:
     output.field("action", str(context.get("action", "")))
-    output.field("resource", f"{resource.get('type', '')} {resource.get('id', '')}")
+    output.field("resource", _resource(context))
     output.field("environment", str(context.get("environment", "")))
+
+
+def _resource(context: dict[str, Any]) -> str:
+    resource = context.get("resource") or {}
+    return f"{resource.get('type', '')} {resource.get('id', '')}"
+
+
+def _verified(review: reviews_pb2.Review) -> None:
     output.field("caller", review.verified.caller_id)
     output.field("owners", ", ".join(review.verified.owners))
-    output.field("not allowed", ", ".join(review.verified.excluded) + " (requester chain)")
+    excluded = ", ".join(review.verified.excluded)
+    output.field("may not vote", f"{excluded} (behind this request)" if excluded else "(nobody)")
 
 
 def _facts(facts: dict[str, Any]) -> None:
     for name, value in sorted(facts.items()):
-        output.field("fact", f"{name}: {_short(value)}")
+        output.field("fact", f"{name}: {_in_words(name, value)}")
+
+
+def _in_words(name: str, value: Any) -> str:
+    match name, value:
+        case _, {"at_least": int(least), "bucket": str(bucket)}:
+            return f"{bucket.replace('-', ' to ')} (at least {least:,})" if least else bucket
+        case "destination", {"internal": bool(internal), "domain": str(domain), **more}:
+            where = "inside" if internal else "OUTSIDE"
+            count = more.get("count", 1)
+            first = f"{count} destinations, the first is " if count != 1 else ""
+            return f"{first}{domain} ({more.get('scheme', '')}), {where} the organisation"
+        case "columns", {"total": int(total), **classes}:
+            of = ", ".join(f"{count} {name}" for name, count in sorted(classes.items()))
+            return f"{total}, of which {of}" if of else f"{total}, none of a known class"
+    return _short(value)
 
 
 def _asserted(context: dict[str, Any]) -> None:

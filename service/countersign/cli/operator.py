@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.resources
 import json
 import logging
+import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -38,21 +41,51 @@ _CALLERS = "# Machines that may ask. `countersign caller add` appends; see docs/
 _PEOPLE = "# People who may decide. `countersign person add` appends; see docs/reference.\n"
 
 
+class LogLevel(enum.Enum):
+    """How much the service tells."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to put everything.")] = Path(),
 ) -> None:
     """Write commented default settings, keys, empty registers and the example policy."""
-    target = directory / CONFIG_NAME
-    if target.exists():
+    made = [directory / name for name in (CONFIG_NAME, "callers.toml", "people.toml", "policy")]
+    for path in (*made, directory / "keys" / "permit.pem", directory / "keys" / "log.pem"):
+        if path.exists():
+            raise ConfigurationError(
+                "init.exists",
+                f"{path} is there already",
+                advice="Name another directory; nothing was changed.",
+            )
+    try:
+        _write_everything(directory)
+    except OSError as error:
         raise ConfigurationError(
-            "init.exists",
-            f"{target} is there already",
-            advice="Name another directory; nothing was changed.",
-        )
+            "init.unwritable",
+            f"{error.filename}: {error.strerror}",
+            advice="Name a directory that this user may write to.",
+        ) from None
+    print(f"Wrote {made[0]}, two keys, callers.toml, people.toml and policy/.")
+    print("Next:")
+    print(f"  cd {directory}")
+    print("  countersign person add alice --name Alice --credential alice.credential")
+    print("  countersign person add bob --name Bob --group data-owners --credential bob.credential")
+    print("  countersign caller add export-agent --owner alice --resource 'table:*' \\")
+    print("      --credential agent.credential")
+    print("  countersign doctor")
+    print("  countersign serve")
+
+
+def _write_everything(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     text = importlib.resources.files("countersign").joinpath("default.toml").read_text("utf-8")
-    target.write_text(text, "utf-8")
+    (directory / CONFIG_NAME).write_text(text, "utf-8")
     for name in ("permit", "log"):
         create_key(directory / "keys" / f"{name}.pem")
     for name, content in (("callers.toml", _CALLERS), ("people.toml", _PEOPLE)):
@@ -60,24 +93,18 @@ def init(
         path.touch(mode=0o600)
         path.write_text(content, "utf-8")
     shutil.copytree(shipped_policy(), directory / "policy")
-    print(f"Wrote {target}, two keys, callers.toml, people.toml and policy/.")
-    print("Next:")
-    print(f"  cd {directory}")
-    print("  countersign person add alice --name 'Alice' --group data-owners")
-    print("  countersign caller add export-agent --owner alice --resource 'table:*'")
-    print("  countersign serve")
 
 
 @app.command()
 def serve(
     config: ConfigOption = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="What to tell on stderr.")] = LogLevel.INFO,
 ) -> int:
     """Run the service until SIGTERM."""
     from countersign.app import serve as run  # noqa: PLC0415 - keeps other verbs quick to start
 
     logging.basicConfig(
-        level=log_level.upper(),
+        level=log_level.value.upper(),
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
@@ -124,13 +151,15 @@ def caller_add(
         parent=CallerId(parent) if parent else None,
         audience=audience,
     )
-    _refuse_existing(credential)
+    _require_place(credential)
     token = add_caller(*_registers(settings), caller)
     _hand_over(settings, f"caller {id}", token, credential, as_json=as_json)
     if not as_json:
         print("Use it:\n")
         print("  from countersign.client import Client")
-        print(f'  client = Client.from_credential("{credential or f"{id}.credential"}")')
+        print(f'  client = Client.from_credential("{credential or f"{id}.credential"}")\n')
+        print("or, on a terminal:\n")
+        print(f"  countersign check context.json --credential {credential or f'{id}.credential'}")
 
 
 @people.command("add")
@@ -155,12 +184,13 @@ def person_add(
         groups=frozenset(group or []),
         accounts=tuple(account or []),
     )
-    _refuse_existing(credential)
+    _require_place(credential)
     token = add_person(*_registers(settings), person)
     _hand_over(settings, f"person {id}", token, credential, as_json=as_json)
     if not as_json:
         print("Use it:\n")
-        print(f"  export COUNTERSIGN_CREDENTIAL={credential or f'{id}.credential'}")
+        path = (credential or Path(f"{id}.credential")).absolute()
+        print(f"  export COUNTERSIGN_CREDENTIAL={shlex.quote(str(path))}")
         print("  countersign review list")
 
 
@@ -169,11 +199,19 @@ def _registers(settings: Config) -> tuple[Path, Path]:
     return settings.path(section.callers), settings.path(section.people)
 
 
-def _refuse_existing(path: Path | None) -> None:
+def _require_place(path: Path | None) -> None:
     """Before a token is made that would then have no place to go."""
-    if path is not None and path.exists():
+    if path is None:
+        return
+    if path.exists():
         raise ConfigurationError(
             "credential.exists", f"{path} is there already", advice="Name another file."
+        )
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            "credential.unwritable",
+            f"{path} cannot be written",
+            advice="Name a file in an existing directory that this user may write to.",
         )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 
 from countersign.cli import output
 from countersign.cli.agent import CredentialOption
-from countersign.cli.card import print_card, profile_shown
+from countersign.cli.card import headline, plain, print_card, profile_shown
 from countersign.cli.operator import JsonOption
 from countersign.client import ReviewsClient
 from countersign.config import credential_path
@@ -39,15 +38,16 @@ def list_reviews(credential: CredentialOption = None, as_json: JsonOption = Fals
     with _client(credential) as client:
         reviews = list(client.list())
     if as_json:
-        output.as_json([_plain(review) for review in reviews])
+        output.as_json([plain(review) for review in reviews])
         return
     if not reviews:
         print("Nothing is waiting.")
     for review in reviews:
         status = review.status
         state = output.STATES[status.state]
-        note = f"  ({review.cannot_approve})" if review.cannot_approve else ""
-        print(f"{status.review_id}  {state:<14} {review.verified.caller_id}{output.safe(note)}")
+        print(f"{status.review_id}  {state:<14}  {output.safe(headline(review))}")
+        if review.cannot_approve:
+            output.field("note", f"you cannot approve: {review.cannot_approve}")
 
 
 @app.command()
@@ -58,7 +58,7 @@ def show(
     with _client(credential) as client:
         review = client.get(review_id)
     if as_json:
-        output.as_json(_plain(review))
+        output.as_json(plain(review))
         return
     print_card(review, credential)
 
@@ -153,10 +153,6 @@ def _require_shown(review: reviews_pb2.Review, profile: str, prefix: str) -> Non
 
 def _done(review: reviews_pb2.Review, what: str, *, as_json: bool) -> None:
     if as_json:
-        output.as_json(_plain(review))
+        output.as_json(plain(review))
         return
     print(f"{what}. The review is {output.STATES[review.status.state]}.")
-
-
-def _plain(review: reviews_pb2.Review) -> dict[str, Any]:
-    return MessageToDict(review, preserving_proto_field_name=True)

@@ -7,9 +7,13 @@ import sys
 import typer
 
 from countersign import __version__
-from countersign.cli import agent, audit, doctor, operator, reviews
-from countersign.client import CountersignClientError
+from countersign.cli import agent, audit, doctor, operator, output, reviews
+from countersign.client import Denied, NotApproved, StillPending, Unavailable
 from countersign.errors import CountersignError
+
+_WHERE = (
+    "  `countersign serve` starts one; the credential file's `endpoint` says where it is sought."
+)
 
 
 def _exit_with(code: object) -> None:
@@ -45,7 +49,20 @@ def run() -> int:
     """Run the command line; errors are a sentence and a remedy, never a traceback."""
     try:
         app()
-    except (CountersignError, CountersignClientError) as error:
-        print(f"countersign: {error}", file=sys.stderr)
+    except CountersignError as error:
+        print(f"countersign: {output.safe(str(error))}", file=sys.stderr)
+        if isinstance(error, Unavailable):
+            print(_WHERE, file=sys.stderr)
+        return _code(error)
+    except OSError as error:
+        # A file named on the command line; errno's words hold nothing of its content.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"countersign: {output.safe(f'{where}{error.strerror}')}", file=sys.stderr)
         return 1
     return 0
+
+
+def _code(error: CountersignError) -> int:
+    if isinstance(error, StillPending):
+        return output.UNDECIDED
+    return output.DENIED if isinstance(error, Denied | NotApproved) else 1
