@@ -172,6 +172,7 @@ class App:
             RateLimit(settings.requests_per_s, settings.requests_burst),
             self._metrics,
             self._reached,
+            max_request_bytes=max(4 * settings.max_context_bytes, 262_144),
         )
         decoder = Decoder(
             max_context_bytes=settings.max_context_bytes, mask_pointer=self._sanitizer.pointer

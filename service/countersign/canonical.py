@@ -17,7 +17,7 @@ import hmac
 import json
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Never, cast
 
 from countersign.model import JsonObject, JsonValue
@@ -52,6 +52,17 @@ class _Number(Decimal):
     """A number token that `json` could not take as a safe integer."""
 
 
+class _Unprintable:
+    """Stands where a number was written that no decimal can hold."""
+
+
+def _number(token: str) -> _Number | _Unprintable:
+    try:
+        return _Number(token)
+    except InvalidOperation:
+        return _Unprintable()
+
+
 class _DuplicateKey:
     """Stands where an object named one key twice, until its place is known."""
 
@@ -81,16 +92,14 @@ def _constant(_: str) -> _Constant:
     return _Constant()
 
 
-def _integer(token: str) -> int | _Number:
-    if len(token) < 16:
-        return int(token)
-    return _Number(token)
+def _integer(token: str) -> int | _Number | _Unprintable:
+    return int(token) if len(token) < 16 else _number(token)
 
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_pairs,
     parse_int=_integer,
-    parse_float=_Number,
+    parse_float=_number,
     parse_constant=_constant,
     strict=True,
 )
@@ -126,6 +135,7 @@ def parse_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
     return cast("JsonObject", _settle(value, max_depth))
 
 
+_CHANGED: Final = "is a number that RFC 8785 would change; send it as a string"
 _SETTLED: Final = frozenset({int, bool, type(None)})
 
 
@@ -149,6 +159,8 @@ def _settle(value: Any, depth: int) -> JsonValue:
         return _exact(value)
     if isinstance(value, _DuplicateKey):
         _refuse_duplicate(value)
+    if isinstance(value, _Unprintable):
+        raise StrictJsonError("", _CHANGED)
     raise StrictJsonError("", "NaN and infinities are not JSON; send null or a string")
 
 
@@ -188,7 +200,7 @@ def _refuse_duplicate(found: _DuplicateKey) -> Never:
 def _exact(token: _Number) -> int | float:
     number = float(token)
     if math.isinf(number) or Decimal(_es_number(number)) != token:
-        raise StrictJsonError("", "is a number that RFC 8785 would change; send it as a string")
+        raise StrictJsonError("", _CHANGED)
     if number.is_integer() and abs(number) < _MAX_SAFE:
         return int(number)
     return number

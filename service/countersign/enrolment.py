@@ -95,8 +95,15 @@ def is_id(text: str) -> bool:
 
 
 def fold(name: str) -> str:
-    """One spelling for names that differ only in case or Unicode form."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFKC", name).casefold()
+    """One spelling for names that differ only in what nobody sees or means.
+
+    Case, Unicode form, outer blanks, invisible format characters and the scheme
+    of an address do not make another person.
+    """
+    if not name.isascii():
+        plain = unicodedata.normalize("NFKC", name)
+        name = "".join(char for char in plain if unicodedata.category(char) != "Cf").casefold()
+    return name.lower().strip().removeprefix("mailto:")
 
 
 def books(callers: Sequence[Caller], people: Sequence[Person]) -> dict[TenantId, Book]:

@@ -8,6 +8,7 @@ never quoted, and steps of a pointer that may be data are masked.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -44,7 +45,6 @@ class Decoder:
 
     def context(self, message: context_pb2.Context) -> ActionContext:
         """The action context. Raises `InvalidRequestError`."""
-        _refuse_unknown(message)
         size = message.ByteSize()
         if size > self._max_context_bytes:
             attributes = message.resource.attributes_json
@@ -57,6 +57,7 @@ class Decoder:
             )
         if len(message.on_behalf_of) > MAX_PRINCIPALS:
             raise InvalidRequestError("/on_behalf_of", f"names more than {MAX_PRINCIPALS}")
+        _refuse_unknown(message)
         resource = message.resource
         return ActionContext(
             actor=_principal("/actor", message.actor),
@@ -177,9 +178,17 @@ def _name(pointer: str, value: str, max_chars: int = MAX_NAME_CHARS) -> str:
 def _optional_name(pointer: str, value: str, max_chars: int = MAX_NAME_CHARS) -> str:
     if len(value) > max_chars:
         raise InvalidRequestError(pointer, f"is over {max_chars} characters")
-    if _CONTROL.search(value):
-        raise InvalidRequestError(pointer, "holds control characters; leave them out")
+    if _CONTROL.search(value) or (not value.isascii() and any(map(_is_format, value))):
+        raise InvalidRequestError(
+            pointer, "holds control or invisible format characters; leave them out"
+        )
+    if value != value.strip():
+        raise InvalidRequestError(pointer, "starts or ends with white space; leave it out")
     return value
+
+
+def _is_format(char: str) -> bool:
+    return unicodedata.category(char) == "Cf"
 
 
 def _matching(pointer: str, value: str, pattern: re.Pattern[str], like: str) -> str:

@@ -19,13 +19,13 @@ class RateLimit:
         self._per_s = per_s
         self._burst = float(burst)
         self._clock = clock
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self._buckets: dict[tuple[str, ...], tuple[float, float]] = {}
 
-    def spend(self, tenant: str, subject: str) -> None:
+    def spend(self, *subject: str) -> None:
         """Take one. Raises `ExhaustedError` when none is left."""
         if self._per_s <= 0:
             return
-        key = (tenant, subject)
+        key = subject
         now = self._clock()
         left, at = self._buckets.get(key, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._per_s)

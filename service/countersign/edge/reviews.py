@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -21,6 +24,10 @@ _STATES: Final = {number: state for state, number in encode.STATES.items()}
 _OPEN: Final = tuple(state for state in ReviewState if state.is_open)
 DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200
+RENEW_S: Final = 2.0
+"""Longest time a Watch goes on without looking at its credential."""
+MAX_WATCH_S: Final = 600.0
+"""A Watch ends then; the client starts another."""
 
 
 class Reviews:
@@ -84,17 +91,24 @@ class Reviews:
     async def watch(
         self, call: Call[Person], _: reviews_pb2.WatchReviewsRequest
     ) -> AsyncIterator[reviews_pb2.Review]:
-        """Watch: open reviews now, then each visible change, until the client leaves."""
+        """Watch: open reviews now, then each visible change, for a while.
+
+        The credential is looked at again before anything is sent, and at least
+        every `RENEW_S` seconds: a revoked one ends the stream.
+        """
         seen: dict[ReviewId, int] = {}
+        end_s = time.monotonic() + MAX_WATCH_S
         with self._flow.waiters.watch() as changed:
-            while True:
+            while time.monotonic() < end_s:
+                call.still()
                 changed.clear()
                 for review in await self._news(call.subject, seen):
                     seen[review.id] = review.version
                     yield self._shown(review, call.subject)
                 if self._flow.waiters.released():
                     return
-                await changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), RENEW_S)
 
     async def _news(self, reader: Person, seen: dict[ReviewId, int]) -> list[Review]:
         """Visible open reviews, and those shown before that are open no longer."""

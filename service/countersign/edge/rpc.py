@@ -22,7 +22,12 @@ from countersign.edge import status
 from countersign.edge.authentication import Authenticator
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
-from countersign.errors import InvalidRequestError, RequestError, UnavailableError
+from countersign.errors import (
+    InvalidRequestError,
+    RequestError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from countersign.model import Caller, Person
 
 log = logging.getLogger(__name__)
@@ -45,6 +50,8 @@ class Call(Generic[S]):
     deadline_s: float
     """Seconds the verb may take."""
     trace: str
+    still: Callable[[], None]
+    """Raises `UnauthenticatedError` once the credential is no longer this subject's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +81,14 @@ class Rpc:
         rate: RateLimit,
         metrics: Metrics,
         reached: Callable[[str], None],
+        *,
+        max_request_bytes: int,
     ) -> None:
         self._authenticator = authenticator
         self._rate = rate
         self._metrics = metrics
         self._reached = reached
+        self._max_request_bytes = max_request_bytes
 
     def service(
         self, name: str, methods: dict[str, Unary[Any, Any, Any] | Streaming[Any, Any, Any]]
@@ -102,7 +112,7 @@ class Rpc:
             started = time.perf_counter()
             try:
                 call = self._call(spec, context)
-                answer: Message = await spec.verb(call, _parse(spec.request, data))
+                answer: Message = await spec.verb(call, self._parse(spec.request, data))
                 reached(fault_point)
                 encoded = answer.SerializeToString()
             except RequestError as error:
@@ -124,7 +134,7 @@ class Rpc:
             started = time.perf_counter()
             try:
                 call = self._call(spec, context)
-                async for answer in spec.verb(call, _parse(spec.request, data)):
+                async for answer in spec.verb(call, self._parse(spec.request, data)):
                     yield answer.SerializeToString()
             except RequestError as error:
                 code = status.code_of(error)
@@ -141,14 +151,39 @@ class Rpc:
         self, spec: Unary[Any, Any, Any] | Streaming[Any, Any, Any], context: Context
     ) -> Call[Any]:
         subject = self._authenticator.subject(context)
-        self._rate.spend(subject.tenant, subject.id)
+        kind = type(subject).__name__
+        self._rate.spend(subject.tenant, kind, subject.id)
+
+        def still() -> None:
+            now = self._authenticator.subject(context)
+            if (type(now).__name__, now.tenant, now.id) != (kind, subject.tenant, subject.id):
+                raise UnauthenticatedError(
+                    "credential.unknown", "authorization: the credential is somebody else's now"
+                )
+
         remaining = context.time_remaining()
         deadline_s = DEFAULT_DEADLINE_S if remaining is None else remaining
         return Call(
             subject=spec.role(subject),
             deadline_s=max(0.0, deadline_s - MARGIN_S),
             trace=_metadata(context, "traceparent"),
+            still=still,
         )
+
+    def _parse(self, kind: type[Q], data: bytes) -> Q:
+        """Parse a request, unless it is so large that parsing alone would hold others up."""
+        if len(data) > self._max_request_bytes:
+            raise InvalidRequestError(
+                "request",
+                f"is {len(data)} bytes; at most {self._max_request_bytes} are read",
+                code="request.too_large",
+            )
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            raise InvalidRequestError(
+                "request", f"is not a {kind.DESCRIPTOR.full_name} message", code="request.malformed"
+            ) from None
 
     async def _broken(self, full: str, error: Exception, context: Context) -> None:
         """Our own fault: the log gets type and place, the sender neither."""
@@ -162,15 +197,6 @@ class Rpc:
         )
         code = grpc.StatusCode.INTERNAL
         await context.abort(code, internal.message, status.trailers(code, internal))
-
-
-def _parse(kind: type[Q], data: bytes) -> Q:
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise InvalidRequestError(
-            "request", f"is not a {kind.DESCRIPTOR.full_name} message", code="request.malformed"
-        ) from None
 
 
 def _metadata(context: Context, name: str) -> str:

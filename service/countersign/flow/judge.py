@@ -96,6 +96,7 @@ async def judge(
             reason = Reason(code=error.code, message=error.message)
             decision = deny(reason, parts.policy.revision, retryable=error.retryable)
         else:
+            decision = _worded(parts, decision)
             decision = _within_bounds(parts, caller, context, findings, chain, directory, decision)
     clean = parts.sanitizer.clean(
         context, findings, policy_mask=decision.mask, tag_key=tenant_tag_key(parts, caller)
@@ -159,6 +160,23 @@ def _unresolved(chain: Chain) -> Reason | None:
         code="requester.unresolved",
         message=f"{where}: no such person is registered, so nobody can tell who must not decide",
     )
+
+
+def _worded(parts: Parts, decision: PolicyDecision) -> PolicyDecision:
+    """Policy's own words, sanitized: a rule may have put input into them (invariant 3)."""
+    text = parts.sanitizer.text
+    reasons = tuple(
+        dataclasses.replace(reason, message=text(reason.message)) for reason in decision.reasons
+    )
+    requirement = decision.requirement
+    if requirement:
+        stages = tuple(
+            dataclasses.replace(stage, name=text(stage.name)) for stage in requirement.stages
+        )
+        requirement = dataclasses.replace(
+            requirement, stages=stages, channel=text(requirement.channel)
+        )
+    return dataclasses.replace(decision, reasons=reasons, requirement=requirement)
 
 
 def _within_bounds(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from countersign.directory import Directory
 from countersign.flow import record
 from countersign.flow.filing import file
 from countersign.flow.parts import Parts
@@ -153,14 +154,15 @@ async def _act(
     kind: str,
 ) -> Review:
     """Run one event of a person's in a transaction, and record even its refusal."""
+    directory = parts.directory()
 
     def run(tx: Transaction) -> Review | Refusal:
-        if request.replayed(tx) is not None:
-            return current(tx, person.tenant, review_id)
         review = current(tx, person.tenant, review_id)
-        review = _excluding_todays_chain(tx, parts, review)
-        if not may_see(review, person.id, parts.directory()):
+        if not may_see(review, person.id, directory):
             raise unknown_review()
+        if request.replayed(tx) is not None:
+            return review
+        review = _excluding_todays_chain(tx, directory, review)
         fields = _of_event(event, review)
         result = moved(tx, review, event, kind, request=request.record, **fields)
         if isinstance(result, Refusal):
@@ -183,9 +185,9 @@ async def _act(
     return result
 
 
-def _excluding_todays_chain(tx: Transaction, parts: Parts, review: Review) -> Review:
+def _excluding_todays_chain(tx: Transaction, directory: Directory, review: Review) -> Review:
     """Whoever owns or drives the requester by now is excluded as well (invariant 6)."""
-    excluded = parts.directory().registered_chain(review.tenant, review.caller)
+    excluded = directory.registered_chain(review.tenant, review.caller)
     widened = moved(tx, review, RequesterWidened(excluded=excluded), "review.updated")
     return review if isinstance(widened, Refusal) else widened
 
