@@ -46,7 +46,11 @@ async def serve(home: Path) -> None:
         return ANSWER
 
     rpc = Rpc(
-        Authenticator(lambda: registry.current), RateLimit(0, 1), Metrics(), lambda _point: None
+        Authenticator(lambda: registry.current),
+        RateLimit(0, 1),
+        Metrics(),
+        lambda _point: None,
+        max_request_bytes=1 << 20,
     )
     method = Unary(request=decisions_pb2.CheckRequest, role=as_caller, verb=check)
     handler: grpc.GenericRpcHandler = rpc.service("countersign.v1.Decisions", {"Check": method})

@@ -45,7 +45,7 @@ FULL = Effort(
     records=200_000,
 )  # fmt: skip
 QUICK = Effort(
-    load_s=1.5, levels=(1, 16), fresh=150, rounds=400, waiters=1_000, votes=40, records=10_000
+    load_s=1, levels=(1, 16), fresh=100, rounds=200, waiters=1_000, votes=30, records=5_000
 )
 
 
