@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -90,6 +91,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was seen")
     chosen = parser.parse_args()
     require_h2load()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the services end with us
     seen = Seen(machine=_machine())
     with tempfile.TemporaryDirectory(prefix="countersign-bench-") as place:
         _run(seen, QUICK if chosen.quick else FULL, Path(place))
