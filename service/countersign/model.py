@@ -337,6 +337,17 @@ class Review:
     report_by: Instant | None = None
     outcome: Outcome | None = None
 
+    @property
+    def due_at(self) -> Instant | None:
+        """When the next timer fires, if there is one: approve-by, use-by or report-by."""
+        if self.state.awaits_votes:
+            return self.approve_by
+        if self.state is ReviewState.APPROVED:
+            return self.use_by
+        if self.state is ReviewState.CLAIMED and self.outcome is None:
+            return self.report_by
+        return None
+
 
 # --- who ---------------------------------------------------------------------
 

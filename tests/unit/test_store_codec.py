@@ -159,7 +159,7 @@ def test_a_decision_of_another_shape_is_refused():
 
 def test_timers_follow_the_state():
     times = {"approve_by": 10, "use_by": 20, "report_by": 30}
-    due = {state: codec.due_at(a_review(state=state, **times)) for state in ReviewState}
+    due = {state: a_review(state=state, **times).due_at for state in ReviewState}
     assert due == dict.fromkeys(ReviewState) | {
         ReviewState.PENDING: 10,
         ReviewState.INFO_REQUESTED: 10,
@@ -167,7 +167,7 @@ def test_timers_follow_the_state():
         ReviewState.CLAIMED: 30,
     }
     reported = a_review(state=ReviewState.CLAIMED, outcome=Outcome.AMBIGUOUS, **times)
-    assert codec.due_at(reported) is None
+    assert reported.due_at is None
 
 
 def _a_decision() -> Decision:

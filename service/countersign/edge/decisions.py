@@ -10,7 +10,8 @@ from countersign.edge.metrics import Metrics
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import InvalidRequestError
 from countersign.flow import Flow
-from countersign.flow.check import Answer, CheckAsk
+from countersign.flow.answer import Answer
+from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.requester import ReportAsk
 from countersign.model import Caller, DecisionId, Outcome, PermitId, QuestionId, ReviewId

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import secrets
 from collections.abc import Mapping
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, PreconditionError
 from countersign.flow import record
+from countersign.flow.answer import Answer, decision_body, new_permit, replay
+from countersign.flow.aside import aside
+from countersign.flow.draft import Draft, draft_review
 from countersign.flow.filing import file
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
@@ -21,12 +23,10 @@ from countersign.model import (
     Caller,
     DecisionId,
     Effect,
-    JsonObject,
     JsonValue,
     PermitClaims,
     PermitId,
     PolicyDecision,
-    Preview,
     Reason,
     RecordRef,
     Requirement,
@@ -53,17 +53,6 @@ class CheckAsk:
     trace: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A decision and what goes with it, of a Check or a Claim."""
-
-    decision: Decision
-    review: Review | None = None
-    reused: bool = False
-    permit: PermitClaims | None = None
-    replayed: bool = False
-
-
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     """Answer one Check. Raises `RequestError` when no decision could be made."""
     if parts.sanitizer.text(ask.permit_audience) != ask.permit_audience:
@@ -82,7 +71,9 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
         if before:
             return before
     judgement = await judge(parts, caller, ask.context, context_bytes, deadline_s=deadline_s)
-    command = _Check(parts, caller, ask, request, judgement)
+    command = await aside(
+        len(context_bytes), lambda: _Check(parts, caller, ask, request, judgement)
+    )
     return await parts.store.apply(Named(name="check", run=command.run))
 
 
@@ -94,23 +85,6 @@ def _options(ask: CheckAsk) -> bytes:
             "permit_audience": ask.permit_audience,
             "supersedes": ask.supersedes,
         }
-    )
-
-
-def replay(tx: Transaction, caller: Caller, request: Request) -> Answer | None:
-    """The answer filed for this request, with its review as it stands today."""
-    body = request.replayed(tx)
-    if body is None:
-        return None
-    decision = tx.decision(caller.tenant, DecisionId(str(body["decision"])))
-    if decision is None:
-        return None
-    return Answer(
-        decision=decision,
-        review=tx.review(caller.tenant, decision.review) if decision.review else None,
-        reused=bool(body.get("reused")),
-        permit=tx.permit(caller.tenant, decision.permit) if decision.permit else None,
-        replayed=True,
     )
 
 
@@ -127,7 +101,7 @@ class _Check:
         self._judgement = judgement
         self._id = DecisionId(new_id("dec"))
         self._salt = secrets.token_bytes(canonical.SALT_BYTES)
-        self._draft = self._review_draft() if ask.create_review else None
+        self._draft = draft_review(parts, judgement) if ask.create_review else None
         self._body, self._object = decision_body(judgement)
         labels = dict[str, JsonValue](ask.labels)
         self._labels = parts.sanitizer.detail(labels) if labels else {}
@@ -157,7 +131,7 @@ class _Check:
     def _denied(self, code: str, message: str) -> PolicyDecision:
         return deny(Reason(code=code, message=message), self._judgement.decision.revision)
 
-    def _limited(self, tx: Transaction, draft: _Draft) -> PolicyDecision | None:
+    def _limited(self, tx: Transaction, draft: Draft) -> PolicyDecision | None:
         caller, limits = self._caller, self._parts.limits
         denied = tx.last_denied(caller.tenant, caller.id, draft.base_fingerprint)
         if denied and denied.votes:
@@ -213,7 +187,7 @@ class _Check:
         return Answer(decision=stored, review=review, reused=True)
 
     def _open(
-        self, tx: Transaction, decision: PolicyDecision, requirement: Requirement, draft: _Draft
+        self, tx: Transaction, decision: PolicyDecision, requirement: Requirement, draft: Draft
     ) -> Answer:
         if self._ask.supersedes:
             self._withdraw_old(tx, draft.id)
@@ -336,102 +310,9 @@ class _Check:
         tx.put_decision(stored)
         return stored
 
-    def _review_draft(self) -> _Draft | None:
-        requirement = self._judgement.decision.requirement
-        if requirement is None:
-            return None
-        key, caller, judgement = self._parts.store.key, self._caller, self._judgement
-        review_id = ReviewId(new_id("rev"))
-        tag_key = bytes.fromhex(canonical.keyed_hash(key, "tag/review", review_id.encode()))
-        previews = {
-            profile: self._parts.sanitizer.preview(
-                judgement.context,
-                judgement.findings,
-                profile=profile,
-                policy_mask=judgement.decision.mask,
-                must_show=requirement.must_show,
-                tag_key=tag_key,
-            )
-            for profile in sorted(set(requirement.profiles.values()))
-        }
-        scope = (caller.tenant.encode(), caller.id.encode())
-        base = judgement.context.to_json()
-        del base["reason"], base["session"]
-        return _Draft(
-            id=review_id,
-            fingerprint=canonical.keyed_hash(key, "fingerprint", *scope, judgement.context_bytes),
-            base_fingerprint=canonical.keyed_hash(
-                key, "fingerprint/base", *scope, canonical.encode(base)
-            ),
-            previews=previews,
-        )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
-    """What a review needs that is slow to make."""
-
-    id: ReviewId
-    fingerprint: str
-    base_fingerprint: str
-    previews: Mapping[str, Preview]
-
 
 def _duplicate(existing: Review) -> str:
     return (
         f"the same action is under review already, with another reason or session: "
         f"{existing.id}; wait for it, or name it in supersedes"
-    )
-
-
-def decision_body(judgement: Judgement) -> tuple[JsonObject, tuple[str, bytes] | None]:
-    """The judged part of a record, and the object it names when it is large."""
-    body = record.judged(judgement)
-    if len(judgement.context_bytes) <= record.MAX_INLINE_BYTES // 2:
-        return body, None
-    large: JsonObject = {
-        name: body[name] for name in ("clean", "mask_report", "resource") if name in body
-    }
-    data = canonical.encode(large)
-    if len(data) <= record.MAX_INLINE_BYTES:
-        return body, None
-    digest = hashlib.sha256(data).hexdigest()
-    resource = body.get("resource")
-    if isinstance(resource, dict):
-        body["resource"] = {name: resource[name] for name in resource if name != "attributes"}
-    del body["mask_report"]
-    body["clean"] = {"object": digest}
-    return body, (digest, data)
-
-
-def new_permit(
-    parts: Parts,
-    tx: Transaction,
-    *,
-    id: PermitId,
-    caller: Caller,
-    audience: str,
-    action: str,
-    commitment: str,
-    decision: DecisionId,
-    review: ReviewId | None,
-    policy_revision: str,
-) -> PermitClaims:
-    """The claims of a permit whose record is the next one of this transaction."""
-    _, seq = tx.next_record(caller.tenant)
-    issued_at_s = tx.now // SECOND_US
-    return PermitClaims(
-        id=id,
-        tenant=caller.tenant,
-        caller=caller.id,
-        audience=audience,
-        action=action,
-        commitment=commitment,
-        decision=decision,
-        review=review,
-        policy_revision=policy_revision,
-        seq=seq,
-        kid=parts.permits.kid,
-        issued_at_s=issued_at_s,
-        expires_at_s=issued_at_s + parts.limits.permit_ttl_s,
     )

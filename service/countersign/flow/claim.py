@@ -13,7 +13,7 @@ import hmac
 from countersign import canonical
 from countersign.errors import InvalidRequestError
 from countersign.flow import record
-from countersign.flow.check import Answer, decision_body, new_permit, replay
+from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
 from countersign.flow.judge import Judgement, judge
 from countersign.flow.parts import Parts

@@ -15,6 +15,7 @@ from typing import Final
 from countersign import canonical
 from countersign.directory import Chain, Directory
 from countersign.errors import PolicyError
+from countersign.flow.aside import aside
 from countersign.flow.parts import Parts
 from countersign.model import (
     ActionContext,
@@ -72,7 +73,8 @@ async def judge(
     """
     directory = parts.directory()
     known = functools.partial(directory.is_known, caller.tenant)
-    findings = parts.sanitizer.detect(context, known=known)
+    size = len(context_bytes)
+    findings = await aside(size, lambda: parts.sanitizer.detect(context, known=known))
     chain = directory.requester_chain(caller, context)
     now = parts.store.now()
     asked: JsonObject = {
@@ -98,8 +100,12 @@ async def judge(
         else:
             decision = _worded(parts, decision)
             decision = _within_bounds(parts, caller, context, findings, chain, directory, decision)
-    clean = parts.sanitizer.clean(
-        context, findings, policy_mask=decision.mask, tag_key=tenant_tag_key(parts, caller)
+    tag_key = tenant_tag_key(parts, caller)
+    clean = await aside(
+        size,
+        lambda: parts.sanitizer.clean(
+            context, findings, policy_mask=decision.mask, tag_key=tag_key
+        ),
     )
     return Judgement(
         caller=caller,

@@ -7,6 +7,7 @@ import dataclasses
 from countersign import canonical
 from countersign.errors import NotFoundError, PreconditionError
 from countersign.flow import record
+from countersign.flow.aside import aside
 from countersign.flow.filing import file
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -117,7 +118,9 @@ async def _on_own(
 
 async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
     """Record how an action ended, late or not."""
-    detail = parts.sanitizer.detail(ask.detail) if ask.detail else {}
+    await _known(parts, caller, ask)
+    given = canonical.encode(ask.detail)
+    detail = await aside(len(given), lambda: parts.sanitizer.detail(ask.detail))
     subject = ask.permit_id or ask.decision_id or ""
     request = Request.of(
         parts.store.key,
@@ -126,7 +129,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
         ask.request_id,
         subject.encode(),
         ask.outcome.value.encode(),
-        canonical.encode(ask.detail),
+        given,
     )
     outcome: JsonObject = {"outcome": ask.outcome.value, "detail": detail}
 
@@ -174,20 +177,34 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
     return done
 
 
-def _reported_decision(tx: Transaction, caller: Caller, ask: ReportAsk) -> Decision:
-    """The decision that let the caller act. Another caller's looks like none."""
-    unknown = NotFoundError(
+def _unknown_grant() -> NotFoundError:
+    return NotFoundError(
         "outcome.unknown_permit", "permit_id, decision_id: no such grant of this caller"
     )
+
+
+async def _known(parts: Parts, caller: Caller, ask: ReportAsk) -> None:
+    """Refuse a report on nothing before any work is done for it."""
+    decision_id = ask.decision_id
+    if ask.permit_id:
+        claims = await parts.store.permit(caller.tenant, ask.permit_id)
+        decision_id = claims.decision if claims else None
+    decision = await parts.store.decision(caller.tenant, decision_id) if decision_id else None
+    if decision is None or decision.caller != caller.id:
+        raise _unknown_grant()
+
+
+def _reported_decision(tx: Transaction, caller: Caller, ask: ReportAsk) -> Decision:
+    """The decision that let the caller act. Another caller's looks like none."""
     decision_id = ask.decision_id
     if ask.permit_id:
         claims = tx.permit(caller.tenant, ask.permit_id)
         if claims is None or claims.caller != caller.id:
-            raise unknown
+            raise _unknown_grant()
         decision_id = claims.decision
     decision = tx.decision(caller.tenant, decision_id) if decision_id else None
     if decision is None or decision.caller != caller.id:
-        raise unknown
+        raise _unknown_grant()
     if decision.effect is not Effect.ALLOW:
         raise PreconditionError(
             "outcome.not_allowed", "decision_id: that decision did not allow anything"

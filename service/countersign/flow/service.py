@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from countersign.flow import check, claim, people, requester, wait
-from countersign.flow.check import Answer, CheckAsk
+from countersign.flow.answer import Answer
+from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.parts import Parts
 from countersign.flow.people import VoteAsk

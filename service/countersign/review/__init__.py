@@ -32,7 +32,7 @@ from countersign.review.events import (
     VoteCast,
     Withdrawn,
 )
-from countersign.review.rules import due_at, step
+from countersign.review.rules import step
 from countersign.review.seats import approvals, current_stage, first_unfilled, unsatisfiable
 from countersign.review.standing import cannot_approve, cannot_decide, may_see, visible_previews
 
@@ -53,7 +53,6 @@ __all__ = [
     "cannot_approve",
     "cannot_decide",
     "current_stage",
-    "due_at",
     "first_unfilled",
     "may_claim",
     "may_see",

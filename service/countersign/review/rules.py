@@ -71,19 +71,8 @@ def _next(review: Review, **changes: object) -> Review:
     return dataclasses.replace(review, version=review.version + 1, **changes)  # type: ignore[arg-type]
 
 
-def due_at(review: Review) -> Instant | None:
-    """When this review's next timer fires, if it has one."""
-    if review.state.awaits_votes:
-        return review.approve_by
-    if review.state is ReviewState.APPROVED:
-        return review.use_by
-    if review.state is ReviewState.CLAIMED and review.outcome is None:
-        return review.report_by
-    return None
-
-
 def _timers(review: Review, now: Instant) -> Review | None:
-    due = due_at(review)
+    due = review.due_at
     if due is None or now < due:
         return None
     if review.state.awaits_votes:

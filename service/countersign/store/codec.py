@@ -17,7 +17,6 @@ from pydantic_core import from_json, to_json
 from countersign.errors import LogError
 from countersign.model import (
     Effect,
-    Instant,
     JsonObject,
     Outcome,
     PermitClaims,
@@ -71,17 +70,6 @@ def decode_object(body: str) -> JsonObject:
 def encode_names(states: Sequence[ReviewState]) -> str:
     """The names of states as a JSON array, for a query to take apart."""
     return to_json([state.value for state in states]).decode()
-
-
-def due_at(review: Review) -> Instant | None:
-    """When the review's next timer fires, if it has one."""
-    if review.state.awaits_votes:
-        return review.approve_by
-    if review.state is ReviewState.APPROVED:
-        return review.use_by
-    if review.state is ReviewState.CLAIMED and review.outcome is None:
-        return review.report_by
-    return None
 
 
 def encode_decision(decision: Decision) -> DecisionRow:

@@ -181,7 +181,7 @@ class SqliteTransaction(SqliteReads):
             review.base_fingerprint,
             review.state.value,
             review.version,
-            codec.due_at(review),
+            review.due_at,
             self._now,
             codec.encode_review(review),
         )
