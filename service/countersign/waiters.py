@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from countersign.model import ReviewId, TenantId
+from countersign.errors import ExhaustedError
+from countersign.model import CallerId, PersonId, ReviewId, TenantId
 
 _Key = tuple[TenantId, ReviewId]
 
@@ -20,7 +22,11 @@ _Key = tuple[TenantId, ReviewId]
 class Waiters:
     """Who waits for which review."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_waits: int = 20_000, max_watches: int = 20) -> None:
+        """`max_waits` and `max_watches` are what one subject may have at once."""
+        self._max_waits = max_waits
+        self._max_watches = max_watches
+        self._held: Counter[tuple[str, TenantId, str]] = Counter()
         self._waiting: dict[_Key, set[asyncio.Future[None]]] = {}
         self._everything: set[asyncio.Event] = set()
         self._released = False
@@ -33,28 +39,52 @@ class Waiters:
         return sum(map(len, self._waiting.values()))
 
     @contextmanager
-    def register(self, tenant: TenantId, review: ReviewId) -> Iterator[asyncio.Future[None]]:
-        """A future that is done once the review may have changed."""
+    def register(
+        self, tenant: TenantId, caller: CallerId, review: ReviewId
+    ) -> Iterator[asyncio.Future[None]]:
+        """A future that is done once the review may have changed.
+
+        Raises `ExhaustedError` when this caller waits too often already.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         key = (tenant, review)
-        self._waiting.setdefault(key, set()).add(future)
-        try:
-            yield future
-        finally:
-            waiting = self._waiting[key]
-            waiting.discard(future)
-            if not waiting:
-                del self._waiting[key]
+        with self._holding(("await", tenant, caller), self._max_waits):
+            self._waiting.setdefault(key, set()).add(future)
+            try:
+                yield future
+            finally:
+                waiting = self._waiting[key]
+                waiting.discard(future)
+                if not waiting:
+                    del self._waiting[key]
 
     @contextmanager
-    def watch(self) -> Iterator[asyncio.Event]:
-        """An event that is set after every change of any review."""
+    def watch(self, tenant: TenantId, person: PersonId) -> Iterator[asyncio.Event]:
+        """An event that is set after every change of any review.
+
+        Raises `ExhaustedError` when this person watches too often already.
+        """
         event = asyncio.Event()
-        self._everything.add(event)
+        with self._holding(("watch", tenant, person), self._max_watches):
+            self._everything.add(event)
+            try:
+                yield event
+            finally:
+                self._everything.discard(event)
+
+    @contextmanager
+    def _holding(self, key: tuple[str, TenantId, str], most: int) -> Iterator[None]:
+        if self._held[key] >= most:
+            raise ExhaustedError(
+                "caller.waits", f"this credential has {most} calls waiting; end some first"
+            )
+        self._held[key] += 1
         try:
-            yield event
+            yield
         finally:
-            self._everything.discard(event)
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]
 
     def notify(self, changes: Sequence[tuple[TenantId, ReviewId, int]]) -> None:
         """Wake everybody who waits for one of these reviews."""

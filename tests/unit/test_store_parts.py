@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.model import Effect, Instant
+from countersign.model import CallerId, Effect, Instant, TenantId
 from countersign.store.clock import StoreClock, wall_clock
 from countersign.store.queries import migrations, named_queries
-from countersign.store.recent import MINUTE_US, RecentCounts
+from countersign.store.recent import MAX_ACTIONS, MINUTE_US, RecentCounts
 from countersign.store.sqlite_file import migrate
 
 # --- clock ---
@@ -138,3 +138,21 @@ def _parameters(schema, query):
             continue
         return count
     raise AssertionError(query)
+
+
+def test_actions_beyond_the_bound_are_counted_together():
+    recent = RecentCounts()
+    for number in range(MAX_ACTIONS + 50):
+        recent.add(
+            TenantId("t"),
+            CallerId("c"),
+            f"made.up_{number}",
+            method="check",
+            effect=Effect.ALLOW,
+            minute=100,
+        )
+    now = Instant(100 * MINUTE_US)
+    late = recent.read(TenantId("t"), CallerId("c"), f"made.up_{MAX_ACTIONS + 7}", now)
+    assert late["hour"]["allow"] == 50
+    assert recent.read(TenantId("t"), CallerId("c"), "made.up_1", now)["hour"]["allow"] == 1
+    assert recent.read(TenantId("t"), CallerId("d"), "made.up_1", now)["hour"]["allow"] == 0

@@ -98,7 +98,7 @@ class Reviews:
         """
         seen: dict[ReviewId, int] = {}
         end_s = time.monotonic() + MAX_WATCH_S
-        with self._flow.waiters.watch() as changed:
+        with self._flow.waiters.watch(call.subject.tenant, call.subject.id) as changed:
             while time.monotonic() < end_s:
                 call.still()
                 changed.clear()

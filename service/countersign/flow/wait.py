@@ -46,7 +46,7 @@ async def wait(
 ) -> Waited:
     """Return once the review is newer than `after`, or after `max_wait_s` seconds."""
     seen = parse_cursor(after)
-    with waiters.register(caller.tenant, review_id) as changed:
+    with waiters.register(caller.tenant, caller.id, review_id) as changed:
         review = await _own(parts, caller, review_id)
         if review.version > seen or max_wait_s <= 0 or waiters.released():
             return Waited(

@@ -10,7 +10,7 @@ Used on the event loop alone, by every backend; restored from its decisions.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -19,6 +19,11 @@ from countersign.model import SECOND_US, CallerId, Effect, Instant, TenantId
 MINUTE_US: Final = 60 * SECOND_US
 HOUR_MINUTES: Final = 60
 DAY_MINUTES: Final = 24 * 60
+
+MAX_ACTIONS: Final = 500
+"""Actions of one caller that are counted apart; the rest are counted together,
+which errs on the strict side."""
+_OTHER: Final = "*"
 
 _NAMES: Final = ("checks", "allow", "deny", "needs_approval", "claimed")
 _CLAIMED: Final = _NAMES.index("claimed")
@@ -59,6 +64,7 @@ class RecentCounts:
 
     def __init__(self) -> None:
         self._windows: dict[_Key, tuple[_Window, _Window]] = {}
+        self._actions: Counter[tuple[TenantId, CallerId]] = Counter()
 
     def add(
         self,
@@ -79,10 +85,11 @@ class RecentCounts:
             counted = (_CLAIMED,)
         else:
             return
-        key = (tenant, caller, action)
+        key = self._key(tenant, caller, action)
         windows = self._windows.get(key)
         if windows is None:
             windows = self._windows[key] = (_Window(HOUR_MINUTES), _Window(DAY_MINUTES))
+            self._actions[tenant, caller] += 1
         for which in counted:
             for window in windows:
                 window.add(minute, which, count)
@@ -91,7 +98,7 @@ class RecentCounts:
         self, tenant: TenantId, caller: CallerId, action: str, now: Instant
     ) -> Mapping[str, Mapping[str, int]]:
         """The counts, zero where nothing happened; see `Store.recent`."""
-        windows = self._windows.get((tenant, caller, action))
+        windows = self._windows.get(self._key(tenant, caller, action))
         if windows is None:
             return {"hour": dict.fromkeys(_NAMES, 0), "day": dict.fromkeys(_NAMES, 0)}
         minute = now // MINUTE_US
@@ -106,3 +113,11 @@ class RecentCounts:
         ]
         for key in idle:
             del self._windows[key]
+            self._actions[key[:2]] -= 1
+
+    def _key(self, tenant: TenantId, caller: CallerId, action: str) -> _Key:
+        """Where an action is counted: with all others, once a caller names too many."""
+        key = (tenant, caller, action)
+        if key in self._windows or self._actions[tenant, caller] < MAX_ACTIONS:
+            return key
+        return (tenant, caller, _OTHER)
