@@ -78,8 +78,14 @@ def _action(context: dict[str, Any]) -> None:
 
 
 def _resource(context: dict[str, Any]) -> str:
-    resource = context.get("resource") or {}
-    return f"{resource.get('type', '')} {resource.get('id', '')}"
+    resource = context.get("resource")
+    if isinstance(resource, dict):
+        return f"{resource.get('type', '')} {resource.get('id', '')}"
+    return str(resource)  # masked whole
+
+
+def _principal(value: Any) -> str:
+    return str(value.get("id", "")) if isinstance(value, dict) else str(value)
 
 
 def _verified(review: reviews_pb2.Review) -> None:
@@ -110,15 +116,16 @@ def _in_words(name: str, value: Any) -> str:
 
 
 def _asserted(context: dict[str, Any]) -> None:
-    actor = context.get("actor") or {}
-    output.field("actor", f"{actor.get('id', '')}")
-    behind = [str(principal.get("id", "")) for principal in context.get("on_behalf_of") or []]
+    output.field("actor", _principal(context.get("actor")))
+    behind = context.get("on_behalf_of") or []
     if behind:
-        output.field("on behalf of", ", ".join(behind))
+        listed = behind if isinstance(behind, list) else [behind]
+        output.field("on behalf of", ", ".join(map(_principal, listed)))
     output.field("reason", str(context.get("reason", "")) or "(none given)")
     arguments = json.dumps(context.get("arguments") or {}, indent=2, ensure_ascii=False)
     output.field("arguments", arguments)
-    attributes = (context.get("resource") or {}).get("attributes")
+    resource = context.get("resource")
+    attributes = resource.get("attributes") if isinstance(resource, dict) else None
     if attributes:
         output.field("attributes", json.dumps(attributes, indent=2, ensure_ascii=False))
 

@@ -11,9 +11,7 @@ from countersign.cli import agent, audit, doctor, operator, output, reviews
 from countersign.client import Denied, NotApproved, StillPending, Unavailable
 from countersign.errors import CountersignError
 
-_WHERE = (
-    "  `countersign serve` starts one; the credential file's `endpoint` says where it is sought."
-)
+_WHERE = "  `countersign serve` starts it; the credential's `endpoint` says where it should be."
 
 
 def _exit_with(code: object) -> None:
