@@ -1,0 +1,230 @@
+"""What an operator types at the real command: init, person, caller, serve, doctor."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import realparts
+from countersign import __version__
+from countersign.config import load
+from countersign.credentials import read_credential
+from service import Service
+
+COMMAND = Path(sys.executable).parent / "countersign"
+
+
+def typed(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [COMMAND, *arguments],
+        cwd=cwd,
+        env={"COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    assert typed(tmp_path, "init", "home").returncode == 0
+    return tmp_path / "home"
+
+
+def add_alice(home: Path) -> None:
+    assert typed(home, "person", "add", "alice", "--name", "Alice").returncode == 0
+
+
+# --- init -------------------------------------------------------------------------
+
+
+def test_init_writes_what_loads_and_keeps_secrets_private(home: Path) -> None:
+    assert load(home / "countersign.toml").base == home
+    for name in ("keys/log.pem", "keys/permit.pem", "callers.toml", "people.toml"):
+        assert mode(home / name) == 0o600, name
+    assert mode(home / "keys") == 0o700
+    assert (home / "policy" / "countersign" / "decision.rego").is_file()
+
+
+@pytest.mark.parametrize(
+    "there", ["countersign.toml", "people.toml", "callers.toml", "policy/my.rego", "keys/log.pem"]
+)
+def test_init_touches_nothing_where_anything_is(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_text("mine")
+    refused = typed(tmp_path, "init")
+    assert refused.returncode == 1
+    assert f"{there.removesuffix('/my.rego')} is there already [init.exists]" in refused.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [Path(there).name]
+    assert (tmp_path / there).read_text() == "mine"
+
+
+def test_init_says_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = typed(tmp_path, "init", "file")
+    assert refused.returncode == 1
+    assert "[init.unwritable]" in refused.stderr
+
+
+def test_the_steps_that_init_prints_lead_to_a_service(tmp_path: Path) -> None:
+    printed = typed(tmp_path, "init", "home").stdout
+    steps = printed.partition("Next:\n")[2].replace("\\\n", " ").splitlines()
+    assert steps[0].split() == ["cd", "home"]
+    assert steps[-1].split() == ["countersign", "serve"]
+    for step in steps[1:-2]:
+        words = step.replace("'", "").split()
+        assert words.pop(0) == "countersign"
+        assert typed(tmp_path / "home", *words).returncode == 0, step
+    directory = tomllib.loads((tmp_path / "home" / "people.toml").read_text())
+    assert {person["id"] for person in directory["people"]} == {"alice", "bob"}
+
+
+# --- registers ----------------------------------------------------------------------
+
+
+def test_a_credential_is_shown_once_and_is_a_credential_file(home: Path) -> None:
+    added = typed(home, "person", "add", "alice", "--name", "Alice", "--group", "data-owners")
+    lines = re.findall(r"^  (\w+ = .*)$", added.stdout, re.MULTILINE)
+    shown = tomllib.loads("\n".join(lines))
+    assert set(shown) == {"endpoint", "token"}
+    pasted = home / "alice.credential"
+    pasted.touch(mode=0o600)
+    pasted.write_text("\n".join(lines))
+    assert read_credential(pasted).token == shown["token"]
+    kept = "".join(path.read_text() for path in home.glob("*.toml"))
+    assert shown["token"] not in kept
+
+
+def test_a_credential_file_is_private_and_holds_the_only_copy(home: Path) -> None:
+    add_alice(home)
+    added = typed(
+        home, "caller", "add", "agent", "--owner", "alice", "--resource", "table:*",
+        "--credential", "agent.credential",
+    )  # fmt: skip
+    assert added.returncode == 0
+    assert mode(home / "agent.credential") == 0o600
+    token = read_credential(home / "agent.credential").token
+    assert token is not None
+    assert token not in added.stdout + added.stderr
+
+
+def test_scripts_get_json(home: Path) -> None:
+    added = json.loads(typed(home, "person", "add", "al", "--name", "Al", "--json").stdout)
+    assert set(added) == {"endpoint", "subject", "token"}
+    assert added["subject"] == "person al"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "remedy"),
+    [
+        ("person add alice --name A", "directory.duplicate_id", "give it another id"),
+        ("person add Zoe --name Zoe", "directory.invalid_id", "An id is 1 to 128 of"),
+        ("person add z --name Z --account alice", "directory.duplicate_account", "remove it"),
+        ("person add z --name Z --credential no/z", "credential.unwritable", "existing directory"),
+        ("person add z --name Z --credential people.toml", "credential.exists", "another file"),
+        ("caller add c --owner zoe --resource t:*", "directory.unknown_person", "Register the"),
+        ("caller add c --owner alice --resource t", "directory.invalid_pattern", "type:id"),
+        (
+            "caller add c --owner alice --resource t:* --parent p",
+            "directory.unknown_parent",
+            "Register the parent",
+        ),
+    ],
+)
+def test_what_cannot_be_registered_is_refused_and_nothing_written(
+    home: Path, words: str, code: str, remedy: str
+) -> None:
+    add_alice(home)
+    before = {path: path.read_bytes() for path in home.glob("*.toml")}
+    refused = typed(home, *words.split())
+    assert refused.returncode == 1
+    assert f"[{code}]" in refused.stderr
+    assert remedy in refused.stderr
+    assert {path: path.read_bytes() for path in home.glob("*.toml")} == before
+
+
+def test_wrong_usage_is_2(home: Path) -> None:
+    assert typed(home, "caller", "add", "agent", "--owner", "alice").returncode == 2
+    level = typed(home, "serve", "--log-level", "loud")
+    assert level.returncode == 2
+    assert "'debug', 'info', 'warning', 'error'" in level.stderr
+
+
+# --- serve, doctor, version -----------------------------------------------------------
+
+
+def test_serve_says_when_it_is_ready_and_ends_with_0(tmp_path: Path) -> None:
+    with Service(tmp_path / "service") as service:
+        service.start()  # reads the ready line, and connects where it says
+        assert service.status("/readyz")[0] == 200
+        assert service.stop() == 0
+
+
+def test_serve_without_settings_names_the_remedy(tmp_path: Path) -> None:
+    refused = typed(tmp_path, "serve")
+    assert refused.returncode == 1
+    assert "there is no countersign.toml [config.missing]" in refused.stderr
+    assert "countersign init" in refused.stderr
+
+
+def test_a_wrong_setting_is_named_and_not_quoted(home: Path) -> None:
+    path = home / "countersign.toml"
+    path.write_text(path.read_text().replace("permit_ttl_s = 120", "permit_ttl_s = 99999"))
+    refused = typed(home, "serve")
+    assert refused.returncode == 1
+    assert "limits.permit_ttl_s" in refused.stderr
+    assert "99999" not in refused.stderr
+
+
+def findings(home: Path) -> dict[str, Any]:
+    done = typed(home, "doctor", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == (0 if told["ok"] else 1)
+    return {finding["name"]: finding for finding in told["findings"]}
+
+
+def test_doctor_finds_everything_in_place(tmp_path: Path) -> None:
+    with Service(tmp_path / "service") as service:
+        service.person("alice")
+        service.caller("agent", "alice")
+        found = findings(service.directory)
+        assert [name for name, finding in found.items() if not finding["ok"]] == []
+        assert set(found) == {
+            "keys", "opa", "policy", "registers", "settings", "store", "versions",
+        }  # fmt: skip
+        told = typed(service.directory, "doctor")
+        assert told.stdout.endswith("Everything is in place.\n")
+
+
+def test_doctor_names_what_is_missing_with_the_remedy(home: Path) -> None:
+    realparts.opa()
+    path = home / "countersign.toml"
+    path.write_text(path.read_text().replace('opa = ""', 'opa = "no/opa"'))
+    (home / "keys" / "permit.pem").chmod(0o644)
+    found = findings(home)
+    wrong = {name for name, finding in found.items() if not finding["ok"]}
+    assert wrong == {"keys", "opa", "registers"}
+    assert all(found[name]["remedy"] for name in wrong)
+    assert "countersign person add" in found["registers"]["remedy"]
+    (home / "countersign.toml").unlink()
+    assert "countersign init" in findings(home)["settings"]["remedy"]
+
+
+def test_version(tmp_path: Path) -> None:
+    assert typed(tmp_path, "version").stdout == f"{__version__}\n"
