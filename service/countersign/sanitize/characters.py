@@ -1,35 +1,122 @@
 """Characters that only deceive: control, format and bidi characters.
 
-What people wrote is stripped of them before it is searched, so that none hides
-a value from the patterns or reorders what a reviewer reads. Used by `sanitizer`.
+Three answers to them. What people wrote is stripped of them (`printable`). What
+was rendered from a context shows them as `<U+202E>` (`visible`), so that none
+reorders or hides what a reviewer reads, whatever the client. And a text is
+searched a second time as the reader sees it (`plain`): compatibility forms,
+digits of other scripts and look-alike dashes become ASCII, hidden characters go.
+
+Characters are looked up one by one in a table that fills as they are met, so
+time is linear (`unicodedata.normalize` is not, over combining characters).
+Used by `sanitizer`, `survey` and `views`.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from countersign.model import JsonValue
 
 _KEPT: Final = frozenset("\n\t")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_MARKS: Final = frozenset({"Mn", "Me"})
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are drawn as nothing."""
+_DOT: Final = "\u3002"
+_MAX_TABLE: Final = 20_000
+
+
+class _Table(dict[int, str]):
+    """A `str.translate` table made from a function, one character at a time."""
+
+    def __init__(self, of: Callable[[str], str]) -> None:
+        super().__init__()
+        self._of = of
+
+    def __missing__(self, code: int) -> str:
+        shown = self._of(chr(code))
+        if len(self) < _MAX_TABLE:
+            self[code] = shown
+        return shown
+
+
+def _is_hidden(char: str) -> bool:
+    return char not in _KEPT and unicodedata.category(char) in _HIDDEN
+
+
+def _stripped(char: str) -> str:
+    return "" if _is_hidden(char) else char
+
+
+def _spelled(char: str) -> str:
+    return f"<U+{ord(char):04X}>" if _is_hidden(char) else char
+
+
+def _plain(char: str) -> str:
+    if _is_hidden(char) or char in _BLANK or unicodedata.category(char) in _MARKS:
+        return ""
+    if unicodedata.category(char) == "Pd":
+        return "-"
+    if unicodedata.category(char) == "Nd":
+        return str(unicodedata.decimal(char))
+    return "." if char == _DOT else unicodedata.normalize("NFKC", char)
+
+
+_STRIPPED: Final = _Table(_stripped)
+_SPELLED: Final = _Table(_spelled)
+_PLAIN: Final = _Table(_plain)
 
 
 def printable(text: str) -> str:
     """Without control, format and bidi characters; new lines and tabs stay."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char for char in text if char in _KEPT or unicodedata.category(char) not in _HIDDEN
-    )
+    return text if text.isprintable() else text.translate(_STRIPPED)
+
+
+def visible(text: str) -> str:
+    """With `<U+202E>` for each of them; new lines and tabs stay."""
+    return text if text.isprintable() else text.translate(_SPELLED)
+
+
+def plain(text: str) -> str:
+    """The text in ASCII as far as it reads like ASCII."""
+    return text if text.isascii() and text.isprintable() else text.translate(_PLAIN)
+
+
+def is_plain_json(encoded: bytes) -> bool:
+    """Whether canonical JSON surely holds none of these characters: ASCII without escapes."""
+    return encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded
 
 
 def printable_json(value: JsonValue) -> Any:
-    """The same for every string and key of a value."""
+    """`printable` for every string and key of a value; no key is lost."""
+    return _json(value, printable)
+
+
+def visible_json(value: JsonValue) -> Any:
+    """`visible` for every string and key of a value; no key is lost."""
+    return _json(value, visible)
+
+
+def _json(value: JsonValue, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return printable(value)
+        return change(value)
     if isinstance(value, list):
-        return [printable_json(item) for item in value]
+        return [_json(item, change) for item in value]
     if isinstance(value, dict):
-        return {printable(key): printable_json(item) for key, item in value.items()}
+        result: dict[str, Any] = {}
+        alike: dict[str, int] = {}
+        for key, item in value.items():
+            result[unused(change(key), result, alike)] = _json(item, change)
+        return result
     return value
+
+
+def unused(key: str, taken: Mapping[str, Any], alike: dict[str, int]) -> str:
+    """The key, with `#2`, `#3` … when another key reads the same."""
+    shown = key
+    while shown in taken:
+        alike[key] = alike.get(key, 1) + 1
+        shown = f"{key}#{alike[key]}"
+    return shown

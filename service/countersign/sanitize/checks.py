@@ -8,10 +8,11 @@ Pure; used by `patterns` only.
 from __future__ import annotations
 
 import binascii
+import bisect
 import ipaddress
+import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -20,20 +21,23 @@ Parts: TypeAlias = "Sequence[tuple[int, int]]"
 
 _DIGIT_GROUP: Final = re.compile(rb"[0-9]+")
 _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
-_NOT_DIGIT: Final = re.compile(rb"[^0-9]")
+_NOT_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 
 
 def digits(found: bytes) -> bytes:
     """Only the ASCII digits of it."""
-    return _NOT_DIGIT.sub(b"", found)
+    return found.translate(None, _NOT_DIGITS)
 
 
 # --- payment cards -----------------------------------------------------------
 
 _MIN_GROUP: Final = 3
 """Cards are written in groups of three digits or more; lists of small numbers are not cards."""
-_MAX_GROUPS: Final = 7
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_TOO_MANY: Final = 100
+"""What a shorter group counts as, so that no card reaches across it."""
+_SHORTEST_CARD: Final = 13
+_LONGEST_CARD: Final = 19
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _CARD_LENGTHS: Final = {
     b"4": (13, 16, 19),
     b"34": (15,),
@@ -54,36 +58,34 @@ _CARD_LENGTHS: Final = {
 
 def luhn(number: bytes) -> bool:
     """ISO/IEC 7812 check digit."""
-    total = sum(byte - 48 for byte in number[-1::-2])
-    total += sum(_DOUBLED[byte - 48] for byte in number[-2::-2])
+    plain = number[-1::-2]
+    total = sum(plain) - 48 * len(plain) + sum(number[-2::-2].translate(_DOUBLED))
     return total % 10 == 0
 
 
-def is_card(number: bytes) -> bool:
-    """An issuer's prefix, a length it uses, and the check digit."""
-    lengths = _CARD_LENGTHS.get(number[:1]) or _CARD_LENGTHS.get(number[:2], ())
-    return len(number) in lengths and luhn(number)
-
-
 def card(found: bytes) -> Parts:
-    """Every card that begins and ends with a group of digits of the run.
+    """Every card (issuer's prefix, a length it uses, check digit) of whole groups of the run.
 
     A run may hold more digits than the card (`4111 1111 1111 1111 2025`), so
     every sequence of whole groups of fitting length is tried.
     """
-    groups = [(m.start(), m.end()) for m in _DIGIT_GROUP.finditer(found)]
+    groups = [match.span() for match in _DIGIT_GROUP.finditer(found)]
+    sizes = (end - start if end - start >= _MIN_GROUP else _TOO_MANY for start, end in groups)
+    at = list(itertools.accumulate(sizes, initial=0))
     parts: list[tuple[int, int]] = []
     for first, (start, _) in enumerate(groups):
-        if parts and start < parts[-1][1]:
+        lengths = _CARD_LENGTHS.get(found[start : start + 1]) or _CARD_LENGTHS.get(
+            found[start : start + 2]
+        )
+        if lengths is None or (parts and start < parts[-1][1]):
             continue
-        number = b""
-        for group_start, end in groups[first : first + _MAX_GROUPS]:
-            number += found[group_start:end]
-            if len(number) > 19 or end - group_start < _MIN_GROUP:
-                break
-            if len(number) >= 13 and is_card(number):
+        after = bisect.bisect_left(at, at[first] + _SHORTEST_CARD, first)
+        while after < len(at) and at[after] - at[first] <= _LONGEST_CARD:
+            end = groups[after - 1][1]
+            if at[after] - at[first] in lengths and luhn(digits(found[start:end])):
                 parts.append((start, end))
                 break
+            after += 1
     return parts
 
 
@@ -114,6 +116,7 @@ _IBAN_LENGTHS: Final = {
     }.items()
     for country in countries.split()
 }
+IBAN_COUNTRIES: Final = tuple(sorted(_IBAN_LENGTHS))
 
 
 def iban(found: bytes) -> Parts:
@@ -169,21 +172,13 @@ def mentioned_phone(found: bytes) -> Parts:
     return ((0, len(found)),) if 7 <= len(digits(found)) <= 15 else ()
 
 
-def ipv4(found: bytes) -> Parts:
-    """Four octets; addresses that mean "here" or "anywhere" say nothing of anybody."""
-    octets = [int(part) for part in found.split(b".")]
-    if max(octets) > 255 or octets[0] in {0, 127, 255}:
-        return ()
-    return ((0, len(found)),)
-
-
 def ipv6(found: bytes) -> Parts:
     """RFC 4291, with at least two groups and a digit: `a::b` is code."""
     if b"::" not in found and found.count(b":") != 7:
         return ()
     text = found.decode("ascii")
     groups = [group for group in text.split(":") if group]
-    if len(groups) < 2 or not any(byte in b"0123456789" for byte in found):
+    if len(groups) < 2 or not _DIGIT_GROUP.search(found):
         return ()
     try:
         ipaddress.IPv6Address(text)
@@ -195,14 +190,14 @@ def ipv6(found: bytes) -> Parts:
 # --- secrets -----------------------------------------------------------------
 
 _HARMLESS: Final = re.compile(
-    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]|\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+"
+    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]|\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
     rb"|(?i:null|none|true|false|undefined|required|optional|string))"
 )
 
 
 def assigned(found: bytes) -> Parts:
     """The value given to a secret's name, unless it is a placeholder."""
-    if not found or (len(found) < 64 and _HARMLESS.fullmatch(found)):
+    if not found or (len(found) < 64 and _HARMLESS.fullmatch(found.rstrip(b",;&)}>"))):
         return ()
     return ((0, len(found)),)
 
@@ -230,7 +225,7 @@ _TIMESTAMP: Final = re.compile(rb"(?:19|20)[0-9]{6}[T_-]?[0-9]{6}Z?")
 _OUR_ID: Final = re.compile(rb"(?:dec|rev|pmt|qst|chk|clm|rep|ans|ask|cnl|rvk|vot)_[0-9a-f]{32}")
 _ULID: Final = re.compile(rb"01[0-9A-HJKMNP-TV-Z]{24}")
 _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_VOWELS: Final = frozenset(b"aeiouyAEIOUY")
+_NOT_VOWELS: Final = bytes(set(range(256)) - set(b"aeiouyAEIOUY"))
 _MIN_RANDOM: Final = 16
 _MIN_ENTROPY: Final = 3.0
 
@@ -239,7 +234,7 @@ def random_token(found: bytes) -> Parts:
     """Letters and digits mixed as no word, date, path, UUID or id of ours mixes them."""
     if _UUID.fullmatch(found) or _OUR_ID.fullmatch(found) or _ULID.fullmatch(found):
         return ()
-    if not any(48 <= byte <= 57 for byte in found):
+    if not _DIGIT_GROUP.search(found):
         return ()
     rest = _TIMESTAMP.sub(b"-", _UUID.sub(b"-", found))
     mixed = b"".join(piece for piece in _NOT_ALNUM.split(rest) if _is_mixed(piece))
@@ -255,16 +250,17 @@ def _is_mixed(piece: bytes) -> bool:
     if len(piece) > 64:
         return not piece.isalpha()
     parts: list[bytes] = _WORDS.findall(piece)
-    if all(_is_word(part) for part in parts):
-        return sum(part.isdigit() for part in parts) > 2
-    return len(parts) > 2 or not piece.isalpha()
-
-
-def _is_word(part: bytes) -> bool:
-    return part.isdigit() or (len(part) > 1 and any(byte in _VOWELS for byte in part))
+    numbers = 0
+    for part in parts:
+        if part.isdigit():
+            numbers += 1
+        elif len(part) < 2 or not part.translate(None, _NOT_VOWELS):
+            return len(parts) > 2 or not piece.isalpha()
+    return numbers > 2
 
 
 def _entropy(token: bytes) -> float:
     """Shannon entropy in bits a byte."""
     size = len(token)
-    return -sum(n / size * math.log2(n / size) for n in Counter(token).values())
+    counts = map(token.count, set(token))
+    return math.log2(size) - sum([n * math.log2(n) for n in counts if n > 1]) / size

@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from countersign.model import Withheld
-from countersign.sanitize import kinds, sql
+from countersign.sanitize import kinds, sql, views
+from countersign.sanitize.bounds import TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.patterns import Patterns, Rule
 from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
+from countersign.sanitize.views import Joined
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -56,10 +58,17 @@ def run(survey: Survey, patterns: Patterns) -> Detected:
     _patterns(detected, patterns)
     for leaf in survey.leaves:
         if leaf.spans:
-            leaf.spans = resolve(leaf.spans, len(leaf.text.encode("utf-8", "replace")))
+            leaf.spans = resolve(leaf.spans, _size(leaf.text))
     for key, spans in detected.key_spans.items():
-        detected.key_spans[key] = resolve(spans, len(key.encode("utf-8", "replace")))
+        detected.key_spans[key] = resolve(spans, _size(key))
+    for key, info in survey.keys.items():
+        if key not in detected.key_spans:
+            survey.known_keys.learn(key, info)
     return detected
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def resolve(spans: Sequence[Span], size: int) -> list[Span]:
@@ -83,34 +92,67 @@ def resolve(spans: Sequence[Span], size: int) -> list[Span]:
 
 
 def _patterns(detected: Detected, patterns: Patterns) -> None:
-    """All rules over all leaves and keys, joined by NUL, which no rule crosses."""
+    """All rules over all leaves and keys, as they are and as they may be read."""
     survey = detected.survey
     leaves = [leaf for leaf in survey.leaves if leaf.parsed is None and len(leaf.text) >= SHORTEST]
     first_key = len(leaves)
     leaves += [Leaf(key, None, "") for key in survey.keys if len(key) >= SHORTEST]
+    joined = Joined([leaf.text for leaf in leaves])
     try:
-        found = list(scan([leaf.text for leaf in leaves], patterns))
+        found = list(_checked(scan(joined, patterns), leaves, survey))
+    except TooMuchError:
+        raise
     except Exception as error:  # noqa: BLE001 - fail closed: try each value alone
         _LOG.error("a joined scan failed: %s", type(error).__name__)
-        found = list(_one_by_one(leaves, patterns, survey))
+        found = list(_checked(_one_by_one(leaves, patterns, survey), leaves, survey))
     for index, start, end, rule in found:
-        leaf = leaves[index]
-        if not is_digest(rule, leaf.key, leaf.text):
-            leaf.add(Span(start, end, rule.kind, rule.id))
+        leaves[index].add(Span(start, end, rule.kind, rule.id))
+    _disguised(leaves, joined, patterns, survey)
     for leaf in leaves[first_key:]:
         if leaf.spans:
             detected.key_spans[leaf.text] = leaf.spans
 
 
-def scan(texts: Sequence[str], patterns: Patterns) -> Iterator[tuple[int, int, int, Rule]]:
+def _checked(
+    found: Iterator[tuple[int, int, int, Rule]], leaves: list[Leaf], survey: Survey
+) -> Iterator[tuple[int, int, int, Rule]]:
+    for each in found:
+        index, _, _, rule = each
+        if not is_digest(rule, leaves[index].key, leaves[index].text):
+            survey.spans.spend()
+            yield each
+
+
+def _disguised(leaves: list[Leaf], joined: Joined, patterns: Patterns, survey: Survey) -> None:
+    """What is found in another reading of a text covers the text whole."""
+    for index, rule in hidden_finds(joined, patterns):
+        leaf = leaves[index]
+        if rule is None:
+            survey.complete = False
+            leaf.cover(kinds.TOO_LONG, "bound.view")
+        elif not is_digest(rule, leaf.key, leaf.text):
+            survey.spans.spend()
+            leaf.cover(rule.kind, f"view.{rule.id}")
+
+
+def hidden_finds(joined: Joined, patterns: Patterns) -> list[tuple[int, Rule | None]]:
+    """Finds in views as (index of text, rule); no rule: too long to look at."""
+    read = list(views.of(joined))
+    if not read:
+        return []
+    found: list[tuple[int, Rule | None]] = [(v.owner, None) for v in read if v.text is None]
+    again = Joined([view.text or "" for view in read])
+    found += [(read[index].owner, rule) for index, _, _, rule in scan(again, patterns)]
+    return list(dict.fromkeys(found))
+
+
+def scan(joined: Joined, patterns: Patterns) -> Iterator[tuple[int, int, int, Rule]]:
     """Matches as (index of text, start, end, rule), offsets in UTF-8 bytes."""
-    parts = [text.encode("utf-8") for text in texts]
-    joined = b"\x00".join(parts)
-    candidates = patterns.candidates(joined)
+    candidates = patterns.candidates(joined.data)
     if not candidates:
         return
-    starts = list(itertools.accumulate((len(part) + 1 for part in parts), initial=0))
-    for start, end, rule in patterns.find(joined, candidates):
+    starts, parts = joined.starts, joined.parts
+    for start, end, rule in patterns.find(joined.data, candidates):
         index = bisect.bisect_right(starts, start) - 1
         while index < len(parts) and starts[index] < end:
             low, high = max(start - starts[index], 0), min(end - starts[index], len(parts[index]))
@@ -125,8 +167,11 @@ def _one_by_one(
     for index, leaf in enumerate(leaves):
         try:
             yield from [
-                (index, start, end, rule) for _, start, end, rule in scan([leaf.text], patterns)
+                (index, start, end, rule)
+                for _, start, end, rule in scan(Joined([leaf.text]), patterns)
             ]
+        except TooMuchError:
+            raise
         except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
             _LOG.error("a value was masked whole: %s", type(error).__name__)
             leaf.cover(kinds.UNREADABLE, "scan")
@@ -196,7 +241,7 @@ def _statement(detected: Detected, leaf: Leaf, *, promised: bool) -> None:
         if promised:
             detected.survey.complete = False
         return
-    literals = [Span(start, end, kinds.LITERAL, "sql") for start, end in statement.hidden]
-    leaf.spans.extend(literals)
+    detected.survey.spans.spend(len(statement.hidden))
+    leaf.spans.extend(Span(start, end, kinds.LITERAL, "sql") for start, end in statement.hidden)
     if promised:
         detected.statements.append(statement)

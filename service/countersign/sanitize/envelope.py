@@ -18,13 +18,20 @@ from countersign.sanitize.survey import Place, Survey
 
 FREE_TEXT: Final = (("arguments",), ("resource", "attributes"))
 """The parts whose strings the restricted profile hides."""
+DATA: Final = (*FREE_TEXT, ("reason",), ("session",))
+"""The parts whose size the caller chooses."""
 _IDENTIFIER: Final = re.compile(r"[a-z0-9_.-]{1,128}")
 _ARGUMENTS: Final[Place] = (None, "arguments")
 _ATTRIBUTES: Final[Place] = ((None, "resource"), "attributes")
 
 
-def walk(survey: Survey, context: ActionContext, known: Callable[[str], bool]) -> dict[str, Any]:
-    """Walk a whole context; returns what is never masked, nested like the context."""
+def walk(
+    survey: Survey, context: ActionContext, known: Callable[[str], bool], *, data: bool = True
+) -> dict[str, Any]:
+    """Walk a context; returns what is never masked, nested like the context.
+
+    Without `data` only the parts that say who and what: not those in `DATA`.
+    """
     resource = context.resource
     exempt: dict[str, Any] = {"actor": {}, "resource": {}, "on_behalf_of": {}}
 
@@ -54,10 +61,11 @@ def walk(survey: Survey, context: ActionContext, known: Callable[[str], bool]) -
         place: Place = ((None, "on_behalf_of"), index)
         subject(principal.id, (place, "id"), at, "id")
         survey.add(principal.type, (place, "type"))
-    survey.add(context.reason, (None, "reason"))
-    survey.add(context.session, (None, "session"))
-    survey.add(resource.attributes, _ATTRIBUTES, parent=resource.type)
-    survey.add_arguments(context.arguments, _ARGUMENTS)
+    if data:
+        survey.add(context.reason, (None, "reason"))
+        survey.add(context.session, (None, "session"))
+        survey.add(resource.attributes, _ATTRIBUTES, parent=resource.type)
+        survey.add_arguments(context.arguments, _ARGUMENTS)
     return exempt
 
 

@@ -18,6 +18,7 @@ from countersign.sanitize.detect import is_digest, scan
 from countersign.sanitize.mask import Masked
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.survey import LEAST_NUMBER, SHORTEST, spell
+from countersign.sanitize.views import Joined
 
 Exempt = Mapping[str, Any]
 """Nested like the value; `True` at what must not be looked at."""
@@ -53,7 +54,7 @@ def guard(
     _collect(value, "", texts, owners, exempt)
     bad = {
         texts[index]
-        for index, _, _, rule in scan(texts, patterns)
+        for index, _, _, rule in scan(Joined(texts), patterns)
         if not is_digest(rule, owners[index], texts[index])
     }
     if not bad:
@@ -66,11 +67,13 @@ def guard(
 def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
     """Whether canonical JSON holds nothing but the ids, each no more often than exempt.
 
-    Without escapes it holds every text as it is, between quotes that no rule
-    crosses. With escapes it may not, and the texts themselves must be searched.
+    Without escapes it holds every text as it is, between quotes, for which NUL
+    stands so that no rule crosses them. With escapes it may not, and the texts
+    themselves must be searched.
     """
     if b"\\" in encoded:
         return False
+    encoded = encoded.replace(b'"', b"\x00")
     left = list(ids)
     for start, end, _ in patterns.find(encoded, patterns.candidates(encoded)):
         if encoded[start:end] not in left:

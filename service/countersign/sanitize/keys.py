@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from countersign.sanitize import kinds
@@ -179,18 +180,20 @@ _PERSON_RULE: Final = _RULES["fullname"]
 
 def words(key: str) -> list[str]:
     """The words of a name in lower case, at most the last `_MAX_KEY` characters."""
+    key = key[-_MAX_KEY:]
     if key.isascii() and key.islower() and key.replace("_", "").isalpha():
         return [word for word in key.split("_") if word]
-    return [word.lower() for word in _WORD.findall(key[-_MAX_KEY:])]
+    return [word.lower() for word in _WORD.findall(key)]
 
 
-def _endings() -> frozenset[str]:
-    """The last letters of every name that can lead to a rule, plurals included."""
-    last = {*_RULES, *_PLURALS, *_NUMBER_WORDS, *_QUALIFIERS}
+def _endings(words: Iterable[str]) -> frozenset[str]:
+    """The last letters of these words, plurals included; a two-letter word is its own."""
+    last = {*words}
     return frozenset(word[-3:] for word in last | {f"{word}s" for word in last})
 
 
-_ENDINGS: Final = _endings()
+_RULE_ENDINGS: Final = _endings({*_RULES, *_PLURALS, *_NUMBER_WORDS})
+_ENDINGS: Final = _RULE_ENDINGS | _endings(_QUALIFIERS)
 _SHORT_ENDINGS: Final = frozenset(ending[-2:] for ending in _ENDINGS if len(ending) == 2)
 
 
@@ -202,13 +205,18 @@ def rule_of(key: str) -> KeyRule | None:
             return None
     parts = words(key)
     rule = _rule_of_words(parts)
-    while rule is None and len(parts) > 1 and (parts[-1] in _QUALIFIERS or parts[-1].isdigit()):
+    for _ in range(_LAST_WORDS):
+        if rule or len(parts) < 2 or not (parts[-1] in _QUALIFIERS or parts[-1].isdigit()):
+            break
         parts.pop()
         rule = _rule_of_words(parts)
     return rule
 
 
 def _rule_of_words(parts: list[str]) -> KeyRule | None:
+    end = "".join(parts[-_LAST_WORDS:])[-3:]
+    if end not in _RULE_ENDINGS and end[-2:] not in _SHORT_ENDINGS:
+        return None
     for count in range(min(_LAST_WORDS, len(parts)), 0, -1):
         rule = _RULES.get(singular("".join(parts[-count:])))
         if rule is not None:

@@ -5,7 +5,7 @@ is masked like a value (`#2` tells two keys apart that read the same), a string
 that holds JSON is written anew, objects and lists keep their shape. What has
 no span is returned as it is, not copied: treat both sides as frozen.
 
-Called by `sanitizer` and `preview`.
+Called by `sanitizer`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from countersign.model import JsonValue, Withheld
 from countersign.sanitize import kinds
+from countersign.sanitize.characters import unused
 from countersign.sanitize.kinds import Kind
-from countersign.sanitize.survey import PARSED, Leaf, Place, Span, Step, steps
+from countersign.sanitize.survey import PARSED, Leaf, Place, Span, Step
 
 CARD_TAG_DIGITS: Final = 4
 RECORD_TAG_DIGITS: Final = 16
@@ -78,23 +79,36 @@ class Node(Withheld):
         self.cover: Kind | None = None
         """The whole subtree becomes one placeholder of this kind."""
 
-    def at(self, place: Place) -> Node:
-        """The node at a place, made if there is none."""
-        return self.down(steps(place))
+    def to(self, step: Step) -> Node:
+        """The node one step down, made if there is none."""
+        node = self.below.get(step)
+        if node is None:
+            node = self.below[step] = Node()
+        return node
 
     def down(self, path: Sequence[Step]) -> Node:
+        """The node at a path, made if there is none."""
         node = self
         for step in path:
-            node = node.below.setdefault(step, Node())
+            node = node.to(step)
         return node
 
 
 def tree(leaves: Sequence[Leaf]) -> Node:
     """The tree of all leaves that have spans."""
     root = Node()
+    nodes: dict[int, Node] = {id(None): root}
+
+    def at(place: Place) -> Node:
+        """The leaves keep their places alive, so a place is known by its id."""
+        node = nodes.get(id(place))
+        if node is None and place is not None:
+            node = nodes[id(place)] = at(place[0]).to(place[1])
+        return node or root
+
     for leaf in leaves:
         if leaf.spans:
-            root.at(leaf.place).leaf = leaf
+            at(leaf.place).leaf = leaf
     return root
 
 
@@ -145,6 +159,9 @@ class Renderer:
         if cover is not None and cover.cover is not None:
             self.masked.append(Masked(path, cover.cover, "policy", count_leaves(value)))
             return cover.cover.placeholder
+        if node is not None and node.cover is not None:
+            self.masked.append(Masked(path, node.cover, "bound.value", 1))
+            return node.cover.placeholder
         if isinstance(value, dict):
             return self._object(value, node, cover, path, everything)
         if isinstance(value, list):
@@ -168,7 +185,7 @@ class Renderer:
                 result[key] = item
                 continue
             shown = self._key(key, path) if self._key_spans else key
-            result[_unused(shown, result, alike)] = self._value(
+            result[unused(shown, result, alike)] = self._value(
                 item, below.get(key), covers.get(key), (*path, key), everything
             )
         return result
@@ -183,6 +200,12 @@ class Renderer:
     ) -> JsonValue:
         below = node.below if node else _NOWHERE
         covers = cover.below if cover else _NOWHERE
+        if not covers and not everything:
+            result = items.copy()
+            for step, inner in below.items():
+                if isinstance(step, int):
+                    result[step] = self._value(items[step], inner, None, (*path, step), everything)
+            return result
         return [
             self._value(item, below.get(at), covers.get(str(at)), (*path, at), everything)
             for at, item in enumerate(items)
@@ -225,15 +248,6 @@ class Renderer:
 
 
 _JSON_STARTS: Final = frozenset('{["' + " \t\r\n")
-
-
-def _unused(key: str, taken: Mapping[str, JsonValue], alike: dict[str, int]) -> str:
-    """The key, with `#2`, `#3` … when another masked key reads the same."""
-    shown = key
-    while shown in taken:
-        alike[key] = alike.get(key, 1) + 1
-        shown = f"{key}#{alike[key]}"
-    return shown
 
 
 def count_leaves(value: JsonValue) -> int:

@@ -6,7 +6,7 @@ carries a canary; if the canary is not found, every rule is tried alone.
 A rule's pattern marks the value by its first group, or else by the whole match.
 
 Called by `detect` over all leaves of a context joined by NUL (no rule matches
-across it), and by `mask` for the last look at what was rendered.
+across it), and by `guard` for the last look at what was rendered.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 import re2
 
 from countersign.sanitize import checks, kinds
+from countersign.sanitize.bounds import MAX_MATCHES, Allowance
 from countersign.sanitize.checks import Parts
 from countersign.sanitize.kinds import Kind
 
@@ -40,7 +41,16 @@ _NAMES: Final = (
     r"|sharedaccesskey|credential|connection[_-]?string|conn[_-]?str|client[_-]?secret|sig)"
 )
 _QUOTE: Final = r"""[\\"']{0,3}"""
-_VALUE: Final = r"""(?:\\?"([^"\x00\n]+)|\\?'([^'\x00\n]+)|([^\s,;&"'\\\x00)}]+))"""
+_VALUE: Final = r"""(?:\\?"([^"\x00\n]+)|\\?'([^'\x00\n]+)|([^\s"'\\\x00][^\s\x00]*))"""
+"""Quoted, or to the end of the word: nobody can tell which comma is the password's."""
+_COUNTRIES: Final = "|".join(checks.IBAN_COUNTRIES)
+# Octets with which no address of anybody begins (0, 127, 255) begin none here either.
+_FIRST_OCTET: Final = r"(?:25[0-4]|2[0-4][0-9]|1[013-9][0-9]|12[0-689]|0?[1-9][0-9]|0{0,2}[1-9])"
+_OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
+# Ranges the US Social Security Administration never issued.
+_SSN_AREA: Final = r"(?:00[1-9]|0[1-9][0-9]|[1-57-8][0-9]{2}|6(?:[0-57-9][0-9]|6[0-57-9]))"
+_SSN_GROUP: Final = r"(?:0[1-9]|[1-9][0-9])"
+_SSN_SERIAL: Final = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 
 RULES: Final = (
     Rule(
@@ -149,16 +159,14 @@ RULES: Final = (
     Rule(
         id="iban",
         kind=kinds.IBAN,
-        pattern=r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,30}",
+        pattern=rf"(?i:{_COUNTRIES})[0-9]{{2}}(?:[ -]?[A-Za-z0-9]){{11,30}}",
         check=checks.iban,
         again=True,
     ),
     Rule(
         id="ssn",
         kind=kinds.US_SSN,
-        pattern=r"\b[0-9]{3}[\- ][0-9]{2}[\- ][0-9]{4}\b",
-        check=checks.ssn,
-        again=True,
+        pattern=rf"\b{_SSN_AREA}[\- ]{_SSN_GROUP}[\- ]{_SSN_SERIAL}\b",
     ),
     Rule(
         id="ssn.mentioned",
@@ -215,9 +223,7 @@ RULES: Final = (
     Rule(
         id="ipv4",
         kind=kinds.IP_ADDRESS,
-        pattern=r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b",
-        check=checks.ipv4,
-        again=True,
+        pattern=rf"\b{_FIRST_OCTET}(?:\.{_OCTET}){{3}}\b",
     ),
     Rule(
         id="ipv6",
@@ -264,16 +270,23 @@ class Patterns:
         return sorted(index for index in hits if index != self._canary_index)
 
     def find(self, text: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, Rule]]:
-        """Every checked match of these rules: start, end (bytes), rule."""
-        for index in candidates:
-            yield from self._find_one(index, text)
+        """Every checked match of these rules: start, end (bytes), rule.
 
-    def _find_one(self, index: int, text: bytes) -> Iterator[tuple[int, int, Rule]]:
+        Raises `TooMuchError` when they match in more places than are looked at.
+        """
+        allowance = Allowance(MAX_MATCHES)
+        for index in candidates:
+            yield from self._find_one(index, text, allowance)
+
+    def _find_one(
+        self, index: int, text: bytes, allowance: Allowance
+    ) -> Iterator[tuple[int, int, Rule]]:
         rule, regexp, groups = self.rules[index], self._regexps[index], self._groups[index]
         check = rule.check
         position = 0
         while position <= len(text):
             for match in regexp.finditer(text, position):
+                allowance.spend()
                 start, end = _value_span(match, groups)
                 parts = ((0, end - start),) if check is None else check(text[start:end])
                 for first, last in parts:

@@ -10,10 +10,10 @@ Used by `sanitizer`. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import kinds, pointers
+from countersign.sanitize import characters, kinds, pointers
 from countersign.sanitize.mask import Masked, Tagger, mask_text
 from countersign.sanitize.pointers import Path
 from countersign.sanitize.survey import PARSED, Span, Step
@@ -46,38 +46,43 @@ def build(
     }
 
 
+_Group: TypeAlias = "tuple[tuple[Step, ...], str, str]"
+
+
 def _entries(
     masked: Sequence[Masked], key_spans: Mapping[str, Sequence[Span]], tag: Tagger
 ) -> list[JsonValue]:
-    found = _grouped(masked, key_spans, tag, fold=False)
-    if len(found) > MAX_ENTRIES:
-        found = _grouped(masked, key_spans, tag, fold=True)
-    if len(found) > MAX_ENTRIES:
-        kept = dict(list(found.items())[:MAX_ENTRIES])
-        for (_, kind, _), count in list(found.items())[MAX_ENTRIES:]:
-            kept["", kind, "more"] = kept.get(("", kind, "more"), 0) + count
-        found = kept
+    groups = _grouped(masked, fold=False) or _grouped(masked, fold=True) or {}
+    found: dict[tuple[str, str, str], int] = {}
+    for (path, kind, rule), count in groups.items():
+        at = (pointers.render([_step(step, key_spans, tag) for step in path]), kind, rule)
+        found[at] = found.get(at, 0) + count
     return [
         {"pointer": pointer, "type": kind, "rule": rule, "count": count}
         for (pointer, kind, rule), count in found.items()
     ]
 
 
-def _grouped(
-    masked: Sequence[Masked], key_spans: Mapping[str, Sequence[Span]], tag: Tagger, *, fold: bool
-) -> dict[tuple[str, str, str], int]:
-    found: dict[tuple[str, str, str], int] = {}
+def _grouped(masked: Sequence[Masked], *, fold: bool) -> dict[_Group, int] | None:
+    """Counts by path, kind and rule, still raw; None when unfolded there are too many."""
+    found: dict[_Group, int] = {}
     for each in masked:
-        path = [_step(step, key_spans, tag, fold=fold) for step in visible(each.path)]
-        at = (pointers.render(path), each.kind.name, each.rule)
+        path = visible(each.path)
+        if fold:
+            path = tuple(["*" if isinstance(step, int) else step for step in path])
+        at: _Group = (path, each.kind.name, each.rule)
+        if at not in found and len(found) >= MAX_ENTRIES:
+            if not fold:
+                return None
+            at = ((), each.kind.name, "more")
         found[at] = found.get(at, 0) + each.leaves
     return found
 
 
-def _step(step: Step, key_spans: Mapping[str, Sequence[Span]], tag: Tagger, *, fold: bool) -> str:
+def _step(step: Step, key_spans: Mapping[str, Sequence[Span]], tag: Tagger) -> str:
     if isinstance(step, int):
-        return "*" if fold else str(step)
-    return mask_text(step, key_spans[step], tag) if step in key_spans else step
+        return str(step)
+    return characters.visible(mask_text(step, key_spans[step], tag) if step in key_spans else step)
 
 
 def visible(path: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -94,8 +99,9 @@ def shows(
     """Whether everything policy demands is there and nothing of it is masked."""
     if not must_show:
         return True
-    hidden = {tuple(map(str, visible(each.path))) for each in masked}
     lengths = {pointer.count("/") for pointer in must_show}  # as many as a path has steps
+    end = max(lengths) + 1  # further down a path leads nowhere policy asks about
+    hidden = {tuple(map(str, visible(each.path)[:end])) for each in masked}
     touched = {path[:length] for length in lengths for path in hidden}
     return all(
         _has_fact(facts, pointer.removeprefix(_FACTS))

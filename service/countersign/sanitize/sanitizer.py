@@ -31,6 +31,7 @@ from countersign.sanitize import (
     pointers,
     report,
 )
+from countersign.sanitize.bounds import TooMuchError
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.mask import (
     CARD_TAG_DIGITS,
@@ -45,7 +46,8 @@ from countersign.sanitize.mask import (
     without_tags,
 )
 from countersign.sanitize.patterns import Patterns
-from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
+from countersign.sanitize.survey import MAX_STRING_BYTES, KnownKeys, Span, Survey
+from countersign.sanitize.views import Joined
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ class Sanitizer:
         self, *, internal_domains: Sequence[str] = (), max_preview_bytes: int = 20_000
     ) -> None:
         self._patterns = Patterns()
+        self._known_keys = KnownKeys()
         self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
         self._max_preview_bytes = max_preview_bytes
         rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
@@ -143,8 +146,17 @@ class Sanitizer:
             )
 
     def _detect(self, context: ActionContext, known: Callable[[str], bool]) -> Findings:
-        survey = Survey()
-        exempt = envelope.walk(survey, context, known)
+        try:
+            return self._look(context, known, data=True)
+        except TooMuchError:
+            return self._look(context, known, data=False)
+
+    def _look(
+        self, context: ActionContext, known: Callable[[str], bool], *, data: bool
+    ) -> Findings:
+        """Without `data` only who does what is looked at and shown, the rest is covered."""
+        survey = Survey(self._known_keys)
+        exempt = envelope.walk(survey, context, known, data=data)
         found = detect.run(survey, self._patterns)
         known_facts = facts.build(
             survey.fields,
@@ -158,13 +170,16 @@ class Sanitizer:
         classes = {data_class for kind in entities for data_class in kind.classes}
         if isinstance(columns, dict):  # touching a column is touching its data
             classes.update(columns)
+        root = tree(survey.leaves)
+        for path in () if data else envelope.DATA:
+            root.down(path).cover = kinds.TOO_LONG
         return Findings(
             context=context,
             entities=_by_name(entities),
             classes=tuple(sorted(classes - {"total"})),
             facts=known_facts,
-            complete=survey.complete,
-            root=tree(survey.leaves),
+            complete=survey.complete and data,
+            root=root,
             key_spans=found.key_spans,
             exempt=exempt,
         )
@@ -258,10 +273,16 @@ class Sanitizer:
         ids = envelope.exempt_ids(context, findings.exempt)
         shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded, ids=ids)
         known = guard.guard(findings.facts, self._patterns)
+        rendered = shown.value
+        if shown.masked:
+            encoded = canonical.encode(rendered)
+        if not characters.is_plain_json(encoded):
+            rendered = characters.visible_json(rendered)
+            encoded = canonical.encode(rendered)
         return _View(
-            context=shown.value,
-            encoded=canonical.encode(shown.value) if shown.masked else encoded,
-            facts=known.value,
+            context=rendered,
+            encoded=encoded,
+            facts=characters.visible_json(known.value),
             masked=[*renderer.masked, *shown.masked],
             guarded=len(shown.masked) + len(known.masked),
         )
@@ -302,12 +323,14 @@ class Sanitizer:
         """Outcome detail and labels: the same rules as for a context, without tags."""
         try:
             printable = characters.printable_json(value)
-            survey = Survey()
+            survey = Survey(self._known_keys)
             survey.add(printable, None)
             found = detect.run(survey, self._patterns)
             renderer = Renderer(tag=without_tags, key_spans=found.key_spans)
             rendered = renderer.render(printable, tree(survey.leaves))
             return guard.guard({"detail": rendered}, self._patterns).value["detail"]  # type: ignore[return-value]
+        except TooMuchError:
+            return {"detail": kinds.TOO_LONG.placeholder}
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a detail was masked whole: %s", type(error).__name__)
             return {"detail": kinds.UNREADABLE.placeholder}
@@ -320,14 +343,22 @@ class Sanitizer:
         return pointers.render([self.text(step) for step in path])
 
     def _plain(self, text: str) -> str:
-        data = text.encode("utf-8", "replace")
-        if len(data) > MAX_STRING_BYTES:
+        joined = Joined([text])
+        size = len(joined.data)
+        if size > MAX_STRING_BYTES:
             return kinds.TOO_LONG.placeholder
-        text = data.decode("utf-8")
-        candidates = self._patterns.candidates(data)
-        found = self._patterns.find(data, candidates)
-        spans = [Span(start, end, rule.kind, rule.id) for start, end, rule in found]
-        return mask_text(text, detect.resolve(spans, len(data)), without_tags) if spans else text
+        try:
+            spans = [
+                Span(start, end, rule.kind, rule.id)
+                for _, start, end, rule in detect.scan(joined, self._patterns)
+            ]
+            for _, rule in detect.hidden_finds(joined, self._patterns):
+                spans.append(Span(0, size, rule.kind if rule else kinds.TOO_LONG, "view"))
+        except TooMuchError:
+            return kinds.TOO_LONG.placeholder
+        if not spans:
+            return joined.data.decode("utf-8")
+        return mask_text(text, detect.resolve(spans, size), without_tags)
 
 
 def _by_name(entities: Mapping[Kind, int]) -> dict[str, int]:

@@ -6,7 +6,9 @@ of a table, the option before an argument. Strings that are JSON themselves are
 walked too. Every other stage (see `detect`) only adds spans to leaves.
 
 Invariants: a string that is too long, or whose walk fails, is covered whole and
-makes the survey incomplete. Nothing here keeps or logs a value.
+makes the survey incomplete; more leaves and keys than are looked at end the walk
+with `TooMuchError`. What stands around a leaf is judged once an object, so time
+is linear in the value. Nothing here keeps or logs a value.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from countersign.model import JsonObject, JsonValue, Withheld
-from countersign.sanitize import keys, kinds
+from countersign.sanitize import characters, keys, kinds
+from countersign.sanitize.bounds import MAX_LEAVES, MAX_SPANS, Allowance, TooMuchError
 from countersign.sanitize.facts import FIELDS
 from countersign.sanitize.keys import KeyRule
 from countersign.sanitize.kinds import Kind
@@ -26,6 +30,8 @@ _LOG: Final = logging.getLogger(__name__)
 
 MAX_STRING_BYTES: Final = 64 << 10
 MAX_JSON_IN_STRINGS: Final = 3
+_JSON_COST: Final = 3
+"""A string with JSON is parsed, walked and written anew: so much for a leaf more."""
 MAX_DEPTH: Final = 64
 SHORTEST: Final = 5
 """No pattern matches less; a PIN is found by its key."""
@@ -38,15 +44,6 @@ Place: TypeAlias = "tuple[Place, Step] | None"
 
 PARSED: Final = "\x00parsed"
 """The step from a string into the JSON it holds. No pointer leads through it."""
-
-
-def steps(place: Place) -> tuple[Step, ...]:
-    """The path from the root."""
-    found: list[Step] = []
-    while place is not None:
-        place, step = place
-        found.append(step)
-    return tuple(reversed(found))
 
 
 class Span(NamedTuple):
@@ -90,12 +87,38 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _KeyInfo:
+class KeyInfo:
+    """What the name of a key says: about its value, and which fact it feeds."""
+
     rule: KeyRule | None
     fact: str | None
 
 
-_UNKNOWN_KEY: Final = _KeyInfo(rule=None, fact=None)
+class KnownKeys(Withheld):
+    """Plain names of keys that were met before and in which nothing was found.
+
+    A name may be data, so only words are kept, a bounded number of them, in
+    memory only.
+    """
+
+    __slots__ = ("_infos",)
+
+    def __init__(self) -> None:
+        self._infos: dict[str, KeyInfo] = {}
+
+    def get(self, key: str) -> KeyInfo | None:
+        """What is known of a key."""
+        return self._infos.get(key)
+
+    def learn(self, key: str, info: KeyInfo) -> None:
+        """Remember a key no pattern finds anything in."""
+        if len(self._infos) < _MAX_KNOWN_KEYS and _PLAIN_NAME.fullmatch(key):
+            self._infos[key] = info
+
+
+_MAX_KNOWN_KEYS: Final = 1_000
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:_[A-Za-z]{1,16}){0,3}")
+_UNKNOWN_KEY: Final = KeyInfo(rule=None, fact=None)
 _PAIR_VALUES: Final = frozenset({"value", "Value", "values", "val", "new_value", "old_value"})
 _PAIR_NAMES: Final = (
     "name", "Name", "key", "Key", "field", "column", "header", "property", "attribute", "variable",
@@ -109,16 +132,41 @@ _THINGS: Final = frozenset(
 _PERSONAL: Final = frozenset({"personal", "contact", "financial", "government_id", "health"})
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What stands around a bare `name`, the same for every key of one object."""
+
+    personal: bool
+    thing: bool
+    technical: bool
+
+    def is_personal(self, value: JsonValue) -> bool:
+        """Whether the `name` is a person's: yes, unless everything says thing."""
+        if self.personal:
+            return True
+        if not isinstance(value, str):
+            return not self.technical
+        if any(char.isspace() for char in value) or not value.isascii():
+            return True
+        if self.thing or self.technical:
+            return False
+        return not any(char in "_/:0123456789" for char in value)
+
+
 class Survey(Withheld):
     """What one walk over a JSON value saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, known_keys: KnownKeys | None = None) -> None:
         self.leaves: list[Leaf] = []
         self.fields: list[Field] = []
-        self.keys: dict[str, _KeyInfo] = {}
+        self.keys: dict[str, KeyInfo] = {}
+        """The keys that were not known before."""
         self.objects = 0
         """Length of the longest list of objects."""
         self.complete = True
+        self.spans = Allowance(MAX_SPANS)
+        self._room = Allowance(MAX_LEAVES)
+        self.known_keys = known_keys or KnownKeys()
         self._with_facts = False
         self._json_depth = 0
 
@@ -153,9 +201,9 @@ class Survey(Withheld):
     def _string(self, text: str, place: Place, rule: KeyRule | None, key: str, depth: int) -> None:
         if rule is None and len(text) < SHORTEST:
             return
-        leaf = Leaf(text, place, key)
-        self.leaves.append(leaf)
+        leaf = self._leaf(Leaf(text, place, key))
         if rule is not None and text:
+            self.spans.spend()
             leaf.cover(rule.kind, rule.id)
         if len(text) * 4 > MAX_STRING_BYTES and _size(text) > MAX_STRING_BYTES:
             leaf.text = ""
@@ -168,11 +216,16 @@ class Survey(Withheld):
         if rule is not None and rule.kind is not kinds.PERSON:
             self._cover(Leaf(spell(value), place, key, is_text=False), rule)
         elif not -LEAST_NUMBER < value < LEAST_NUMBER:
-            self.leaves.append(Leaf(spell(value), place, key, is_text=False))
+            self._leaf(Leaf(spell(value), place, key, is_text=False))
+
+    def _leaf(self, leaf: Leaf) -> Leaf:
+        self._room.spend()
+        self.leaves.append(leaf)
+        return leaf
 
     def _cover(self, leaf: Leaf, rule: KeyRule) -> None:
-        leaf.cover(rule.kind, rule.id)
-        self.leaves.append(leaf)
+        self.spans.spend()
+        self._leaf(leaf).cover(rule.kind, rule.id)
 
     def _array(
         self, items: list[JsonValue], place: Place, rule: KeyRule | None, key: str, depth: int
@@ -196,14 +249,16 @@ class Survey(Withheld):
         paired = _paired_rule(items)
         columns = self._column_rules(items)
         plain = inherited is None and paired is None
+        around: _Around | None = None
         for key, value in items.items():
-            info = self.keys.get(key) or self._learn(key)
+            info = self._info(key)
             if info is _UNKNOWN_KEY and plain and isinstance(value, str):
                 self._string(value, (place, key), None, key, depth)
                 continue  # most strings: nothing around them says anything
             own = info.rule or inherited
             if info.rule is not None and info.rule.if_personal and not inherited:
-                own = info.rule if self._is_personal(value, items, parent) else None
+                around = around or self._around(items, parent)
+                own = info.rule if around.is_personal(value) else None
             if paired is not None and key in _PAIR_VALUES:
                 own = paired
             before = len(self.leaves)
@@ -227,29 +282,34 @@ class Survey(Withheld):
                 own = columns[column] if column < len(columns) else None
                 self._value(cell, ((place, index), column), own, "", depth + 1)
 
-    def _learn(self, key: str) -> _KeyInfo:
-        """The rules of a key, looked up once a walk; never kept beyond it."""
-        fact = FIELDS.get(key.lower().replace("_", "").replace("-", "")) if len(key) < 40 else None
-        rule = keys.rule_of(key)
-        info = _KeyInfo(rule=rule, fact=fact) if rule or fact else _UNKNOWN_KEY
+    def _info(self, key: str) -> KeyInfo:
+        return self.known_keys.get(key) or self.keys.get(key) or self._learn(key)
+
+    def _learn(self, key: str) -> KeyInfo:
+        """The rules of a key, looked up once a walk."""
+        self._room.spend()
+        name = characters.plain(key)
+        fact = (
+            FIELDS.get(name.lower().replace("_", "").replace("-", "")) if len(name) < 40 else None
+        )
+        rule = keys.rule_of(name)
+        info = KeyInfo(rule=rule, fact=fact) if rule or fact else _UNKNOWN_KEY
         self.keys[key] = info
         return info
 
     # --- what stands around a leaf -------------------------------------------
 
-    def _is_personal(self, value: JsonValue, siblings: JsonObject, parent: str) -> bool:
-        """Whether a bare `name` is a person's: yes, unless everything says thing."""
-        for key in siblings:
-            rule = (self.keys.get(key) or self._learn(key)).rule
-            if rule and not rule.if_personal and not _PERSONAL.isdisjoint(rule.kind.classes):
-                return True
-        if not isinstance(value, str):
-            return not keys.is_technical(parent)
-        if any(char.isspace() for char in value) or not value.isascii():
-            return True
-        if _is_pair(siblings) or not _THINGS.isdisjoint(siblings) or keys.is_technical(parent):
-            return False
-        return not any(char in "_/:0123456789" for char in value)
+    def _around(self, items: JsonObject, parent: str) -> _Around:
+        """What an object says of a bare `name` in it."""
+        rules = (self._info(key).rule for key in items)
+        return _Around(
+            personal=any(
+                rule and not rule.if_personal and not _PERSONAL.isdisjoint(rule.kind.classes)
+                for rule in rules
+            ),
+            thing=_is_pair(items) or not _THINGS.isdisjoint(items),
+            technical=keys.is_technical(parent),
+        )
 
     def _column_rules(self, items: JsonObject) -> list[KeyRule | None]:
         if _TABLE_HEADS.isdisjoint(items):
@@ -268,6 +328,7 @@ class Survey(Withheld):
         if parsed is _NOT_JSON:
             return
         before = len(self.leaves)
+        self._room.spend(_JSON_COST)
         self._json_depth += 1
         try:
             if self._json_depth > MAX_JSON_IN_STRINGS or parsed is _AMBIGUOUS:
@@ -275,6 +336,8 @@ class Survey(Withheld):
             deep = rule if rule is not None and rule.deep else None
             self._value(parsed, (leaf.place, PARSED), deep, leaf.key, depth + 1)
             leaf.parsed = parsed
+        except TooMuchError:
+            raise
         except Exception as error:  # noqa: BLE001 - fail closed: the value is covered whole
             _LOG.error("json in a string was masked whole: %s", type(error).__name__)
             del self.leaves[before:]
