@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from countersign.directory import Directory
 from countersign.errors import PolicyError
-from countersign.flow.check import Answer, CheckAsk
+from countersign.flow.answer import Answer
+from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.parts import Limits, Parts
 from countersign.flow.people import VoteAsk

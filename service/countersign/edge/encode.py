@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from countersign.flow.check import Answer
+from countersign.flow.answer import Answer
 from countersign.flow.wait import cursor
 from countersign.model import (
     Assurance,
