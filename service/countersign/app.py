@@ -301,7 +301,6 @@ class App:
                 attached=[bundle.archive],
             )
 
-        log.info("policy %s is active", bundle.revision)
         self._spawn("policy record", record())
 
     def _measure(self) -> None:

@@ -136,7 +136,7 @@ def _tell_decision(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     yield from _policy(record)
     yield "reason given", _text(_object(record, "clean"), "reason")
     yield "excluded from deciding", _joined(_object(record, "chain").get("excluded"))
-    yield "findings", _brief(record.get("findings"))
+    yield from _findings(_object(record, "findings"))
     yield "commitment", _text(record, "commitment")
     yield "review", _text(record, "review")
     yield from _permit(record)
@@ -264,6 +264,17 @@ def _policy(record: JsonObject) -> Iterator[Fact]:
     revision = _text(policy, "revision")
     yield "policy", f"{effect}{f' (revision {revision})' if revision else ''}" if effect else ""
     yield "because", _all_coded(record.get("reasons"))
+
+
+def _findings(findings: JsonObject) -> Iterator[Fact]:
+    found = _object(findings, "entities")
+    yield "found", ", ".join(f"{plain(found[kind])} {plain(kind)}" for kind in sorted(found))
+    yield "data classes", _joined(findings.get("classes"))
+    facts = _object(findings, "facts")
+    for name in sorted(facts):
+        yield f"fact {plain(name)}", _brief(facts[name])
+    if findings.get("complete") is False:
+        yield "note", "part of the context could not be examined"
 
 
 def _permit(record: JsonObject) -> Iterator[Fact]:
