@@ -75,17 +75,27 @@ test_an_open_or_unreadable_measure_is_never_below if {
 test_columns_are_known_when_each_was_read if {
 	columns := {
 		"context": {"arguments": {"columns": ["plan", "region"]}},
-		"findings": {"facts": {"columns": {"total": 2}}},
+		"findings": {"facts": {"columns": {"total": 2}, "columns_unread": 0}},
 	}
 	lib.columns_known with input as testing.given(columns)
 	starred := {"context": {"arguments": {"columns": ["plan", "region", "*"]}}}
 	not lib.columns_known with input as testing.given(object.union(columns, starred))
 	not lib.columns_known with input as testing.given({"context": {"arguments": {"columns": []}}})
 	not lib.columns_known with input as testing.given({})
+	every unread in [1, null] {
+		doubtful := object.union(columns, {"findings": {"facts": {"columns_unread": unread}}})
+		not lib.columns_known with input as testing.given(doubtful)
+	}
+}
+
+test_a_measure_with_something_unread_is_never_below if {
+	not _below({"at_least": 1, "bucket": "1-9", "unread": 1}, 1000)
 }
 
 test_internal_only_when_known if {
-	internal := {"findings": {"facts": {"destination": {"domain": "example.com", "internal": true}}}}
+	internal := {"findings": {"facts": {"destination": {"domain": "example.com", "internal": true, "unread": 0}}}}
+	unread := object.union(internal, {"findings": {"facts": {"destination": {"unread": 1}}}})
+	not lib.destination_internal with input as testing.given(unread)
 	lib.destination_internal with input as testing.given(internal)
 	external := {"findings": {"facts": {"destination": {"domain": "example.com", "internal": false}}}}
 	not lib.destination_internal with input as testing.given(external)
@@ -134,6 +144,16 @@ test_sql_by_predicate if {
 	not lib.sql_by_key with input.findings.facts.sql as {"predicate": "range"}
 }
 
+test_sql_that_may_do_more_than_read_is_no_select if {
+	plain := {"verb": "select", "calls": false, "statements": 1}
+	lib.sql_verb == "select" with input.findings.facts.sql as plain
+	every change in [{"calls": true}, {"calls": null}, {"statements": 2}, {"statements": null}] {
+		lib.sql_verb == "other" with input.findings.facts.sql as object.union(plain, change)
+	}
+	lib.sql_verb == "other" with input.findings.facts.sql as {"verb": "select"}
+	lib.sql_verb == "delete" with input.findings.facts.sql as {"verb": "delete", "calls": true}
+}
+
 test_sql_limit_has_to_be_a_number if {
 	lib.sql_limited(100) with input.findings.facts.sql as {"limit": 100}
 	not lib.sql_limited(100) with input.findings.facts.sql as {"limit": 101}
@@ -143,20 +163,17 @@ test_sql_limit_has_to_be_a_number if {
 
 _shell(command, programs, flags) := testing.given({
 	"context": {"arguments": {"command": command}},
-	"findings": {"facts": {"shell": {"program": programs[0], "programs": programs, "flags": flags}}},
+	"findings": {"facts": {"shell": {"program": programs[0], "programs": programs, "flags": flags, "reads": false}}},
 })
 
-test_reading_programs if {
-	lib.shell_reads_only with input as _shell("grep -r needle /srv | wc -l", ["grep", "wc"], ["-l", "-r"])
-	not lib.shell_reads_only with input as _shell("find . -delete", ["find"], ["-delete"])
-	not lib.shell_reads_only with input as _shell("ls; rm x", ["ls", "rm"], [])
-	not lib.shell_reads_only with input as testing.given({})
-}
+_reading(shell) := object.union(shell, {"findings": {"facts": {"shell": {"reads": true}}}})
 
-test_redirections_and_substitutions_are_not_reading_only if {
-	every command in ["ls > f", "cat <(x)", "ls `x`", "ls $(x)", "ls $X"] {
-		not lib.shell_reads_only with input as _shell(command, ["ls"], [])
-	}
+test_reading_is_what_the_facts_say_and_never_guessed if {
+	shell := _shell("grep -r needle /srv | wc -l", ["grep", "wc"], ["-l", "-r"])
+	lib.shell_reads_only with input as _reading(shell)
+	not lib.shell_reads_only with input as shell
+	not lib.shell_reads_only with input.findings.facts.shell as {"programs": ["ls"], "flags": []}
+	not lib.shell_reads_only with input as testing.given({})
 }
 
 test_a_list_of_programs_that_may_be_cut_is_not_known if {
@@ -173,7 +190,7 @@ test_destroying_programs_and_flags if {
 	every case in cases {
 		lib.shell_destroys with input as _shell("x", case[0], case[1])
 	}
-	not lib.shell_destroys with input as _shell("x", ["grep"], ["-r"])
+	not lib.shell_destroys with input as _reading(_shell("x", ["grep"], ["-r"]))
 	not lib.shell_destroys with input as _shell("x", ["make"], ["-n"])
 	not lib.shell_destroys with input as testing.given({})
 }
@@ -199,6 +216,12 @@ test_changes_of_rights if {
 	not lib.grants_ordinary with input.findings.facts.grants as {"added": cut}
 	not lib.revocations_ordinary with input.findings.facts.grants as {"removed": cut}
 	not lib.revocations_ordinary with input as testing.given({})
+	more := {"added": ["reader"], "added_more": 1, "removed": ["writer"], "removed_more": 1}
+	not lib.grants_ordinary with input.findings.facts.grants as more
+	not lib.revocations_ordinary with input.findings.facts.grants as more
+	unread := {"added": ["[OTHER]", "reader"], "removed": ["[OTHER]"]}
+	not lib.grants_ordinary with input.findings.facts.grants as unread
+	not lib.revocations_ordinary with input.findings.facts.grants as unread
 }
 
 # --- time --------------------------------------------------------------------

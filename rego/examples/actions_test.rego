@@ -6,11 +6,23 @@ import data.countersign.testing
 
 _saturday := "2026-11-28T12:00:00.000000Z"
 
-_sql(verb, predicate) := {"findings": {"facts": {"sql": {"verb": verb, "tables": ["customers"], "predicate": predicate}}}}
+_sql(verb, predicate) := {"findings": {"facts": {"sql": {
+	"verb": verb,
+	"tables": ["customers"],
+	"predicate": predicate,
+	"calls": false,
+	"statements": 1,
+}}}}
 
-_shell(program, flags) := {
+_calling(verb, predicate) := object.union(_sql(verb, predicate), {"findings": {"facts": {"sql": {"calls": true}}}})
+
+_reads(program, flags) := _command(program, flags, true)
+
+_shell(program, flags) := _command(program, flags, false)
+
+_command(program, flags, reads) := {
 	"context": {"arguments": {"command": concat(" ", array.concat([program], flags))}},
-	"findings": {"facts": {"shell": {"program": program, "programs": [program], "flags": flags}}},
+	"findings": {"facts": {"shell": {"program": program, "programs": [program], "flags": flags, "reads": reads}}},
 }
 
 _grants(added, removed) := {"findings": {"facts": {"grants": {"added": added, "removed": removed}}}}
@@ -114,6 +126,15 @@ _cases := {
 		["staging", _sql("alter", "none"), "needs_approval", {"dba": 1}],
 		["staging", _sql("vacuum", "none"), "needs_approval", {"dba": 1}],
 		["production", _sql("select", "by_key"), "allow", {}],
+		["production", _sql("select", "other"), "needs_approval", {"dba": 1}],
+		["production", _sql("other", "by_key"), "needs_approval", {"dba": 1}],
+		["production", _calling("select", "by_key"), "needs_approval", {"dba": 1}],
+		["staging", _calling("select", "by_key"), "needs_approval", {"dba": 1}],
+		["staging", _calling("insert", "none"), "needs_approval", {"dba": 1}],
+		["staging", _sql("other", "none"), "needs_approval", {"dba": 1}],
+		["production", object.union(_sql("select", "by_key"), _with({"after": "x"})), "needs_approval", {"dba": 1}],
+		["staging", object.union(_sql("select", "by_key"), _with({"after": "x"})), "needs_approval", {"dba": 1}],
+		["production", {"findings": {"facts": {"sql": {"verb": "select", "predicate": "by_key"}}}}, "needs_approval", {"dba": 1}],
 		["production", _sql("select", "range"), "needs_approval", {"dba": 1}],
 		["production", _sql("select", "none"), "needs_approval", {"dba": 1}],
 		["production", _sql("insert", "other"), "needs_approval", {"dba": 1}],
@@ -130,14 +151,18 @@ _cases := {
 		["production", {}, "deny", {}],
 	],
 	"shell.run": [
-		["dev", _shell("ls", ["-la"]), "allow", {}],
+		["dev", _reads("ls", ["-la"]), "allow", {}],
 		["dev", _shell("ls", ["> file"]), "needs_approval", {"platform": 1}],
 		["dev", _shell("make", ["test"]), "needs_approval", {"platform": 1}],
 		["dev", _shell("rm", ["-r"]), "needs_approval", {"platform": 1}],
 		["dev", {}, "needs_approval", {"platform": 1}],
-		["staging", _shell("cat", []), "allow", {}],
+		["staging", _reads("cat", []), "allow", {}],
+		["dev", object.union(_reads("ls", []), _with({"env": {"LD_PRELOAD": "/tmp/e.so"}})), "needs_approval", {"platform": 1}],
+		["staging", _shell("[OTHER]", []), "needs_approval", {"platform": 1}],
+		["staging", _shell("cat", []), "needs_approval", {"platform": 1}],
+		["dev", {"findings": {"facts": {"shell": {"programs": ["ls"], "flags": []}}}}, "needs_approval", {"platform": 1}],
 		["staging", _shell("rm", ["-rf"]), "needs_approval", {"platform": 2}],
-		["production", _shell("cat", []), "needs_approval", {"platform": 1}],
+		["production", _reads("cat", []), "needs_approval", {"platform": 1}],
 		["production", _shell("rm", ["-r"]), "deny", {}],
 		["production", _shell("git", ["--force"]), "deny", {}],
 		["dev", {"findings": {"classes": ["secret"], "facts": {"shell": {"programs": ["ls"]}}}}, "deny", {}],

@@ -12,6 +12,9 @@ import data.countersign.stages
 
 _company_buckets := {"analytics-exports"}
 
+# What an export that runs on its own may say; anything else may be what counts.
+_plain_arguments := {"table", "columns", "format", "destination", "row_count"}
+
 deny contains {
 	"code": "export.secret",
 	"message": "the export carries a credential; leave that column out or reference it by name",
@@ -26,6 +29,14 @@ deny contains {
 } if {
 	input.context.action == "db.export"
 	not lib.says("destination")
+}
+
+deny contains {
+	"code": "export.many_destinations",
+	"message": "nobody can judge so many destinations at once; name at most twenty",
+} if {
+	input.context.action == "db.export"
+	input.findings.facts.destination.more > 0
 }
 
 needs contains {
@@ -69,7 +80,7 @@ needs contains {
 	"code": "export.external",
 	"message": "export to a destination outside the organisation",
 	"stages": [stages.security],
-	"must_show": (_always_shown | lib.shown({"destination.domain"})),
+	"must_show": (_always_shown | lib.shown({"destination.domain", "destination.domains"})),
 	"require_reason": true,
 	"approve_within_s": 1800,
 } if {
@@ -105,6 +116,20 @@ needs contains {
 	not lib.recently_below("hour", "allow", 20)
 }
 
+needs contains {
+	"code": "export.unread",
+	"message": "export with arguments that no rule knows",
+	"stages": [stages.data_owner],
+	"must_show": _always_shown,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	not lib.dev
+	_internal
+	_impersonal
+	not _spelt_out
+}
+
 allow contains {
 	"code": "export.internal",
 	"message": "internal export without personal data",
@@ -128,6 +153,8 @@ mask contains "/arguments/customer_ids" if input.context.action == "db.export"
 
 _always_shown := {"/resource", "/arguments/destination"} | lib.shown({"rows"})
 
+_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+
 _impersonal if {
 	lib.columns_known
 	not lib.personal_data
@@ -140,4 +167,5 @@ _internal if {
 	destination.scheme == "s3"
 	destination.domain in _company_buckets
 	destination.count == 1
+	destination.unread == 0
 }

@@ -22,7 +22,15 @@ _export(changes) := testing.decide(object.union(
 		"findings": {"facts": {
 			"rows": {"at_least": 1000, "bucket": "1k-10k"},
 			"columns": {"total": 2},
-			"destination": {"domain": "analytics-exports", "internal": false, "scheme": "s3", "count": 1},
+			"columns_unread": 0,
+			"destination": {
+				"domain": "analytics-exports",
+				"domains": ["analytics-exports"],
+				"internal": false,
+				"scheme": "s3",
+				"count": 1,
+				"unread": 0,
+			},
 		}},
 	},
 	changes,
@@ -169,6 +177,48 @@ test_environments if {
 test_what_is_shown_is_never_masked if {
 	every change in [_personal, _elsewhere, object.union(_personal, _elsewhere)] {
 		testing.unshowable(_export(change)) == set()
+	}
+}
+
+# --- attacks: each is what the sanitizer says of arguments that were made to look harmless ---
+
+test_a_destination_that_could_not_be_read_is_external if {
+	facts := {"destination": {"domain": "unreadable", "domains": ["unreadable", "analytics-exports"], "count": 2, "unread": 1}}
+	testing.codes(_export({"findings": {"facts": facts}})) == {"export.external"}
+}
+
+test_an_unread_destination_is_never_internal_whatever_else_is_said if {
+	every said in [{"internal": true}, {"domain": "analytics-exports", "count": 1}] {
+		facts := {"destination": object.union(said, {"unread": 1})}
+		testing.codes(_export({"findings": {"facts": facts}})) == {"export.external"}
+	}
+}
+
+test_more_destinations_than_anybody_sees_are_refused if {
+	testing.codes(_export({"findings": {"facts": {"destination": {"more": 1}}}})) == {"export.many_destinations"}
+}
+
+test_what_leaves_is_shown_with_every_domain if {
+	"facts:destination.domains" in _export(_elsewhere).requirement.must_show
+}
+
+test_columns_in_doubt_count_as_personal if {
+	every facts in [{"columns_unread": 1}, {"columns_unread": null}, {"columns": {"total": 1}}] {
+		testing.codes(_export({"findings": {"facts": facts}})) == {"export.unnamed_columns"}
+	}
+}
+
+test_a_count_that_could_not_be_read_counts_as_many if {
+	every rows in [{"at_least": 1000000, "bucket": "1M+", "unread": 1}, {"at_least": 1, "bucket": "1-9", "unread": 1}] {
+		testing.codes(_export({"findings": {"facts": {"rows": rows}}})) == {"export.large"}
+	}
+}
+
+test_arguments_that_no_rule_knows_ask if {
+	every extra in ["query", "fields", "to", "x", "where"] {
+		decision := _export({"context": {"arguments": {extra: "y"}}})
+		testing.codes(decision) == {"export.unread"}
+		testing.quorums(decision) == {"data owner": 1}
 	}
 }
 

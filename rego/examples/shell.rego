@@ -8,6 +8,9 @@ package countersign.rules.shell
 import data.countersign.lib
 import data.countersign.stages
 
+# What a command that runs on its own may say; an environment or input changes what it does.
+_plain_arguments := {"command", "cwd", "timeout_s"}
+
 deny contains {
 	"code": "shell.destroys",
 	"message": "destructive commands are not run through an agent in production",
@@ -57,6 +60,16 @@ needs contains {
 	lib.shell_destroys
 }
 
+needs contains {
+	"code": "shell.unread",
+	"message": "command with arguments that no rule knows",
+	"stages": [stages.platform],
+	"must_show": _command,
+} if {
+	input.context.action == "shell.run"
+	not _spelt_out
+}
+
 allow contains {
 	"code": "shell.reads",
 	"message": "command that only reads",
@@ -67,6 +80,8 @@ allow contains {
 }
 
 _command := {"/resource"} | lib.shown({"shell.programs", "shell.flags"})
+
+_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
 
 _platform := stages.two(stages.platform) if lib.staging
 

@@ -10,6 +10,9 @@ import data.countersign.stages
 
 _max_rows := 1000
 
+# What a statement that runs on its own may say; anything else may be run as well.
+_plain_arguments := {"sql", "statement", "database", "schema", "parameters"}
+
 deny contains {
 	"code": "sql.unbounded_write",
 	"message": "the statement rewrites or empties a whole table; add a predicate by key or range",
@@ -87,6 +90,30 @@ needs contains {
 }
 
 needs contains {
+	"code": "sql.unread",
+	"message": "a statement with arguments that no rule knows",
+	"stages": [stages.dba],
+	"must_show": _statement,
+	"require_reason": true,
+} if {
+	input.context.action == "sql.execute"
+	not lib.dev
+	not _spelt_out
+}
+
+needs contains {
+	"code": "sql.calls",
+	"message": "the statement calls something that may do more than it says",
+	"stages": [stages.dba],
+	"must_show": _statement,
+	"require_reason": true,
+} if {
+	input.context.action == "sql.execute"
+	not lib.dev
+	not _calls_nothing
+}
+
+needs contains {
 	"code": "sql.unusual",
 	"message": "not one plain read, change of rows or change of schema",
 	"stages": [stages.dba],
@@ -130,6 +157,10 @@ _rows if lib.sql_verb == "select"
 
 _rows if lib.sql_writes
 
+_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+
+_calls_nothing if input.findings.facts.sql.calls == false
+
 _narrow if lib.sql_by_key
 
 _narrow if {
@@ -142,4 +173,4 @@ _unbounded_change if {
 	not lib.sql_bounded
 }
 
-_statement := {"/resource"} | lib.shown({"sql.verb", "sql.tables", "sql.predicate"})
+_statement := {"/resource"} | lib.shown({"sql.verb", "sql.tables", "sql.predicate", "sql.calls"})

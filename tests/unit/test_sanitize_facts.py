@@ -4,7 +4,7 @@ import pytest
 
 from countersign.model import ActionContext, Principal, Resource
 from countersign.sanitize import Sanitizer
-from countersign.sanitize.facts import registrable
+from countersign.sanitize.places import registrable
 from countersign.sanitize.sql import UnreadableSqlError, read
 
 SANITIZER = Sanitizer(internal_domains=["corp.example", "corp-exports"])
@@ -27,7 +27,6 @@ def facts(**arguments):
 @pytest.mark.parametrize(
     ("count", "at_least", "bucket"),
     [
-        (0, 0, "0"),
         (9, 1, "1-9"),
         (10, 10, "10-99"),
         (999, 100, "100-999"),
@@ -46,7 +45,7 @@ def test_rows_are_the_most_that_anything_says():
     assert facts(limit=5, rows=[[1]] * 40)["rows"]["at_least"] == 10
     assert facts(limit=5, customers=[{"id": 1}] * 150)["rows"]["at_least"] == 100
     assert facts(limit="2500")["rows"]["at_least"] == 1000
-    assert "rows" not in facts(limit=True)
+    assert facts(rows=[])["rows"] == {"at_least": 0, "bucket": "0"}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +56,7 @@ def test_rows_are_the_most_that_anything_says():
         ("https://notcorp.example/x", "notcorp.example", False),
         ("https://corp.example.evil.test/x", "evil.test", False),
         ("https://corp.example@evil.test/x", "evil.test", False),
-        ("https://evil.test\\@corp.example/x", "evil.test", False),
+        ("https://evil.test\\@corp.example/x", "unreadable", False),
         ("https://evil.test#@corp.example", "evil.test", False),
         ("https://evil.test:443/@corp.example", "evil.test", False),
         ("https://shop.acme.co.uk/x", "acme.co.uk", False),
@@ -80,7 +79,8 @@ def test_one_foreign_destination_makes_them_all_foreign():
     assert facts(destination=both)["destination"]["internal"] is False
     nested = {"destination": {"url": "https://corp.example/"}, "webhook": "https://evil.test/"}
     assert facts(**nested)["destination"]["internal"] is False
-    assert "destination" not in facts(destination="somewhere nice")
+    assert facts(destination="somewhere nice")["destination"]["domain"] == "unreadable"
+    assert "destination" not in facts(destination="")
 
 
 def test_registrable_domains():
@@ -99,8 +99,9 @@ def test_registrable_domains():
         ("WHERE id = 3 OR (1 = 1)", "always_true"),
         ("WHERE name = name", "always_true"),
         ("WHERE id = 42", "by_key"),
-        ("WHERE id = 42 AND 1=1", "by_key"),
-        ("WHERE u.customer_id IN (1, 2, 3) AND active", "by_key"),
+        ("WHERE id = 42 AND 1=1", "other"),
+        ("WHERE u.user_id IN (1, 2, 3) AND active = 'y'", "by_key"),
+        ("WHERE u.user_id IN (1, 2, 3) AND active", "other"),
         ("WHERE id = $1", "by_key"),
         ("WHERE id = id", "always_true"),
         ("WHERE id = other_id", "other"),
@@ -121,7 +122,8 @@ def test_what_a_statement_says():
     statement = read("SELECT a, b FROM sales.orders o JOIN users u ON o.uid = u.id LIMIT 50;")
     assert statement.verb == "select"
     assert statement.tables == ("sales.orders", "users")
-    assert statement.limit == 50
+    assert statement.limit is None, "of two tables nothing is said but their names"
+    assert read("SELECT a FROM t ORDER BY b DESC LIMIT 50;").limit == 50
     assert statement.columns == ("a", "b")
     assert read("SELECT * FROM t").all_columns
     assert read("WITH x AS (DELETE FROM t RETURNING id) SELECT id FROM x").verb == "delete"
@@ -171,11 +173,13 @@ def test_commands_show_programs_and_options_never_values():
         "program": "sudo",
         "programs": ["sudo", "curl", "rm"],
         "flags": ["--data", "-rf", "-u"],
+        "reads": False,
     }
     assert facts(argv=["/usr/bin/mysql", "-pS3cret"])["shell"] == {
         "program": "mysql",
         "programs": ["mysql"],
         "flags": ["-p"],
+        "reads": False,
     }
     assert facts(command="bob@x.example $(reboot)")["shell"]["programs"] == ["[OTHER]", "reboot"]
 

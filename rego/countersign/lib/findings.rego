@@ -32,6 +32,7 @@ secrets if has_class("secret")
 below(fact, threshold) if {
 	measured := input.findings.facts[fact]
 	is_number(measured.at_least)
+	object.get(measured, "unread", 0) == 0
 	not endswith(measured.bucket, "+")
 	max([measured.at_least, 1]) * 10 <= threshold
 }
@@ -40,13 +41,20 @@ below(fact, threshold) if {
 # title: Columns known
 # description: |
 #   Every column of arguments.columns was read, so that the classes of the
-#   columns are among the findings; a `*` or an expression is not read.
-columns_known if input.findings.facts.columns.total == count(input.context.arguments.columns)
+#   columns are among the findings; and there is no other list, query, `*` or
+#   expression that may say more.
+columns_known if {
+	input.findings.facts.columns_unread == 0
+	input.findings.facts.columns.total == count(input.context.arguments.columns)
+}
 
 # METADATA
 # title: Internal destination
 # description: Whether every destination named is known to be inside the organisation.
-destination_internal if input.findings.facts.destination.internal == true
+destination_internal if {
+	input.findings.facts.destination.internal == true
+	input.findings.facts.destination.unread == 0
+}
 
 # METADATA
 # title: Shown facts

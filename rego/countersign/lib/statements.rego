@@ -4,10 +4,27 @@ package countersign.lib
 
 # METADATA
 # title: SQL verb
-# description: Lower case; "multiple" for several statements, "unknown" for one that cannot be read.
+# description: |
+#   Lower case; "multiple" for several statements, "unknown" for one that cannot
+#   be read, "other" for a SELECT that may do more than read.
 default sql_verb := "unknown"
 
-sql_verb := input.findings.facts.sql.verb
+sql_verb := input.findings.facts.sql.verb if input.findings.facts.sql.verb != "select"
+
+sql_verb := "select" if {
+	input.findings.facts.sql.verb == "select"
+	_sql_reads_only
+}
+
+sql_verb := "other" if {
+	input.findings.facts.sql.verb == "select"
+	not _sql_reads_only
+}
+
+_sql_reads_only if {
+	input.findings.facts.sql.calls == false
+	input.findings.facts.sql.statements == 1
+}
 
 # METADATA
 # title: SQL changes the schema
@@ -46,13 +63,6 @@ sql_limited(rows) if {
 
 # --- shell -------------------------------------------------------------------
 
-# Programs that write nothing whatever their flags. `find`, `sed`, `sort`,
-# `uniq`, `tee`, `env` and `xargs` can write or start others, so they are not here.
-_readers := {
-	"cat", "cut", "df", "diff", "du", "file", "grep", "head", "id", "ls", "ps", "pwd",
-	"sha256sum", "stat", "tail", "uname", "uptime", "wc", "whoami",
-}
-
 _destroyers := {
 	"chmod", "chown", "dd", "fdisk", "halt", "kill", "killall", "mkfs", "pkill", "poweroff",
 	"reboot", "rm", "rmdir", "shred", "shutdown", "truncate", "unlink", "userdel", "wipefs",
@@ -71,11 +81,10 @@ shell_programs := programs if {
 
 # METADATA
 # title: Shell reads only
-# description: Every program is one that cannot write, and nothing redirects or substitutes.
-shell_reads_only if {
-	count(shell_programs - _readers) == 0
-	not _shell_rewrites
-}
+# description: |
+#   The whole command was understood: readers from the system's directories with
+#   options that write and start nothing; no assignment, redirection, substitution.
+shell_reads_only if input.findings.facts.shell.reads == true
 
 # METADATA
 # title: Shell destroys
@@ -86,17 +95,9 @@ shell_destroys if {
 }
 
 shell_destroys if {
-	some program in input.findings.facts.shell.programs
-	not program in _readers
+	not shell_reads_only
 	some flag in input.findings.facts.shell.flags
 	regex.match(`^(-[A-Za-z]*[rRf][A-Za-z]*|--(recursive|force|delete|no-preserve-root|hard|purge))$`, flag)
-}
-
-# The facts list the programs of pipes and lists; what a redirection overwrites
-# or a variable expands to they cannot know.
-_shell_rewrites if {
-	walk(input.context.arguments, [_, text])
-	regex.match("[<>`$]", text)
 }
 
 # --- rights ------------------------------------------------------------------
@@ -110,6 +111,7 @@ _privileged := {"admin", "administrator", "owner", "root", "superuser"}
 # title: Ordinary grants
 # description: The change is known, and no right it adds is an administrator's or a wildcard.
 grants_ordinary if {
+	not input.findings.facts.grants.added_more
 	count(input.findings.facts.grants.added) < _max_listed
 	every right in input.findings.facts.grants.added {
 		ordinary(right)
@@ -120,6 +122,7 @@ grants_ordinary if {
 # title: Ordinary revocations
 # description: The change is known, and no right it removes is an administrator's or a wildcard.
 revocations_ordinary if {
+	not input.findings.facts.grants.removed_more
 	count(input.findings.facts.grants.removed) < _max_listed
 	every right in input.findings.facts.grants.removed {
 		ordinary(right)

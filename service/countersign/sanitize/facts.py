@@ -2,23 +2,29 @@
 
 Every fact is a number's bucket, a keyword, or a name that passed the text
 rules. They keep a masked review meaningful and are what policy may lean on;
-nothing here is taken from the agent's own description. A statement that cannot
-be read yields no `sql` fact, so `must_show: facts:sql.…` fails.
+nothing here is taken from the agent's own description.
+
+Facts are an allow-list: what is not fully understood says so (`other`,
+`unreadable`, `[OTHER]`, a count under `unread`) and only raises the bar. No
+value is dropped or cut before it is judged, none makes up for another, and the
+order of keys means nothing: more arguments never make a fact weaker. A
+statement that cannot be read yields no `sql` fact, so `must_show:
+facts:sql.…` fails.
 
 Pure; called by `detect` with the fields the survey collected.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import keys, shell
+from countersign.sanitize import keys, places, shell, sql
 
 if TYPE_CHECKING:
-    from countersign.sanitize.sql import Statement
     from countersign.sanitize.survey import Field
 
 FIELDS: Final[dict[str, str]] = {
@@ -29,10 +35,12 @@ FIELDS: Final[dict[str, str]] = {
         "bytes": "bytes size sizebytes filesize contentlength totalbytes numbytes estimatedbytes",
         "destination": """destination dest destinationuri destinationurl target targeturl targeturi
             url uri endpoint webhook webhookurl callbackurl uploadurl bucket to exportto sendto
-            outputlocation outputuri""",
+            outputlocation outputuri destinations targets urls uris endpoints webhooks buckets""",
         "sql": "sql statement sqlquery sqlstatement statements",
         "query": "query queries",
-        "shell": "command cmd shellcommand commandline script argv commands",
+        "shell": "command cmd shellcommand commandline script argv",
+        "commands": "commands scripts",
+        "shell_more": "args arguments arg env environ environmentvariables",
         "columns": "columns fields columnnames select projection includefields selectedcolumns",
         "added": """rolesadded addroles addedroles grant grants role roles permission permissions
             permissionsadded addpermissions privileges scopes addscopes""",
@@ -53,20 +61,13 @@ _BUCKETS: Final = (
     (1, "1-9"),
     (0, "0"),
 )
+_UNREAD: Final = _BUCKETS[0][0]
+"""What a count that cannot be read counts as: the most."""
 _MAX_NAMES: Final = 20
-# Names and hosts only: everything matched here is cut to a bounded length first.
-_MAX_NAME: Final = 256
-_MAX_TARGET: Final = 2048
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.$-]{0,63}")
+_SHORTEST_STATEMENT: Final = 5
+"""The survey keeps no shorter text, so nothing read it."""
+_COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_$]{0,62}){0,3}")
 _GRANT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/*-]{0,79}")
-_HOST: Final = re.compile(r"(?i)[a-z0-9][a-z0-9_-]{0,62}(?:\.[a-z0-9_-]{1,63}){0,10}")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}")
-_MAIL: Final = re.compile(r"(?:mailto:)?[^\s@/]+@([^\s@/]+)")
-_AUTHORITY_END: Final = re.compile(r"[/\\?#]")
-_SECOND_LEVEL: Final = frozenset({"co", "com", "org", "net", "gov", "ac", "edu", "gob", "ne", "or"})
-_BUCKET_SCHEMES: Final = frozenset(
-    {"s3", "s3a", "s3n", "gs", "gcs", "az", "abfs", "abfss", "wasbs"}
-)
 
 
 def bucket(number: float) -> JsonObject:
@@ -79,7 +80,7 @@ def bucket(number: float) -> JsonObject:
 
 def build(
     fields: Sequence[Field],
-    statements: Sequence[Statement],
+    statements: Sequence[sql.Statement],
     *,
     objects: int,
     internal_domains: Sequence[str],
@@ -90,21 +91,19 @@ def build(
     by_fact: dict[str, list[JsonValue]] = {}
     for field in fields:
         by_fact.setdefault(field.fact, []).append(field.value)
-    rows = [*_numbers(by_fact.get("rows", [])), *([objects] if objects else [])]
-    if rows:
-        facts["rows"] = bucket(max(rows))
-    if sizes := _numbers(by_fact.get("bytes", [])):
-        facts["bytes"] = bucket(max(sizes))
-    if found := _destination(by_fact.get("destination", []), internal_domains, clean):
+    if rows := _measure(by_fact.get("rows", []), objects):
+        facts["rows"] = rows
+    if size := _measure(by_fact.get("bytes", []), 0):
+        facts["bytes"] = size
+    if found := places.facts(by_fact.get("destination", []), internal_domains, clean):
         facts["destination"] = found
     if statements:
-        facts["sql"] = _sql(statements, clean)
-    if commands := by_fact.get("shell"):
-        facts.update(_shell(commands, clean))
+        facts["sql"] = _sql(statements, _unread_statements(fields), clean)
+    if commands := _shell(by_fact, clean):
+        facts["shell"] = commands
     if grants := _grants(by_fact, clean):
         facts["grants"] = grants
-    if columns := _columns(by_fact.get("columns", []), statements):
-        facts["columns"] = columns
+    facts.update(_columns(fields, statements))
     return facts
 
 
@@ -114,156 +113,158 @@ def _lower(name: str, clean: Callable[[str], str]) -> str:
     return name.lower() if shown == name else shown
 
 
-def _numbers(values: Sequence[JsonValue]) -> list[float]:
-    """Counts as numbers or as digits; a list counts its items."""
-    found: list[float] = []
-    for value in values:
-        if isinstance(value, list):
-            found.append(len(value))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found.append(value)
-        elif isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-            found.append(int(value))
-    return found
+# --- how much ----------------------------------------------------------------
 
 
-# --- where data goes ---------------------------------------------------------
+def _measure(values: Sequence[JsonValue], objects: int) -> JsonObject | None:
+    """The most that anything says; what cannot be read counts as the most there is."""
+    counts = [_count(value) for value in values]
+    unread = counts.count(None)
+    read = [count for count in counts if count is not None] + ([objects] if objects else [])
+    if unread:
+        return {**bucket(_UNREAD), "unread": unread}
+    return bucket(max(read)) if read else None
 
 
-def _destination(
-    values: Sequence[JsonValue], internal_domains: Sequence[str], clean: Callable[[str], str]
-) -> JsonObject | None:
-    """The first destination; internal only if every one of them is."""
-    texts = [text for value in values for text in _strings(value)][:100]
-    found = [place for text in texts if (place := _place(text)) is not None]
-    if not found:
-        return None
-    scheme, host = found[0]
-    internal = all(is_internal(host.lower(), internal_domains) for _, host in found)
-    domain = host if scheme in _BUCKET_SCHEMES else registrable(host)
-    return {
-        "domain": _lower(domain, clean),
-        "scheme": clean(scheme),
-        "internal": internal,
-        "count": len(found),
-    }
-
-
-def _strings(value: JsonValue) -> list[str]:
-    if isinstance(value, str):
-        return [value]
+def _count(value: JsonValue) -> float | None:
+    """A positive number, also as digits; a list of records counts them. Zero may mean all."""
     if isinstance(value, list):
-        return [item for item in value if isinstance(item, str)]
-    if isinstance(value, dict):
-        return [text for item in value.values() if isinstance(item, str) for text in [item]]
-    return []
+        return len(value) if all(isinstance(item, dict | list) for item in value) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if value > 0 else None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        if len(value) > 18:
+            return _UNREAD
+        return int(value) or None
+    return None
 
 
-def _place(text: str) -> tuple[str, str] | None:
-    """Scheme and host. A host nobody should trust reads as `unreadable`.
-
-    The authority ends at the first slash, backslash, `?` or `#`, as browsers read it, and the
-    host begins after its last `@`: what looks internal before it is a user.
-    """
-    text = text.strip()[:_MAX_TARGET]
-    scheme, separator, rest = text.partition("://")
-    if separator:
-        known = _SCHEME.fullmatch(scheme[:_MAX_NAME]) is not None
-        authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
-        host = _host(authority.rpartition("@")[2]) if known else UNREADABLE_HOST
-        return scheme.lower() if known else "", host
-    if "@" in text and (mail := _MAIL.fullmatch(text)):
-        return "mailto", _host(mail.group(1))
-    host = _host(_AUTHORITY_END.split(text, maxsplit=1)[0].rpartition("@")[2])
-    return ("", host) if host != UNREADABLE_HOST and "." in host else None
+# --- statements --------------------------------------------------------------
 
 
-UNREADABLE_HOST: Final = "unreadable"
-
-
-def _host(authority: str) -> str:
-    host = authority.partition(":")[0].removesuffix(".")
-    return host if len(host) < _MAX_NAME and _HOST.fullmatch(host) else UNREADABLE_HOST
-
-
-def is_internal(host: str, domains: Sequence[str]) -> bool:
-    """Whether a host is one of the domains or below one: whole labels only."""
-    if host == UNREADABLE_HOST:
-        return False
-    return any(host == domain or host.endswith("." + domain) for domain in domains)
-
-
-def registrable(host: str) -> str:
-    """The part of a name somebody registered, near enough for a reviewer."""
-    labels = host.split(".")
-    if len(labels) < 3 or labels[-1].isdigit():
-        return host
-    keep = 3 if len(labels[-1]) == 2 and labels[-2].lower() in _SECOND_LEVEL else 2
-    return ".".join(labels[-keep:])
-
-
-# --- statements, commands, grants --------------------------------------------
-
-
-def _sql(statements: Sequence[Statement], clean: Callable[[str], str]) -> JsonObject:
+def _sql(
+    statements: Sequence[sql.Statement], unread: int, clean: Callable[[str], str]
+) -> JsonObject:
     """One statement as it is; several as the worst that can be said of them."""
     first = statements[0]
-    several = len(statements) > 1
-    tables = sorted({table for statement in statements for table in statement.tables})
+    several = len(statements) > 1 or unread > 0
+    tables = sorted({_lower(table, clean) for each in statements for table in each.tables})
     facts: JsonObject = {
-        "verb": "multiple" if several else first.verb,
-        "tables": [_lower(table, clean) for table in tables[:_MAX_NAMES]],
-        "predicate": "other" if several else first.predicate,
+        "verb": sql.MULTIPLE if several else first.verb,
+        "tables": list(tables[:_MAX_NAMES]),
+        "predicate": sql.OTHER if several else first.predicate,
         "all_columns": any(statement.all_columns for statement in statements),
-        "statements": sum(statement.statements for statement in statements),
+        "calls": unread > 0 or any(statement.calls for statement in statements),
+        "statements": sum(statement.statements for statement in statements) + unread,
     }
+    if len(tables) > _MAX_NAMES:
+        facts["tables_more"] = len(tables) - _MAX_NAMES
     if not several and first.limit is not None:
         facts["limit"] = first.limit
     return facts
 
 
-def _shell(commands: Sequence[JsonValue], clean: Callable[[str], str]) -> JsonObject:
-    programs: dict[str, None] = {}
-    flags: set[str] = set()
-    for command in commands:
-        if isinstance(command, list):
-            vector = [item for item in command if isinstance(item, str)]
-            # A list is one argument vector, or a list of whole commands.
-            lines: list[str | list[str]] = [vector]
-            if any(" " in item for item in vector[:1]):
-                lines = list(vector)
-        else:
-            lines = [command] if isinstance(command, str) else []
-        for line in lines:
-            read = shell.read(line)
-            programs.update(dict.fromkeys(read.programs))
-            flags.update(read.flags)
-    if not programs:
-        return {}
-    names: list[JsonValue] = [clean(name) for name in list(programs)[:_MAX_NAMES]]
-    return {
-        "shell": {
-            "program": names[0],
-            "programs": names,
-            "flags": [clean(flag) for flag in sorted(flags)[:_MAX_NAMES]],
-        }
+def _unread_statements(fields: Sequence[Field]) -> int:
+    """Texts beside the statements that were read which may be run as well."""
+    unread = 0
+    for field in fields:
+        if field.fact not in {"sql", "query"}:
+            continue
+        unread += sum(leaf.parsed is not None for leaf in field.leaves)
+        for leaf in _leaves(field.value):
+            plain = isinstance(leaf, str) and len(leaf) >= _SHORTEST_STATEMENT
+            is_query = field.fact == "query" and isinstance(leaf, str)
+            if not plain or (is_query and not sql.begins_statement(str(leaf))):
+                unread += leaf != ""
+    return unread
+
+
+def _leaves(value: JsonValue) -> Iterator[JsonValue]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+# --- commands ----------------------------------------------------------------
+
+
+def _shell(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> JsonObject | None:
+    lines, unread = _lines(by_fact)
+    if not lines and not unread:
+        return None
+    read = [shell.read(line) for line in lines]
+    programs = dict.fromkeys(name for each in read for name in each.programs)
+    if unread or not programs:
+        programs[shell.OTHER] = None
+    # What a decoy would push out of sight stands first.
+    order = sorted(programs, key=shell.is_reader) if len(programs) > _MAX_NAMES else list(programs)
+    worst = next((name for name in order if not shell.is_reader(name)), order[0])
+    flags = sorted({flag for each in read for flag in each.flags})
+    facts: JsonObject = {
+        "program": clean(worst),
+        "programs": [clean(name) for name in order[:_MAX_NAMES]],
+        "flags": [clean(flag) for flag in flags[:_MAX_NAMES]],
+        "reads": not unread and bool(read) and all(each.reads for each in read),
     }
-
-
-def _grants(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> JsonObject:
-    """Roles and permissions given and taken away, where they are plain names."""
-    facts: JsonObject = {}
-    for change in ("added", "removed"):
-        names = {text for value in by_fact.get(change, []) for text in _strings(value)}
-        if names:
-            plain = {clean(name) if _is_plain(name) else shell.OTHER for name in names}
-            shown: list[JsonValue] = list(sorted(plain)[:_MAX_NAMES])
-            facts[change] = shown
+    for name, found in (("programs_more", order), ("flags_more", flags)):
+        if len(found) > _MAX_NAMES:
+            facts[name] = len(found) - _MAX_NAMES
     return facts
 
 
-def _is_plain(name: str) -> bool:
-    return len(name) < _MAX_NAME and _GRANT.fullmatch(name) is not None
+def _lines(by_fact: dict[str, list[JsonValue]]) -> tuple[list[str | list[str]], int]:
+    """Command lines and argument vectors in an order of their own, and what is neither."""
+    commands = sorted(by_fact.get("shell", []), key=_ordered)
+    several = sorted(by_fact.get("commands", []), key=_ordered)
+    lines: list[str | list[str]] = []
+    unread = 0
+    for value in commands:
+        if isinstance(value, str):
+            lines.append(value)
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            vector = [item for item in value if isinstance(item, str)]
+            # A list is one argument vector, or a list of whole commands.
+            lines += vector if " " in "".join(vector[:1]) else [vector]
+        else:
+            unread += 1
+            lines += [text for text in _leaves(value) if isinstance(text, str)]
+    for value in several:
+        texts = [item for item in _leaves(value) if isinstance(item, str)]
+        flat = isinstance(value, list) and len(texts) == len(value)
+        unread += not (isinstance(value, str) or flat)
+        lines += texts
+    if lines or unread:
+        unread += len(by_fact.get("shell_more", []))
+    return lines, unread
+
+
+def _ordered(value: JsonValue) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+# --- rights ------------------------------------------------------------------
+
+
+def _grants(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> JsonObject:
+    """Roles and permissions given and taken away; `OTHER` for what is no plain name."""
+    facts: JsonObject = {}
+    for change in ("added", "removed"):
+        plain: set[str] = set()
+        for value in by_fact.get(change, []):
+            for name in [value] if not isinstance(value, list) else value:
+                is_plain = isinstance(name, str) and _GRANT.fullmatch(name) is not None
+                plain.add(clean(str(name)) if is_plain else shell.OTHER)
+        if plain:
+            shown = sorted(plain, key=lambda name: (name != shell.OTHER, name))
+            facts[change] = list(shown[:_MAX_NAMES])
+            if len(shown) > _MAX_NAMES:
+                facts[f"{change}_more"] = len(shown) - _MAX_NAMES
+    return facts
 
 
 # --- which columns are touched -----------------------------------------------
@@ -279,17 +280,56 @@ def column_classes(names: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def column_names(values: Sequence[JsonValue], statements: Sequence[Statement]) -> list[str]:
-    """Names in column lists and between SELECT and FROM: schema, not data."""
-    listed = [text for value in values if isinstance(value, list) for text in _strings(value)]
-    plain = [n for n in listed[:1000] if len(n) < _MAX_NAME and _IDENTIFIER.fullmatch(n)]
+def _columns(fields: Sequence[Field], statements: Sequence[sql.Statement]) -> JsonObject:
+    """`columns` of the lists that can be read, `columns_unread` for all that is in doubt.
+
+    A list and a query, or two lists, are in doubt: nobody knows which one is used.
+    """
+    names: list[str] = []
+    touched: list[str] = []
+    unread = 0
+    sources = 0
+    for field in fields:
+        if field.fact == "columns":
+            sources += 1
+            listed, doubtful = _listed(field.value)
+            names += listed
+            touched += [part for text in doubtful for part in _COLUMN.findall(text)]
+            unread += len(doubtful)
+        elif field.fact in {"sql", "query"}:
+            sources += 1
     for statement in statements:
-        plain += statement.columns
-    return plain
+        names += statement.columns
+        unread += statement.all_columns or statement.calls or not statement.plain
+    unread += max(sources, len(statements), 1) - 1
+    facts: JsonObject = {}
+    if names or touched:
+        classes = dict(sorted(column_classes([*names, *touched]).items()))
+        facts["columns"] = {"total": len(names), **classes}
+    if facts or unread or statements:
+        facts["columns_unread"] = unread
+    return facts
 
 
-def _columns(values: Sequence[JsonValue], statements: Sequence[Statement]) -> JsonObject | None:
-    names = column_names(values, statements)
-    if not names:
-        return None
-    return {"total": len(names), **dict(sorted(column_classes(names).items()))}
+def _listed(value: JsonValue) -> tuple[list[str], list[str]]:
+    """Plain names of a list, and one text for everything in it or instead of it that is none."""
+    if not isinstance(value, list):
+        return [], [" ".join(_texts(value))]
+    plain = [item for item in value if isinstance(item, str) and _COLUMN.fullmatch(item)]
+    others = [item for item in value if not (isinstance(item, str) and _COLUMN.fullmatch(item))]
+    if not value:
+        return [], [""]  # none named may well mean all
+    return plain, [" ".join(_texts(item)) for item in others]
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """The texts in it, names of keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
