@@ -117,6 +117,8 @@ _IBAN_LENGTHS: Final = {
     for country in countries.split()
 }
 IBAN_COUNTRIES: Final = tuple(sorted(_IBAN_LENGTHS))
+_IBAN_GAPS: Final = b" -"
+_IBAN_NUMBERS: Final = {ord(char): str(int(char, 36)) for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def iban(found: bytes) -> Parts:
@@ -124,16 +126,17 @@ def iban(found: bytes) -> Parts:
     wanted = _IBAN_LENGTHS.get(found[:2].decode("ascii").upper())
     if wanted is None:
         return ()
-    account = bytearray()
-    for offset, byte in enumerate(found):
-        if byte in b" -":
-            continue
-        account.append(byte)
-        if len(account) == wanted:
-            text = (account[4:] + account[:4]).decode("ascii")
-            number = "".join(str(int(char, 36)) for char in text)
-            return ((0, offset + 1),) if int(number) % 97 == 1 else ()
-    return ()
+    account = found.translate(None, _IBAN_GAPS)[:wanted]
+    number = (account[4:] + account[:4]).decode("ascii").upper().translate(_IBAN_NUMBERS)
+    if len(account) < wanted or int(number) % 97 != 1:
+        return ()
+    end = 0
+    for byte in found:
+        end += 1
+        wanted -= byte not in _IBAN_GAPS
+        if not wanted:
+            break
+    return ((0, end),)
 
 
 # --- people and networks -----------------------------------------------------

@@ -117,9 +117,9 @@ def _checked(
     found: Iterator[tuple[int, int, int, Rule]], leaves: list[Leaf], survey: Survey
 ) -> Iterator[tuple[int, int, int, Rule]]:
     for each in found:
-        index, _, _, rule = each
-        if not is_digest(rule, leaves[index].key, leaves[index].text):
-            survey.spans.spend()
+        leaf, rule = leaves[each[0]], each[3]
+        if not is_digest(rule, leaf.key, leaf.text):
+            survey.spans.spend(0 if leaf.spans else 1)  # what a stage before counted counts once
             yield each
 
 
