@@ -234,10 +234,9 @@ def _lines(by_fact: dict[str, list[JsonValue]]) -> tuple[list[str | list[str]], 
             unread += 1
             lines += [text for text in _leaves(value) if isinstance(text, str)]
     for value in several:
-        texts = [item for item in _leaves(value) if isinstance(item, str)]
-        flat = isinstance(value, list) and len(texts) == len(value)
+        flat = isinstance(value, list) and all(isinstance(item, str) for item in value)
         unread += not (isinstance(value, str) or flat)
-        lines += texts
+        lines += [text for text in _leaves(value) if isinstance(text, str)]
     if lines or unread:
         unread += len(by_fact.get("shell_more", []))
     return lines, unread

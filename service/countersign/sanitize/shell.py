@@ -94,7 +94,7 @@ def read(command: str | Sequence[str]) -> Command:
     text = command if isinstance(command, str) else ""
     parts: list[list[str]] = [list(command)]
     if isinstance(command, str):
-        parts = [part.split() for part in _SEPARATORS.split(text)]
+        parts = [part.split() for part in _SEPARATORS.split(text, maxsplit=MAX_COMMANDS)]
     if len(parts) > MAX_COMMANDS or sum(map(len, parts)) > MAX_WORDS:
         return Command(programs=(OTHER,), flags=(), reads=False)
     programs: dict[str, None] = {}
