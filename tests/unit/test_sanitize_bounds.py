@@ -171,6 +171,8 @@ def test_a_detail_costs_no_more(flood, monkeypatch):
         {"columns": ["email"], "rows": [["x"]] * (bounds.MAX_SPANS + 1)},
         {"x": "token=null " * (bounds.MAX_MATCHES + 1)},
         {"x": "YWxwaGEgYmV0YSBnYW1tYQ " * (bounds.MAX_MATCHES // 2)},
+        {"x": ["aaaaaaaaaaaaaaaa " * (bounds.MAX_MATCHES // 2 + 1)] * 2},
+        {"x": "%41 " * (bounds.MAX_MATCHES + 1)},
     ],
 )
 def test_what_is_beyond_a_bound_is_covered_whole_and_cannot_be_approved(arguments):

@@ -40,15 +40,22 @@ def tagger(tag_key: bytes, hex_digits: int) -> Tagger:
     def tag(kind: Kind, value: bytes) -> str:
         if not kind.tagged:
             return kind.placeholder
+        known = tags.get((kind.name, value))
+        if known is not None:
+            return known
         message = kind.name.encode() + b"\x00" + _normalised(value)
         digest = hmac.digest(tag_key, message, "sha256").hex()
-        return f"[{kind.name}:{digest[:hex_digits]}]"
+        tags[kind.name, value] = shown = f"[{kind.name}:{digest[:hex_digits]}]"
+        return shown
 
+    tags: dict[tuple[str, bytes], str] = {}
     return tag
 
 
 def _normalised(value: bytes) -> bytes:
     """Case, white space and the quotes of a SQL literal do not make another value."""
+    if value.isascii():
+        return b"".join(value.strip(b"'\"").lower().split())
     text = value.decode("utf-8", "replace").strip("'\"")
     return "".join(text.casefold().split()).encode("utf-8", "replace")
 

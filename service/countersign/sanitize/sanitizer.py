@@ -66,6 +66,9 @@ class Findings(Withheld):
     entities: Mapping[str, int]
     classes: tuple[str, ...]
     facts: JsonObject
+    """As people see them: the last look is behind them."""
+    guarded: int
+    """How many facts the last look had to mask."""
     complete: bool
     root: Node
     key_spans: Mapping[str, Sequence[Span]]
@@ -139,6 +142,7 @@ class Sanitizer:
                 entities={},
                 classes=(),
                 facts={},
+                guarded=0,
                 complete=False,
                 root=root,
                 key_spans={},
@@ -166,6 +170,7 @@ class Sanitizer:
             clean=self._plain,
         )
         entities = found.entities()
+        shown = guard.guard(known_facts, self._patterns)
         columns = known_facts.get("columns")
         classes = {data_class for kind in entities for data_class in kind.classes}
         if isinstance(columns, dict):  # touching a column is touching its data
@@ -177,7 +182,8 @@ class Sanitizer:
             context=context,
             entities=_by_name(entities),
             classes=tuple(sorted(classes - {"total"})),
-            facts=known_facts,
+            facts=characters.visible_json(shown.value),
+            guarded=len(shown.masked),
             complete=survey.complete and data,
             root=root,
             key_spans=found.key_spans,
@@ -272,7 +278,6 @@ class Sanitizer:
         encoded = canonical.encode(rendered)
         ids = envelope.exempt_ids(context, findings.exempt)
         shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded, ids=ids)
-        known = guard.guard(findings.facts, self._patterns)
         rendered = shown.value
         if shown.masked:
             encoded = canonical.encode(rendered)
@@ -282,9 +287,9 @@ class Sanitizer:
         return _View(
             context=rendered,
             encoded=encoded,
-            facts=characters.visible_json(known.value),
+            facts=findings.facts,
             masked=[*renderer.masked, *shown.masked],
-            guarded=len(shown.masked) + len(known.masked),
+            guarded=len(shown.masked) + findings.guarded,
         )
 
     def _fit(self, view: _View) -> tuple[bytes, bool]:

@@ -101,14 +101,13 @@ class KnownKeys(Withheld):
     memory only.
     """
 
-    __slots__ = ("_infos",)
+    __slots__ = ("_infos", "get")
 
     def __init__(self) -> None:
         self._infos: dict[str, KeyInfo] = {}
 
-    def get(self, key: str) -> KeyInfo | None:
-        """What is known of a key."""
-        return self._infos.get(key)
+        self.get: Final = self._infos.get
+        """What is known of a key, or None."""
 
     def learn(self, key: str, info: KeyInfo) -> None:
         """Remember a key no pattern finds anything in."""
@@ -250,8 +249,9 @@ class Survey(Withheld):
         columns = self._column_rules(items)
         plain = inherited is None and paired is None
         around: _Around | None = None
+        known = self.known_keys.get
         for key, value in items.items():
-            info = self._info(key)
+            info = known(key) or self._info(key)
             if info is _UNKNOWN_KEY and plain and isinstance(value, str):
                 self._string(value, (place, key), None, key, depth)
                 continue  # most strings: nothing around them says anything
