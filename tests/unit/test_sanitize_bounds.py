@@ -94,6 +94,8 @@ FLOODS = {
         "columns": ["email"] * (size // 30),
         "rows": [[1] * 1000] * (size // 3000),
     },
+    "columns of a table": lambda size: {"columns": ["e_1"] * (size // 6), "rows": [[1]]},
+    "digests": lambda size: {"commit": ["ab12" * 10] * (size // 43)},
     "deep e-mails": lambda size: deep(filled(size, lambda i: f"a{i}@b.cc")),
     "deep objects": lambda size: deep(filled(size, lambda i: {"b": {"c": f"a{i}@b.cc"}})),
     "name and value": lambda size: {

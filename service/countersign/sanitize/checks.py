@@ -252,14 +252,16 @@ def _is_mixed(piece: bytes) -> bool:
         return False
     if len(piece) > 64:
         return not piece.isalpha()
-    parts: list[bytes] = _WORDS.findall(piece)
     numbers = 0
-    for part in parts:
+    for word in _WORDS.finditer(piece):
+        part = word.group()
         if part.isdigit():
             numbers += 1
+            if numbers > 2:
+                return True
         elif len(part) < 2 or not part.translate(None, _NOT_VOWELS):
-            return len(parts) > 2 or not piece.isalpha()
-    return numbers > 2
+            return not piece.isalpha() or len(_WORDS.findall(piece)) > 2
+    return False
 
 
 def _entropy(token: bytes) -> float:

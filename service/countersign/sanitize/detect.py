@@ -13,6 +13,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -29,7 +30,8 @@ from countersign.sanitize.views import Joined
 _LOG: Final = logging.getLogger(__name__)
 
 _DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
-_DIGEST_LENGTHS: Final = frozenset({40, 64})
+_DIGEST: Final = re.compile(r"(?:^|:)[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_MAX_DIGEST: Final = 256
 
 
 class Detected(Withheld):
@@ -180,12 +182,9 @@ def _one_by_one(
 
 def is_digest(rule: Rule, key: str, text: str) -> bool:
     """A Git commit or SHA-256 under a key that says so is no secret."""
-    return (
-        rule.id == "random"
-        and len(text.rpartition(":")[2]) in _DIGEST_LENGTHS
-        and all(char in "0123456789abcdef" for char in text.rpartition(":")[2])
-        and (text.startswith("sha256:") or not _DIGEST_WORDS.isdisjoint(words(key)))
-    )
+    if rule.id != "random" or len(text) > _MAX_DIGEST or not _DIGEST.search(text):
+        return False
+    return text.startswith("sha256:") or not _DIGEST_WORDS.isdisjoint(words(key))
 
 
 # --- statements --------------------------------------------------------------

@@ -317,7 +317,7 @@ class Survey(Withheld):
         for head in sorted(_TABLE_HEADS & items.keys()):
             names = items[head]
             if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
-                return [keys.rule_of(name) for name in names if isinstance(name, str)]
+                return [self._info(name).rule for name in names if isinstance(name, str)]
         return []
 
     # --- JSON in strings -----------------------------------------------------
