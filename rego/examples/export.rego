@@ -153,7 +153,22 @@ mask contains "/arguments/customer_ids" if input.context.action == "db.export"
 
 _always_shown := {"/resource", "/arguments/destination"} | lib.shown({"rows"})
 
-_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+# A table that is a query or a column that is a whole row hold more than they say.
+_spelt_out if {
+	object.keys(input.context.arguments) - _plain_arguments == set()
+	regex.match(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){0,3}$`, _table)
+	regex.match(`^[a-z]{1,16}$`, object.get(input.context.arguments, "format", "any"))
+	every column in input.context.arguments.columns {
+		not lower(column) in _whole_rows
+	}
+}
+
+_table := object.get(input.context.arguments, "table", "unnamed")
+
+_whole_rows := {lower(word) |
+	some name in [_table, input.context.resource.id]
+	some word in regex.split(`[^A-Za-z0-9_]+`, name)
+}
 
 _impersonal if {
 	lib.columns_known

@@ -222,6 +222,19 @@ test_arguments_that_no_rule_knows_ask if {
 	}
 }
 
+test_a_table_that_is_a_query_and_a_column_that_is_a_row_ask if {
+	every arguments in [
+		{"table": "(select ssn as plan from crm.customers) t"},
+		{"table": "customers, secrets"},
+		{"table": 5},
+		{"table": "crm.plan"},
+		{"columns": ["plan", "Customers"]},
+		{"format": {"query": "x"}},
+	] {
+		testing.codes(_export({"context": {"arguments": arguments}})) == {"export.unread"}
+	}
+}
+
 test_a_mask_over_a_shown_field_is_noticed if {
 	decision := {"mask": ["/arguments/*/id"], "requirement": {"must_show": ["/arguments/sample", "/resource", "facts:rows"]}}
 	testing.unshowable(decision) == {"/arguments/sample"}

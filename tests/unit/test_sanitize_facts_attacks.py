@@ -106,7 +106,7 @@ def test_destinations_that_are_not_listed_are_counted():
 
 
 @pytest.mark.parametrize(
-    "count", ["all", "-1", "5 ", "", -1, 0, None, True, [9_000_000], ["all"], {"n": 5}, "1e9"]
+    "count", ["all", "-1", "5 ", "", -1, 0, 0.5, None, True, [9_000_000], ["all"], {"n": 5}, "1e9"]
 )
 def test_a_count_that_cannot_be_read_is_the_most_there_is(count):
     for name in ("rows", "bytes"):
@@ -212,6 +212,7 @@ def test_tables_that_are_not_listed_are_counted():
         {"x": {"argv": ["/tmp/ls"]}},
         {"script": {"run": "ls"}},
         {"script": ["ls", 5]},
+        {"script": ["ls", "reboot"]},
         {"commands": [["ls"]]},
     ],
 )

@@ -64,6 +64,7 @@ def test_what_reads(command):
         "ls {rm,b}",
         "ls ~root",
         "ls *",
+        "ls ''*",
         "ls ?",
         "ls [a]",
         "ls !1",

@@ -222,6 +222,9 @@ def test_every_table_is_named_or_marked(statement, tables):
     [
         "SELECT a FROM t WHERE id = 5 --  \r OR true",
         "SELECT a FROM t WHERE id = 5OR 1=1",
+        "SELECT a FROM t WHERE id = 5 ---1 OR 1=1",
+        "SELECT a FROM t WHERE id = 5 /*M! OR 1=1 */",
+        "SELECT /*+ SET_VAR(x=1) */ a FROM t WHERE id = 5",
         "SELECT * FROM a WHERE 1=1DROP TABLE t",
         "SELECT a FROM t x\u00a0CROSS\u00a0JOIN\u00a0customers WHERE id = 5",
         "SELECT a FROM t WHERE id = 5\u2003OR\u2003b",

@@ -38,8 +38,8 @@ FIELDS: Final[dict[str, str]] = {
             outputlocation outputuri destinations targets urls uris endpoints webhooks buckets""",
         "sql": "sql statement sqlquery sqlstatement statements",
         "query": "query queries",
-        "shell": "command cmd shellcommand commandline script argv",
-        "commands": "commands scripts",
+        "shell": "command cmd shellcommand commandline argv",
+        "commands": "commands script scripts",
         "shell_more": "args arguments arg env environ environmentvariables",
         "columns": "columns fields columnnames select projection includefields selectedcolumns",
         "added": """rolesadded addroles addedroles grant grants role roles permission permissions
@@ -131,7 +131,7 @@ def _count(value: JsonValue) -> float | None:
     if isinstance(value, list):
         return len(value) if all(isinstance(item, dict | list) for item in value) else None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value if value > 0 else None
+        return value if value >= 1 else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
         if len(value) > 18:
             return _UNREAD

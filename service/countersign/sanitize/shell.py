@@ -70,7 +70,7 @@ _SAFE_LONG: Final = frozenset(
     --with-filename --word-regexp --words""".split()
 )
 _WORD: Final = re.compile(
-    r"(?:[A-Za-z0-9_./:,@%+-]|(?<=.)[=*^~]|'[^'\x00-\x1f\x7f]*'|\"[^\"$`\\!\x00-\x1f\x7f]*\")+"
+    r"(?:[A-Za-z0-9_./:,@%+-]|(?<=[A-Za-z0-9_./:,@%+-])[=*^~]|'[^'\x00-\x1f\x7f]*'|\"[^\"$`\\!\x00-\x1f\x7f]*\")+"
 )
 _PLAIN: Final = re.compile(
     r"(?:[A-Za-z0-9_./:=,@%+*^~| ;&-]|'[^'\x00-\x1f\x7f]*'|\"[^\"$`\\!\x00-\x1f\x7f]*\")+"

@@ -28,6 +28,8 @@ _TOKEN: Final = re.compile(
     rb"|<=|>=|<>|!=|\|\||::|[=<>(),;.*+\-/%?:~&|^!\[\]{}@]"
     rb"|[^ \t\r\n\f\v]"  # nothing of SQL: refused
 )
+_EXECUTABLE: Final = re.compile(rb"/\*(?:[mM]?!|\+)")
+"""Comments that some databases run or obey."""
 _NUMBER: Final = re.compile(
     rb"(?i)0x[0-9a-f]+|0b[01]+|[0-9][0-9_]*\.?[0-9_]*(?:e[0-9]*)?"
 )  # the sign and digits of an exponent may be tokens of their own
@@ -111,9 +113,9 @@ _KIND_OF: Final = [
 def _refuse_ambiguous(kind: str, text: bytes) -> None:
     if kind == "comment":
         bad = (
-            text.startswith(b"/*!")
+            _EXECUTABLE.match(text) is not None
             or (text.startswith(b"/*") and (len(text) < 4 or b"/*" in text[2:]))
-            or (text.startswith(b"--") and text[2:3] not in b" \t\r\n-")
+            or (text.startswith(b"--") and text[2:3] not in b" \t\r\n")
             or (text.startswith(b"--") and b"\r" in text[:-1])
         )
     elif kind == "word":
