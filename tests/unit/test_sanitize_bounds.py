@@ -127,6 +127,8 @@ FLOODS = {
     "percent": lambda size: {"x": "%41a" * (size // 4)},
     "base64": lambda size: {"x": "amFuZUBjb3JwLnRlc3Q= " * (size // 21)},
     "base64 of nothing": lambda size: {"x": "aGVsbG8gdGhlcmU/ " * (size // 17)},
+    "statements": lambda size: {"x": ["select a from b"] * (size // 18)},
+    "roles": lambda size: {"roles": [f"role_{i:x}" for i in range(size // 12)]},
     "paths": lambda size: {"x": "a/" * (size // 2)},
 }
 
@@ -174,6 +176,7 @@ def test_a_detail_costs_no_more(flood, monkeypatch):
         {"x": "token=null " * (bounds.MAX_MATCHES + 1)},
         {"x": "YWxwaGEgYmV0YSBnYW1tYQ " * (bounds.MAX_MATCHES // 2)},
         {"x": ["aaaaaaaaaaaaaaaa " * (bounds.MAX_MATCHES // 2 + 1)] * 2},
+        {"x": ["select a from b"] * (bounds.MAX_STATEMENTS + 1)},
         {"x": "%41 " * (bounds.MAX_MATCHES + 1)},
     ],
 )
@@ -203,6 +206,13 @@ def test_what_is_within_the_bounds_is_looked_at():
     assert found.complete
     assert found.entities == {"EMAIL": bounds.MAX_SPANS - 10}
     assert clean.context["arguments"]["words"] == arguments["words"]
+
+
+def test_more_names_in_facts_than_are_cleaned_cannot_be_approved():
+    roles = [f"r{i:x}" for i in range(bounds.MAX_NAMES + 1)]
+    found, made, _ = everything(Sanitizer(), a_context({"a": "x", "roles": roles}))
+    assert not found.complete
+    assert not made.reviewable
 
 
 def test_a_text_with_more_than_is_looked_at_is_masked_whole():

@@ -16,6 +16,10 @@ MAX_SPANS: Final = 1_500
 """Finds, before those that overlap are made one."""
 MAX_MATCHES: Final = 4_000
 """Places a pattern or a search for encodings tries, found sensitive or not."""
+MAX_STATEMENTS: Final = 1_000
+"""Texts read as SQL."""
+MAX_NAMES: Final = 1_000
+"""Different names that facts ask to have cleaned."""
 
 
 class TooMuchError(Exception):

@@ -20,7 +20,7 @@ from typing import Final
 
 from countersign.model import Withheld
 from countersign.sanitize import kinds, sql, views
-from countersign.sanitize.bounds import TooMuchError
+from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.patterns import Patterns, Rule
@@ -209,6 +209,7 @@ def _statements(detected: Detected) -> None:
     unreviewable. Text that merely looks like SQL is covered whole instead.
     """
     survey = detected.survey
+    allowance = Allowance(MAX_STATEMENTS)
     promised: dict[int, str] = {}
     for field in survey.fields:
         if field.fact in {"sql", "query"}:
@@ -218,8 +219,10 @@ def _statements(detected: Detected) -> None:
             continue
         fact = promised.get(id(leaf))
         if fact == "sql" or (fact == "query" and sql.begins_statement(leaf.text)):
+            allowance.spend()
             _statement(detected, leaf, promised=True)
         elif " " in leaf.text and _looks_like_sql(leaf.text):
+            allowance.spend()
             _statement(detected, leaf, promised=False)
 
 

@@ -31,7 +31,7 @@ from countersign.sanitize import (
     pointers,
     report,
 )
-from countersign.sanitize.bounds import TooMuchError
+from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.mask import (
     CARD_TAG_DIGITS,
@@ -167,7 +167,7 @@ class Sanitizer:
             found.statements,
             objects=survey.objects,
             internal_domains=self._internal,
-            clean=self._plain,
+            clean=self._cleaner(),
         )
         entities = found.entities()
         shown = guard.guard(known_facts, self._patterns)
@@ -346,6 +346,19 @@ class Sanitizer:
         if path is None:
             return self.text(pointer)
         return pointers.render([self.text(step) for step in path])
+
+    def _cleaner(self) -> Callable[[str], str]:
+        """`_plain` for the names in the facts of one context, each looked at once."""
+        allowance = Allowance(MAX_NAMES)
+        cleaned: dict[str, str] = {}
+
+        def clean(name: str) -> str:
+            if name not in cleaned:
+                allowance.spend()
+                cleaned[name] = self._plain(name)
+            return cleaned[name]
+
+        return clean
 
     def _plain(self, text: str) -> str:
         joined = Joined([text])
