@@ -8,7 +8,8 @@ before it is technical (`table_name`); a bare `name` depends on what stands
 around it. Account names (`user`, `username`, `login`) stay readable: who gets
 the grant is what a reviewer must judge, and an address in one is still found.
 
-Pure and without a cache: a key may itself be data. Used by `survey`.
+Pure; what is kept of names that were met is bounded (`KnownKeys`), for a key may
+itself be data. Used by `survey` and `facts`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from countersign.model import Withheld
 from countersign.sanitize import kinds
 from countersign.sanitize.kinds import Kind
 
@@ -262,3 +264,38 @@ def table_id() -> str:
     """Everything these rules depend on, for the hash of the rule set."""
     rules = sorted((name, rule.kind.name, rule.deep) for name, rule in _RULES.items())
     return repr((rules, sorted(_TECHNICAL), sorted(_TECHNICAL_ADDRESSES), sorted(_QUALIFIERS)))
+
+
+# --- names met before ---------------------------------------------------------
+
+_MAX_KNOWN_KEYS: Final = 1_000
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:_[A-Za-z]{1,16}){0,3}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeyInfo:
+    """What the name of a key says: about its value, and which fact it feeds."""
+
+    rule: KeyRule | None
+    fact: str | None
+
+
+class KnownKeys(Withheld):
+    """Plain names of keys that were met before and in which nothing was found.
+
+    A name may be data, so only words are kept, a bounded number of them, in
+    memory only.
+    """
+
+    __slots__ = ("_infos", "get")
+
+    def __init__(self) -> None:
+        self._infos: dict[str, KeyInfo] = {}
+
+        self.get: Final = self._infos.get
+        """What is known of a key, or None."""
+
+    def learn(self, key: str, info: KeyInfo) -> None:
+        """Remember a key no pattern finds anything in."""
+        if len(self._infos) < _MAX_KNOWN_KEYS and _PLAIN_NAME.fullmatch(key):
+            self._infos[key] = info

@@ -48,7 +48,7 @@ _COUNTRIES: Final = "|".join(checks.IBAN_COUNTRIES)
 _FIRST_OCTET: Final = r"(?:25[0-4]|2[0-4][0-9]|1[013-9][0-9]|12[0-689]|0?[1-9][0-9]|0{0,2}[1-9])"
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 # Ranges the US Social Security Administration never issued.
-_SSN_AREA: Final = r"(?:00[1-9]|0[1-9][0-9]|[1-57-8][0-9]{2}|6(?:[0-57-9][0-9]|6[0-57-9]))"
+_SSN_AREA: Final = r"(?:00[1-9]|0[1-9][0-9]|[1-578][0-9]{2}|6(?:[0-57-9][0-9]|6[0-57-9]))"
 _SSN_GROUP: Final = r"(?:0[1-9]|[1-9][0-9])"
 _SSN_SERIAL: Final = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 

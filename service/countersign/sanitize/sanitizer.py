@@ -32,6 +32,7 @@ from countersign.sanitize import (
     report,
 )
 from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
+from countersign.sanitize.keys import KnownKeys
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.mask import (
     CARD_TAG_DIGITS,
@@ -46,7 +47,7 @@ from countersign.sanitize.mask import (
     without_tags,
 )
 from countersign.sanitize.patterns import Patterns
-from countersign.sanitize.survey import MAX_STRING_BYTES, KnownKeys, Span, Survey
+from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
 from countersign.sanitize.views import Joined
 
 _LOG: Final = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ _LOG: Final = logging.getLogger(__name__)
 REVIEWER: Final = "reviewer"
 RESTRICTED: Final = "restricted"
 _RECORD: Final = "record"
-_REVISION: Final = 1
+_REVISION: Final = 2
 """Grows when a rule's meaning changes without its pattern."""
 
 

@@ -16,14 +16,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import re
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from countersign.model import JsonObject, JsonValue, Withheld
 from countersign.sanitize import characters, keys, kinds
 from countersign.sanitize.bounds import MAX_LEAVES, MAX_SPANS, Allowance, TooMuchError
 from countersign.sanitize.facts import FIELDS
-from countersign.sanitize.keys import KeyRule
+from countersign.sanitize.keys import KeyInfo, KeyRule, KnownKeys
 from countersign.sanitize.kinds import Kind
 
 _LOG: Final = logging.getLogger(__name__)
@@ -86,37 +85,6 @@ class Field:
     leaves: list[Leaf]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class KeyInfo:
-    """What the name of a key says: about its value, and which fact it feeds."""
-
-    rule: KeyRule | None
-    fact: str | None
-
-
-class KnownKeys(Withheld):
-    """Plain names of keys that were met before and in which nothing was found.
-
-    A name may be data, so only words are kept, a bounded number of them, in
-    memory only.
-    """
-
-    __slots__ = ("_infos", "get")
-
-    def __init__(self) -> None:
-        self._infos: dict[str, KeyInfo] = {}
-
-        self.get: Final = self._infos.get
-        """What is known of a key, or None."""
-
-    def learn(self, key: str, info: KeyInfo) -> None:
-        """Remember a key no pattern finds anything in."""
-        if len(self._infos) < _MAX_KNOWN_KEYS and _PLAIN_NAME.fullmatch(key):
-            self._infos[key] = info
-
-
-_MAX_KNOWN_KEYS: Final = 1_000
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:_[A-Za-z]{1,16}){0,3}")
 _UNKNOWN_KEY: Final = KeyInfo(rule=None, fact=None)
 _PAIR_VALUES: Final = frozenset({"value", "Value", "values", "val", "new_value", "old_value"})
 _PAIR_NAMES: Final = (
