@@ -38,7 +38,15 @@ ACTIONS = (
 EXPORT_FACTS = {
     "rows": {"at_least": 1000, "bucket": "1k-10k"},
     "columns": {"total": 3, "contact": 2, "personal": 3},
-    "destination": {"domain": "analytics-exports", "scheme": "s3", "internal": False, "count": 1},
+    "columns_unread": 0,
+    "destination": {
+        "domain": "analytics-exports",
+        "domains": ["analytics-exports"],
+        "scheme": "s3",
+        "internal": False,
+        "count": 1,
+        "unread": 0,
+    },
 }
 DECISION_KEYS = {"effect", "reasons", "mask"}
 REQUIREMENT_KEYS = {
