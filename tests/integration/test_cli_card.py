@@ -45,12 +45,20 @@ def test_a_context_masked_whole_is_still_a_card(capsys: pytest.CaptureFixture[st
 def test_nothing_on_a_card_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     given = review(
         {"reason": "fine\x1b[2J\u202eevil", "resource": {"type": "a\x07", "id": "b"}},
-        {"destination": {"domain": "x\x1b", "scheme": "s3", "internal": False, "count": 3}},
+        {
+            "destination": {
+                "domain": "x\x1b",
+                "domains": ["x\x1b", "y"],
+                "more": 1,
+                "scheme": "s3",
+                "internal": False,
+            }
+        },
     )
     print_card(given, None)
     card = capsys.readouterr().out
     assert "fine<U+001B>[2J<U+202E>evil" in card
-    assert "3 destinations, the first is x<U+001B> (s3), OUTSIDE the organisation" in card
+    assert "x<U+001B>, y and 1 more (s3), OUTSIDE the organisation" in card
     assert not {"\x1b", "\x07", "\u202e"} & set(card)
 
 

@@ -97,7 +97,8 @@ def _verified(review: reviews_pb2.Review) -> None:
 
 def _facts(facts: dict[str, Any]) -> None:
     for name, value in sorted(facts.items()):
-        output.field("fact", f"{name}: {_in_words(name, value)}")
+        if (name, value) != ("columns_unread", 0):
+            output.field("fact", f"{name.replace('_', ' ')}: {_in_words(name, value)}")
 
 
 def _in_words(name: str, value: Any) -> str:
@@ -106,9 +107,10 @@ def _in_words(name: str, value: Any) -> str:
             return f"{bucket.replace('-', ' to ')} (at least {least:,})" if least else bucket
         case "destination", {"internal": bool(internal), "domain": str(domain), **more}:
             where = "inside" if internal else "OUTSIDE"
-            count = more.get("count", 1)
-            first = f"{count} destinations, the first is " if count != 1 else ""
-            return f"{first}{domain} ({more.get('scheme', '')}), {where} the organisation"
+            domains = more.get("domains")
+            named = ", ".join(map(str, domains)) if isinstance(domains, list) else domain
+            beyond = f" and {more['more']} more" if more.get("more") else ""
+            return f"{named}{beyond} ({more.get('scheme', '')}), {where} the organisation"
         case "columns", {"total": int(total), **classes}:
             of = ", ".join(f"{count} {name}" for name, count in sorted(classes.items()))
             return f"{total}, of which {of}" if of else f"{total}, none of a known class"
