@@ -278,7 +278,8 @@ def test_a_request_field_that_is_wrong(shared: Service) -> None:
         ballot.preview_hash = b"x" * size
         of_bob("Decide", ballot, "preview_hash")
     ballot.preview_hash = b"x" * 1_000_000
-    of_bob("Decide", ballot, "request")  # too large to be parsed at all
+    unread = bob.refused("Reviews.Decide", ballot)  # too large to be parsed at all
+    assert_invalid(unread, "request", "request.too_large")
     of_bob("AskInfo", reviews_pb2.AskInfoRequest(review_id=review, request_id="r"), "question")
     of_bob("List", reviews_pb2.ListReviewsRequest(page_size=201), "page_size")
     strange = reviews_pb2.ListReviewsRequest()
