@@ -30,19 +30,12 @@ def statement() -> context_pb2.Context:
     """A read of one production row by SQL: policy says ALLOW."""
     context = _deployment("sql.execute", "production", "2026.11.3")
     context.resource.type, context.resource.id = "database", "billing"
+    columns = ", ".join(f"i.{name}_{number}" for name in ("state", "amount") for number in range(20))
     context.arguments_json = _json(
         {
-            "sql": "SELECT i.id, i.state, i.total_cents, c.plan FROM invoices i"
-            " JOIN contracts c ON c.id = i.contract_id WHERE i.id = 918273 LIMIT 1",
-            "timeout_s": 30,
-            "read_only": True,
-            "labels": {"component": "billing-worker", "purpose": "support", "retries": 2},
-            "plan": [
-                {"step": step, "table": table, "rows": 1, "index": f"{table}_pkey", "cost": 8}
-                for step, table in enumerate(("invoices", "contracts", "plans", "regions"))
-            ],
-            "connection": {"pool": "support-read", "replica": "eu-1-b", "ssl": "verify-full"},
-            "follows": ["run-7c41b0/12", "run-7c41b0/13", "run-7c41b0/14"],
+            "sql": f"SELECT i.id, {columns} FROM invoices i WHERE i.id = 918273 LIMIT 1",
+            "database": "billing",
+            "schema": "support",
         }
     )
     return context

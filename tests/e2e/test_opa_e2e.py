@@ -12,7 +12,7 @@ import grpc
 import psutil
 import pytest
 
-from countersign.client import Denied
+from countersign.client import Denied, Unauthenticated
 from countersign.model import Choice
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 from service import Service, context, eventually
@@ -200,3 +200,17 @@ def test_whoever_is_registered_while_it_runs_is_known_soon(running: Service) -> 
     _, records = service.verified_log()
     (change,) = [body for body in map(json.loads, records) if body["kind"] == "directory.changed"]
     assert change["change"]["people"]["added"] == ["grace"]
+
+
+def test_a_revoked_credential_ends_the_watch_it_opened(running: Service) -> None:
+    service = running
+    people = service.directory / "people.toml"
+    watching = service.reviewer("carol").watch()
+    service.client("agent").check(context("demo.approve"))
+    assert next(watching).status.state == context_pb2.REVIEW_STATE_PENDING
+    kept = [
+        table for table in people.read_text().split("[[people]]") if 'id = "carol"' not in table
+    ]
+    people.write_text("[[people]]".join(kept))
+    with pytest.raises(Unauthenticated):
+        next(watching)

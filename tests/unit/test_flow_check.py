@@ -22,6 +22,7 @@ from countersign.model import (
     Durability,
     Effect,
     Principal,
+    Reason,
     Resource,
     ReviewState,
 )
@@ -411,3 +412,16 @@ async def test_a_full_disk_answers_nothing(world):
         await world.check(context(arguments=big), permit_audience="database")
     assert refused.value.code == "audit.unavailable"
     assert await world.kinds() == ["decision", "review.created"]
+
+
+async def test_what_policy_says_in_its_own_words_is_sanitized_too(world):
+    stage = dataclasses.replace(OWNERS, name="owner of jane.roe@example.org")
+    said = needs(stage, channel="chat:jane.roe@example.org")
+    reason = Reason(code="rule.people", message="asked for by jane.roe@example.org")
+    world.policy.says(dataclasses.replace(said, reasons=(reason,)))
+    answer = await world.check(context())
+    assert answer.review is not None
+    review = await world.review(answer.review.id)
+    assert "jane.roe" not in repr((answer, review))
+    assert "jane.roe" not in json.dumps(await world.records())
+    assert answer.decision.reasons[0].message.startswith("asked for by [EMAIL")

@@ -161,6 +161,14 @@ async def test_whoever_left_the_group_cannot_vote_and_whoever_joined_can(world):
     assert (await world.vote(moved[1], review.id)).state is ReviewState.APPROVED
 
 
+async def test_a_replay_shows_nothing_to_somebody_who_may_no_longer_see(world):
+    review = await world.opened(context())
+    asked = {"question": "Why?", "revision": 1, "request_id": "r"}
+    assert (await world.flow.ask_info(CAROL, review.id, **asked)).thread
+    world.register(people=[p for p in PEOPLE if p.id != "carol"] + [person("carol")])
+    assert await refusal(world.flow.ask_info(CAROL, review.id, **asked)) == "review.not_found"
+
+
 async def test_the_same_vote_again_is_one_vote_and_another_is_told_so(world):
     world.policy.says(needs(dataclasses.replace(OWNERS, quorum=2)))
     review = await world.opened(context())
