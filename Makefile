@@ -9,7 +9,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck demo test lint fix proto lock bench cover clean
+.PHONY: help setup python opa fsck demo test lint fix proto lock bench cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ bench: setup  ## measure against the budgets
 
 cover: setup  ## test coverage by line and branch
 	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)
+
+guarantees: setup  ## take each guard away in a copy: its tests must fail
+	scripts/guarantees
 
 clean:  ## remove everything made here
 	rm -rf .venv .tools .demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
