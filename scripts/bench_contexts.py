@@ -30,10 +30,10 @@ def statement() -> context_pb2.Context:
     """A read of one production row by SQL: policy says ALLOW."""
     context = _deployment("sql.execute", "production", "2026.11.3")
     context.resource.type, context.resource.id = "database", "billing"
-    columns = ", ".join(f"i.{name}_{number}" for name in ("state", "amount") for number in range(20))
+    names = ", ".join(f"{name}_{number}" for name in ("state", "sum") for number in range(20))
     context.arguments_json = _json(
         {
-            "sql": f"SELECT i.id, {columns} FROM invoices i WHERE i.id = 918273 LIMIT 1",
+            "sql": f"SELECT id, {names} FROM invoices WHERE id = 918273 LIMIT 1",  # noqa: S608
             "database": "billing",
             "schema": "support",
         }

@@ -123,6 +123,7 @@ class App:
             self._store,
             self._registry.current,
             {"started": __version__, "issuer": self._permits.issuer},
+            config.effective(),
         )
         flow = self._flow()
         self._measure()

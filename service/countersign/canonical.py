@@ -49,19 +49,13 @@ class StrictJsonError(ValueError):
         return StrictJsonError(f"/{step}{self.pointer}", self.problem)
 
 
-class _Number(Decimal):
-    """A number token that `json` could not take as a safe integer."""
+class _Number:
+    """A number token that is not an integer anybody can hold, until it is looked at."""
 
+    __slots__ = ("token",)
 
-class _Unprintable:
-    """Stands where a number was written that no decimal can hold."""
-
-
-def _number(token: str) -> _Number | _Unprintable:
-    try:
-        return _Number(token)
-    except InvalidOperation:
-        return _Unprintable()
+    def __init__(self, token: str) -> None:
+        self.token = token
 
 
 class _DuplicateKey:
@@ -93,14 +87,14 @@ def _constant(_: str) -> _Constant:
     return _Constant()
 
 
-def _integer(token: str) -> int | _Number | _Unprintable:
-    return int(token) if len(token) < 16 else _number(token)
+def _integer(token: str) -> int | _Number:
+    return int(token) if len(token) < 16 else _Number(token)
 
 
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_pairs,
     parse_int=_integer,
-    parse_float=_number,
+    parse_float=_Number,
     parse_constant=_constant,
     strict=True,
 )
@@ -157,11 +151,9 @@ def _settle(value: Any, depth: int) -> JsonValue:
     if isinstance(value, list):
         return _settle_list(value, depth)
     if isinstance(value, _Number):
-        return _exact(value)
+        return _exact(value.token)
     if isinstance(value, _DuplicateKey):
         _refuse_duplicate(value)
-    if isinstance(value, _Unprintable):
-        raise StrictJsonError("", _CHANGED)
     raise StrictJsonError("", "NaN and infinities are not JSON; send null or a string")
 
 
@@ -198,9 +190,17 @@ def _refuse_duplicate(found: _DuplicateKey) -> Never:
     raise StrictJsonError(f"/{escape(found.key)}", "is given twice; send each key once")
 
 
-def _exact(token: _Number) -> int | float:
+def _exact(token: str) -> int | float:
+    """The number of a token, if RFC 8785 keeps its exact decimal value."""
     number = float(token)
-    if math.isinf(number) or Decimal(_es_number(number)) != token:
+    if repr(number) == token and "e" not in token:
+        # Python's shortest form is ECMAScript's where neither has an exponent.
+        return int(number) if token.endswith(".0") else number
+    try:
+        kept = not math.isinf(number) and Decimal(_es_number(number)) == Decimal(token)
+    except InvalidOperation:
+        kept = False
+    if not kept:
         raise StrictJsonError("", _CHANGED)
     if number.is_integer() and abs(number) < _MAX_SAFE:
         return int(number)

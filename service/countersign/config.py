@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from countersign.errors import ConfigurationError
 from countersign.flow import Floor, Limits
+from countersign.model import JsonValue
 
 CONFIG_NAME: Final = "countersign.toml"
 _Port = Annotated[int, Field(ge=0, le=65535)]
@@ -123,6 +124,16 @@ class Config(_Section):
     """The file's directory."""
     fault: str = Field(default="", exclude=True)
     """Fault point at which the process kills itself: for crash tests only."""
+
+    def effective(self) -> dict[str, JsonValue]:
+        """The settings that bear on a decision, for the record: no paths, no addresses."""
+        sections = {"floors", "limits", "log", "policy", "sanitizer", "server"}
+        places = {
+            "log": {"directory"},
+            "policy": {"directory", "opa"},
+            "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
+        }
+        return self.model_dump(mode="json", include=sections, exclude=places)
 
     def path(self, setting: str) -> Path:
         """A path of the file, made absolute."""

@@ -118,7 +118,7 @@ def test_a_review_is_told_from_the_question_to_the_outcome():
         "refused because: vote.excluded: the requester cannot decide",
         "per_a asked: why?",
         "per_a approved",
-        f"on screen: preview {PREVIEW} (reviewer), as shown above",
+        f"on screen: preview {PREVIEW} (reviewer), which this review showed",
         "assurance: person",
         "gateway claimed the approval: granted",
         "policy: allow (revision 3c4d)",

@@ -576,6 +576,14 @@ class TestReporting:
         assert world.calls[-1][1].decision_id == grant.decision_id
         assert world.calls[-1][1].detail_json == b'{"rows":120}'
 
+    def test_a_decision_can_be_named_by_its_id(self):
+        world = World()
+        world.rule(Effect.ALLOW)
+        grant = world.run(world.conversations.authorize(EXPORT))
+        world.run(world.conversations.report(grant.decision_id, Outcome.SUCCEEDED))
+        sent = world.calls[-1][1]
+        assert (sent.decision_id, sent.permit_id) == (grant.decision_id, "")
+
     def test_a_detail_that_is_not_json_is_refused_before_it_is_sent(self):
         world = World()
         with pytest.raises(InvalidRequest) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import tomllib
 
 import pytest
@@ -56,6 +57,13 @@ def test_floors_reach_the_flow_and_star_is_everywhere_else(tmp_path):
     limits = load(written(tmp_path, text), {}).flow_limits()
     assert limits.floor("production").least_quorum == 2
     assert limits.floor("dev").max_use_within_s == 60
+
+
+def test_the_record_of_a_start_holds_no_place(tmp_path):
+    shown = json.dumps(load(written(tmp_path, ""), {}).effective())
+    for place in ("127.0.0.1", "keys/", "callers", "countersign.db", str(tmp_path), "directory"):
+        assert place not in shown
+    assert '"permit_ttl_s": 120' in shown
 
 
 def test_the_environment_names_files_and_nothing_else(tmp_path):

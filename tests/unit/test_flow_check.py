@@ -9,6 +9,7 @@ import sqlite3
 
 import pytest
 
+from countersign import canonical
 from countersign.errors import (
     NotFoundError,
     PreconditionError,
@@ -425,3 +426,14 @@ async def test_what_policy_says_in_its_own_words_is_sanitized_too(world):
     assert "jane.roe" not in repr((answer, review))
     assert "jane.roe" not in json.dumps(await world.records())
     assert answer.decision.reasons[0].message.startswith("asked for by [EMAIL")
+
+
+async def test_the_log_keeps_what_each_preview_showed(world):
+    review = await world.opened(context())
+    (created,) = [r for r in await world.records() if r["kind"] == "review.created"]
+    objects = dict(await world.store.objects(TENANT, 10))
+    shown = json.loads(objects[created["preview_objects"]["reviewer"]])
+    made_again = canonical.preview_hash(
+        shown["profile"], shown["context"], shown["facts"], shown["report"]
+    )
+    assert made_again == created["previews"]["reviewer"] == review.previews["reviewer"].hash

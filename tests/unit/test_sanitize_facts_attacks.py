@@ -131,7 +131,8 @@ def test_the_largest_readable_count_wins():
     ("arguments", "unread"),
     [
         ({"columns": ["id", "plan"]}, 0),
-        ({"columns": ["c.id"]}, 0),
+        ({"columns": ["c.id"]}, 1),  # may be a function of the row
+        ({"columns": ["customers.row_to_json"]}, 1),
         ({"columns": ["*"]}, 1),
         ({"columns": ["c.*", "id"]}, 1),
         ({"columns": ["(ssn)", "email||''"]}, 2),
@@ -335,3 +336,51 @@ def test_more_arguments_never_make_a_fact_weaker(pair):
 def test_the_order_of_keys_means_nothing(arguments):
     orders = list(itertools.islice(itertools.permutations(arguments.items()), 24))
     assert len({json.dumps(facts(dict(order)), sort_keys=True) for order in orders}) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        """SELECT * FROM customers WHERE "guid" = 'guid'""",
+        """DELETE FROM customers WHERE "id" = 'id'""",
+        """UPDATE customers SET a = 1 WHERE "uuid" IN ('uuid')""",
+        """DELETE FROM customers WHERE "a" < 'b'""",
+    ],
+)
+def test_a_name_that_some_dialects_take_for_a_text_is_no_key(statement):
+    assert facts({"sql": statement})["sql"]["predicate"] == "other"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT c.wipe FROM customers c WHERE c.id = 1",
+        "SELECT seq.nextval FROM dual WHERE id = 1",
+        "SELECT nextval FROM customers WHERE id = 1",
+    ],
+)
+def test_a_function_called_without_parentheses_is_a_call(statement):
+    assert facts({"sql": statement})["sql"]["calls"] is True
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "postgresql://db.corp.example/x?host=evil.example",
+        "postgresql://db.corp.example/x?hostaddr=203.0.113.9",
+        "mongodb://db.corp.example/?proxyHost=evil.example",
+    ],
+)
+def test_options_that_name_another_host_make_a_place_unreadable(target):
+    found = facts({"destination": target})["destination"]
+    assert (found["domain"], found["internal"], found["unread"]) == ("unreadable", False, 1)
+
+
+@pytest.mark.parametrize("command", [["pwd", "rm -rf /srv/data"], ["ls", "cat x; reboot"]])
+def test_a_list_that_may_be_several_commands_is_all_of_them(command):
+    assert facts({"command": command})["shell"]["reads"] is False
+
+
+def test_a_policy_document_is_no_statement_of_sql():
+    statement = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "x"}]
+    assert "verb" not in facts({"policy": {"Statement": statement}}).get("sql", {})

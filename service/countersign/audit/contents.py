@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from countersign.audit.directory import Directory, UnsafeFileError
@@ -52,9 +52,8 @@ class Contents:
                     seq=seq,
                     file=str(name),
                 )
-            clean = body.get("clean")
-            if isinstance(clean, dict) and _HASH.fullmatch(str(clean.get("object"))):
-                self._named_objects.setdefault(clean["object"], seq)
+            for digest in named_objects(body):
+                self._named_objects.setdefault(digest, seq)
 
     def _record(self, code: str, problem: str, seq: int) -> None:
         self._findings.add(code, f"record {seq} {problem}", seq=seq)
@@ -76,6 +75,33 @@ class Contents:
                 self._findings.add(
                     "object.missing", f"record {seq} names it", seq=seq, file=f"{OBJECTS}{digest}"
                 )
+
+
+_OURS: Final = ("chain", "findings", "mask_report", "policy", "requirement", "review_state")
+"""Parts of a record that hold nothing a caller wrote."""
+
+
+def named_objects(body: dict[str, Any]) -> Iterator[str]:
+    """The objects that a record names: large parts, previews, bundles, registers, settings.
+
+    Only where the service itself writes: what a caller sent (arguments, labels,
+    outcome details) may look like a name of an object and is none.
+    """
+    clean, change, previews = (body.get(name) for name in ("clean", "change", "preview_objects"))
+    if isinstance(clean, dict) and len(clean) == 1:
+        yield from _hashes(clean.values())
+    if isinstance(change, dict):
+        yield from _hashes(change.get(n) for n in ("bundle", "directory", "settings", "object"))
+    if isinstance(previews, dict):
+        yield from _hashes(previews.values())
+    for part in map(body.get, _OURS):
+        for inner in part.values() if isinstance(part, dict) else ():
+            if isinstance(inner, dict) and len(inner) == 1:
+                yield from _hashes([inner.get("object")])
+
+
+def _hashes(values: Iterable[object]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str) and _HASH.fullmatch(value))
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

@@ -262,7 +262,10 @@ def _policy(record: JsonObject) -> Iterator[Fact]:
     policy = _object(record, "policy")
     effect = _text(policy, "effect") or _text(record, "effect")
     revision = _text(policy, "revision")
-    yield "policy", f"{effect}{f' (revision {revision})' if revision else ''}" if effect else ""
+    if not policy:
+        yield "policy", "not asked" if effect else ""
+    elif effect:
+        yield "policy", f"{effect}{f' (revision {revision})' if revision else ''}"
     yield "because", _all_coded(record.get("reasons"))
 
 
@@ -286,7 +289,7 @@ def _permit(record: JsonObject) -> Iterator[Fact]:
 
 def _ballot(vote: JsonObject, shown: set[str]) -> Iterator[Fact]:
     digest = _text(vote, "preview_hash")
-    known = "as shown above" if digest in shown else "NOT a preview of this story"
+    known = "which this review showed" if digest in shown else "NOT a preview of this story"
     yield "on screen", f"preview {digest} ({_text(vote, 'profile')}), {known}" if digest else ""
     yield "assurance", _text(vote, "assurance")
     revision, stage = vote.get("revision"), vote.get("stage")

@@ -62,7 +62,7 @@ def verify_log(
     if as_json:
         output.as_json(_plain(result))
     else:
-        _print(result, chosen)
+        _print(result, chosen, kept=remembered is not None or chosen.store is not None)
     return 0 if result.ok else 1
 
 
@@ -177,7 +177,7 @@ def key_of_log(tenant: TenantOption = "default", config: ConfigOption = None) ->
     print(_log(None, "", tenant, config).key)
 
 
-def _print(result: Result, log: _Log) -> None:
+def _print(result: Result, log: _Log, *, kept: bool) -> None:
     print(f"{'VERIFIED' if result.ok else 'NOT VERIFIED'}: log {result.origin}")
     output.field("directory", str(log.directory))
     output.field("records", f"{result.size} in {result.segments} segment(s)")
@@ -187,8 +187,12 @@ def _print(result: Result, log: _Log) -> None:
         output.field("pending", f"{result.pending} record(s) no checkpoint covers yet")
     for anchor in result.anchors:
         output.field("against", anchor)
+    if not kept:
+        output.field(
+            "not checked", "truncation by whoever has the key: give a --checkpoint you kept"
+        )
     for finding in result.findings:
-        where = f" {finding.file}" if finding.file else ""
+        where = f" (in {finding.file})" if finding.file else ""
         seq = f" record {finding.seq}:" if finding.seq is not None else ""
         output.field("finding", f"{finding.code}:{seq} {finding.message}{where}")
     if result.suppressed:

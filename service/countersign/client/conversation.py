@@ -229,13 +229,15 @@ class Conversations(Waiting):
     ) -> Conversation[ReviewStatus | None]:
         """Say how the action ended; the review it belongs to, if there was one."""
         grant = acted_on if isinstance(acted_on, Grant) else None
-        permit_id = acted_on if isinstance(acted_on, str) else ""
+        named = acted_on if isinstance(acted_on, str) else ""
+        decided = named if named.startswith("dec_") else ""
+        permit_id = "" if decided else named
         if grant is not None and grant.permit is not None:
             permit_id = grant.permit.id
         sound = strict_object("detail", detail or {}, error=InvalidRequest)
         request = decisions_pb2.ReportRequest(
             permit_id=permit_id,
-            decision_id=grant.decision_id if grant is not None and not permit_id else "",
+            decision_id=grant.decision_id if grant is not None and not permit_id else decided,
             outcome=_OUTCOMES[Outcome(outcome)],
             detail_json=canonical.encode(sound),
             request_id=new_id("rep"),

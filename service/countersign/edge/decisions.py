@@ -11,10 +11,19 @@ from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import InvalidRequestError
 from countersign.flow import Flow
 from countersign.flow.answer import Answer
+from countersign.flow.aside import aside
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.requester import ReportAsk
-from countersign.model import Caller, DecisionId, Outcome, PermitId, QuestionId, ReviewId
+from countersign.model import (
+    ActionContext,
+    Caller,
+    DecisionId,
+    Outcome,
+    PermitId,
+    QuestionId,
+    ReviewId,
+)
 from countersign.v1 import context_pb2, decisions_pb2
 
 _OUTCOMES = {number: outcome for outcome, number in encode.OUTCOMES.items()}
@@ -54,7 +63,7 @@ class Decisions:
         """Check."""
         wanted = message.create_review if message.HasField("create_review") else True
         ask = CheckAsk(
-            context=self._decoder.context(message.context),
+            context=await self._context(message.context),
             request_id=decode.request_id(message.request_id, required=False),
             create_review=wanted,
             permit_audience=decode.audience("permit_audience", message.permit_audience),
@@ -67,6 +76,9 @@ class Decisions:
         answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
         self._count("check", call.subject, answer)
         return encode.check(answer, self._flow.parts.permits)
+
+    async def _context(self, message: context_pb2.Context) -> ActionContext:
+        return await aside(message.ByteSize(), lambda: self._decoder.context(message))
 
     async def wait(
         self, call: Call[Caller], message: decisions_pb2.AwaitRequest
@@ -92,7 +104,7 @@ class Decisions:
         """Claim."""
         ask = ClaimAsk(
             review_id=ReviewId(decode.reference("review_id", message.review_id)),
-            context=self._decoder.context(message.context),
+            context=await self._context(message.context),
             request_id=decode.request_id(message.request_id, required=True),
             audience=decode.audience("audience", message.audience),
             trace=decode.trace_id(call.trace),

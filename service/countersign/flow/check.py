@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import secrets
 from collections.abc import Mapping
 
@@ -215,6 +216,9 @@ class _Check:
         )
         ref = self._record(tx, decision, commitment, review=review)
         tx.put_review(review)
+        shown = {name: record.preview_bytes(each) for name, each in draft.previews.items()}
+        for data in shown.values():
+            tx.put_object(review.tenant, hashlib.sha256(data).hexdigest(), data)
         file(
             tx,
             review.tenant,
@@ -222,6 +226,9 @@ class _Check:
                 "review.created",
                 review,
                 previews=record.previews(review),
+                preview_objects={
+                    name: hashlib.sha256(data).hexdigest() for name, data in shown.items()
+                },
                 requirement=record.requirement(requirement),
                 requirement_hash=record.requirement_hash(requirement),
             ),

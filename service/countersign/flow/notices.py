@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from countersign import canonical
-from countersign.directory import Directory, diff
-from countersign.flow.record import MAX_INLINE_BYTES, record
+from countersign.directory import Directory
+from countersign.flow.record import MAX_INLINE_BYTES, record, sorted_list
 from countersign.flow.request import Named
 from countersign.model import JsonObject, TenantId
 from countersign.store.protocol import Store, Transaction
@@ -40,17 +40,44 @@ async def notice(
         await store.apply(Named(name="notice", run=run))
 
 
-async def started(store: Store, directory: Directory, change: JsonObject) -> None:
-    """Record a start: what runs, and who is registered.
+def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
+    """Who is registered and for what: no names, accounts or credentials."""
+    return {
+        "callers": {
+            caller.id: {
+                "actors": sorted_list(caller.actors),
+                "audience": caller.audience,
+                "environments": sorted_list(caller.environments),
+                "owners": sorted_list(caller.owners),
+                "parent": caller.parent,
+                "resources": sorted_list(caller.resources),
+                "users": sorted_list(caller.users),
+            }
+            for caller in directory.callers(tenant)
+        },
+        "people": {
+            person.id: {"groups": sorted_list(person.groups)} for person in directory.people(tenant)
+        },
+    }
 
-    The registered callers and people are named by the hash of their list, so
-    that a change made while the service was down shows as another hash.
+
+async def started(
+    store: Store, directory: Directory, change: JsonObject, settings: JsonObject
+) -> None:
+    """Record a start: what runs, under which settings, and who is registered.
+
+    Settings and registers are named by the hash of their content, which is kept
+    beside the log: a change made while the service was down shows.
     """
-    everything = diff(Directory.of((), ()), directory)
-    for tenant, listing in sorted(everything.items()):
-        data = canonical.encode(listing)
-        told = {**change, "directory": hashlib.sha256(data).hexdigest()}
-        await notice(store, "config.changed", {tenant: told}, attached=[data])
+    effective = canonical.encode(settings)
+    for tenant in sorted(directory.tenants):
+        listing = canonical.encode(_listing(directory, tenant))
+        told: JsonObject = {
+            **change,
+            "directory": hashlib.sha256(listing).hexdigest(),
+            "settings": hashlib.sha256(effective).hexdigest(),
+        }
+        await notice(store, "config.changed", {tenant: told}, attached=[listing, effective])
 
 
 def _inline(tx: Transaction, tenant: TenantId, change: JsonObject) -> JsonObject:

@@ -17,6 +17,7 @@ from countersign.model import (
     JsonObject,
     JsonValue,
     PermitClaims,
+    Preview,
     Reason,
     Requirement,
     Review,
@@ -158,6 +159,22 @@ def of_review(kind: str, review: Review, **fields: JsonValue) -> JsonObject:
 def previews(review: Review) -> JsonObject:
     """Preview hashes by profile."""
     return {profile: preview.hash for profile, preview in review.previews.items()}
+
+
+def preview_bytes(preview: Preview) -> bytes:
+    """A preview as an object beside the log: all that its hash is made of.
+
+    Whoever reads the log can make the hash again (`canonical.preview_hash` of
+    the four texts) and so tie a vote to what was on the screen.
+    """
+    return canonical.encode(
+        {
+            "profile": preview.profile,
+            "context": preview.context_json,
+            "facts": preview.facts_json,
+            "report": preview.report_json,
+        }
+    )
 
 
 def permit(claims: PermitClaims) -> JsonObject:

@@ -24,6 +24,12 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKS: Final = frozenset({"Mn", "Me"})
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols that are drawn as nothing."""
+_UNSEEN_MARKS: Final = frozenset(
+    map(chr, (0x034F, 0x17B4, 0x17B5, *range(0x180B, 0x180F), *range(0xFE00, 0xFE10),
+              *range(0xE0100, 0xE01F0)))
+)  # fmt: skip
+"""Marks that change nothing anybody sees, variation selectors among them."""
+_SPELLING: Final = "<U+"
 _DOT: Final = "\u3002"
 _MAX_TABLE: Final = 20_000
 
@@ -51,7 +57,8 @@ def _stripped(char: str) -> str:
 
 
 def _spelled(char: str) -> str:
-    return f"<U+{ord(char):04X}>" if _is_hidden(char) else char
+    unseen = _is_hidden(char) or char in _BLANK or char in _UNSEEN_MARKS
+    return f"<U+{ord(char):04X}>" if unseen else char
 
 
 def _plain(char: str) -> str:
@@ -75,8 +82,13 @@ def printable(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """With `<U+202E>` for each of them; new lines and tabs stay."""
-    return text if text.isprintable() else text.translate(_SPELLED)
+    """With `<U+202E>` for each character nobody sees; new lines and tabs stay.
+
+    A text that holds that spelling already is told from one that was spelled.
+    """
+    if _SPELLING in text:
+        text = text.replace(_SPELLING, "<U+003C>U+")
+    return text if text.isascii() and text.isprintable() else text.translate(_SPELLED)
 
 
 def plain(text: str) -> str:
@@ -86,7 +98,12 @@ def plain(text: str) -> str:
 
 def is_plain_json(encoded: bytes) -> bool:
     """Whether canonical JSON surely holds none of these characters: ASCII without escapes."""
-    return encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded
+    return (
+        encoded.isascii()
+        and b"\\" not in encoded
+        and b"\x7f" not in encoded
+        and _SPELLING.encode() not in encoded
+    )
 
 
 def printable_json(value: JsonValue) -> Any:

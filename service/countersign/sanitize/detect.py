@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from countersign.model import Withheld
+from countersign.model import JsonValue, Withheld
 from countersign.sanitize import kinds, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
@@ -213,7 +213,8 @@ def _statements(detected: Detected) -> None:
     promised: dict[int, str] = {}
     for field in survey.fields:
         if field.fact in {"sql", "query"}:
-            promised.update((id(leaf), field.fact) for leaf in field.leaves)
+            promise = field.fact if _is_texts(field.value) else "query"
+            promised.update((id(leaf), promise) for leaf in field.leaves)
     for leaf in survey.leaves:
         if not leaf.is_text or leaf.parsed is not None or not leaf.text:
             continue
@@ -224,6 +225,13 @@ def _statements(detected: Detected) -> None:
         elif " " in leaf.text and _looks_like_sql(leaf.text):
             allowance.spend()
             _statement(detected, leaf, promised=False)
+
+
+def _is_texts(value: JsonValue) -> bool:
+    """A statement or a list of them; policies have a `Statement` of objects as well."""
+    return isinstance(value, str) or (
+        isinstance(value, list) and not any(isinstance(item, dict | list) for item in value)
+    )
 
 
 def _looks_like_sql(text: str) -> bool:

@@ -67,6 +67,8 @@ _MAX_NAMES: Final = 20
 _SHORTEST_STATEMENT: Final = 5
 """The survey keeps no shorter text, so nothing read it."""
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_$]{0,62}){0,3}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+"""A column by its own name; one of `row.name` may be a whole row, or a function of it."""
 _GRANT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/*-]{0,79}")
 
 
@@ -129,7 +131,8 @@ def _measure(values: Sequence[JsonValue], objects: int) -> JsonObject | None:
 def _count(value: JsonValue) -> float | None:
     """A positive number, also as digits; a list of records counts them. Zero may mean all."""
     if isinstance(value, list):
-        return len(value) if all(isinstance(item, dict | list) for item in value) else None
+        counted = all(isinstance(item, dict | list) for item in value)
+        return len(value) or None if counted else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if value >= 1 else None
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -228,8 +231,10 @@ def _lines(by_fact: dict[str, list[JsonValue]]) -> tuple[list[str | list[str]], 
             lines.append(value)
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             vector = [item for item in value if isinstance(item, str)]
-            # A list is one argument vector, or a list of whole commands.
-            lines += vector if " " in "".join(vector[:1]) else [vector]
+            # A list is one argument vector; with blanks in it, it may be whole commands as well.
+            lines.append(vector)
+            if any(" " in item for item in vector):
+                lines += vector
         else:
             unread += 1
             lines += [text for text in _leaves(value) if isinstance(text, str)]
@@ -314,8 +319,8 @@ def _listed(value: JsonValue) -> tuple[list[str], list[str]]:
     """Plain names of a list, and one text for everything in it or instead of it that is none."""
     if not isinstance(value, list):
         return [], [" ".join(_texts(value))]
-    plain = [item for item in value if isinstance(item, str) and _COLUMN.fullmatch(item)]
-    others = [item for item in value if not (isinstance(item, str) and _COLUMN.fullmatch(item))]
+    plain = [item for item in value if isinstance(item, str) and _NAME.fullmatch(item)]
+    others = [item for item in value if not (isinstance(item, str) and _NAME.fullmatch(item))]
     if not value:
         return [], [""]  # none named may well mean all
     return plain, [" ".join(_texts(item)) for item in others]

@@ -128,6 +128,10 @@ def read(target: str | None, internal_domains: Sequence[str]) -> Place:
     return _UNREADABLE
 
 
+_WEB_SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
+"""Where a query goes to the host before it."""
+
+
 def _read_url(url: re.Match[str], internal_domains: Sequence[str]) -> Place:
     scheme, user, host, path = url["scheme"].lower(), url["user"], url["host"], url["path"] or ""
     if scheme in _BUCKET_SCHEMES:
@@ -138,6 +142,8 @@ def _read_url(url: re.Match[str], internal_domains: Sequence[str]) -> Place:
             return _UNREADABLE._replace(scheme=scheme)
         # Anybody may take a bucket name with dots in it, a domain's included.
         return Place(scheme, host, internal="." not in host and host in internal_domains)
+    if url["rest"] and scheme not in _WEB_SCHEMES:
+        return _UNREADABLE._replace(scheme=scheme)  # options that can name another host
     if scheme in _ACCOUNT_SCHEMES:
         return _host(scheme, host, internal_domains, whole=True)
     if scheme in _HOST_SCHEMES:

@@ -82,7 +82,11 @@ _PLAIN_NUMBER: Final = re.compile(rb"[1-9][0-9]{0,38}")
 
 def calls(code: Sequence[Token]) -> bool:
     """Whether anything is called, or an operator used, that may do more than read."""
+    if _selects_attributes(code):
+        return True
     for index, token in enumerate(code):
+        if token.word in _CALLED_BARE:
+            return True
         if token.kind == "operator":
             if token.word not in _READ_OPERATORS:
                 return True
@@ -92,6 +96,20 @@ def calls(code: Sequence[Token]) -> bool:
             if before != "into" and not (known and before != "."):
                 return True
     return False
+
+
+def _selects_attributes(code: Sequence[Token]) -> bool:
+    """Whether the select list holds `row.name`, which may call the function of that name."""
+    for index, token in enumerate(code):
+        if token.word == "from":
+            return False
+        if token.word == "." and index + 1 < len(code) and code[index + 1].word != "*":
+            return True
+    return False
+
+
+_CALLED_BARE: Final = frozenset({"nextval", "currval"})
+"""Names that are called without parentheses."""
 
 
 def _before_name(code: Sequence[Token], index: int) -> str:
@@ -197,10 +215,23 @@ def _character(code: Sequence[Token], index: int) -> str:
             return _KEYWORDS[token.word]
         return "n" if token.word not in _RESERVED else _FOREIGN
     if token.kind == "quoted":
-        return "n"
+        return "n" if _is_name(code, index) else _FOREIGN
     if token.kind == "operator":
         return "k" if token.word == "?" else _SIGNS.get(token.word, _FOREIGN)
     return "k" if _selects(token) else "c"
+
+
+def _is_name(code: Sequence[Token], index: int) -> bool:
+    """Whether a quoted token is a name in every dialect.
+
+    Where no such column exists, some take `"id"` for the text id, and the
+    predicate for one that is always true.
+    """
+    if not code[index].text.startswith(b'"'):
+        return True
+    before = code[index - 1].word if index else ""
+    following = code[index + 1].word if index + 1 < len(code) else ""
+    return "." in (before, following) or before in {"from", "into", "update", "table"}
 
 
 def _selects(token: Token) -> bool:
