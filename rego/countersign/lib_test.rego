@@ -196,10 +196,10 @@ test_destroying_programs_and_flags if {
 }
 
 test_privileged_rights if {
-	every right in ["admin", "Owner", "roles/owner", "s3:*", "*", "org_admin", "superuser", "[OTHER]"] {
+	every right in ["admin", "Owner", "roles/owner", "s3:*", "*", "org_admin", "superuser", "[OTHER]", "AdministratorAccess", "IAMFullAccess", "sysadmin"] {
 		not lib.ordinary(right)
 	}
-	every right in ["reader", "s3:GetObject", "roles/viewer", "administer-nothing"] {
+	every right in ["reader", "s3:GetObject", "roles/viewer", "billing-editor"] {
 		lib.ordinary(right)
 	}
 }

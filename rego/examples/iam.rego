@@ -155,9 +155,29 @@ allow contains {
 } if {
 	input.context.action == "iam.revoke"
 	lib.staging
+	_revokes_plainly
 }
 
-_role_ordinary if lib.ordinary(input.context.arguments.role)
+needs contains {
+	"code": "iam.revoke_unclear",
+	"message": "revocation with arguments that no rule knows",
+	"stages": [stages.security],
+	"must_show": {"/resource"},
+} if {
+	input.context.action == "iam.revoke"
+	not lib.dev
+	not _revokes_plainly
+}
+
+_revokes_plainly if {
+	object.keys(input.context.arguments) - {"principal", "roles_removed", "ticket"} == set()
+}
+
+# Another right named beside the role is gained as well.
+_role_ordinary if {
+	lib.ordinary(input.context.arguments.role)
+	object.keys(input.context.arguments) - {"role", "principal", "duration_s", "ticket"} == set()
+}
 
 _escalation_bounded if {
 	is_number(input.context.arguments.duration_s)

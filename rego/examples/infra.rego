@@ -78,7 +78,15 @@ allow contains {
 	_destroys_nothing
 }
 
-_destroys_nothing if input.context.arguments.plan.destroy == 0
+# A plan that says more than its three numbers, or arguments beside it, may destroy after all.
+_destroys_nothing if {
+	input.context.arguments.plan.destroy == 0
+	object.keys(input.context.arguments.plan) - {"create", "update", "destroy"} == set()
+	every number in input.context.arguments.plan {
+		is_number(number)
+	}
+	object.keys(input.context.arguments) - {"plan", "workspace", "module"} == set()
+}
 
 _platform := stages.two(stages.platform) if lib.production
 

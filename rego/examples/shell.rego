@@ -81,7 +81,11 @@ allow contains {
 
 _command := {"/resource"} | lib.shown({"shell.programs", "shell.flags"})
 
-_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+_spelt_out if {
+	object.keys(input.context.arguments) - _plain_arguments == set()
+	regex.match(`^[A-Za-z0-9_./-]*$`, object.get(input.context.arguments, "cwd", ""))
+	is_number(object.get(input.context.arguments, "timeout_s", 0))
+}
 
 _platform := stages.two(stages.platform) if lib.staging
 

@@ -157,7 +157,17 @@ _rows if lib.sql_verb == "select"
 
 _rows if lib.sql_writes
 
-_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+# Some drivers take objects and lists in parameters for more than values.
+_spelt_out if {
+	object.keys(input.context.arguments) - _plain_arguments == set()
+	every name in {"database", "schema"} {
+		regex.match(`^[A-Za-z0-9_]*$`, object.get(input.context.arguments, name, ""))
+	}
+	every value in object.get(input.context.arguments, "parameters", []) {
+		not is_object(value)
+		not is_array(value)
+	}
+}
 
 _calls_nothing if input.findings.facts.sql.calls == false
 

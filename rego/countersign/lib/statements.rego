@@ -136,6 +136,7 @@ revocations_ordinary if {
 #   placeholder such as [OTHER], under which the facts keep what they do not show.
 ordinary(right) if {
 	not regex.match(`[*\[]`, right)
+	not regex.match(`(?i)admin|owner|root|superuser|fullaccess|poweruser`, right)
 	words := {word | some word in regex.split(`[^a-z]+`, lower(right))}
 	count(words & _privileged) == 0
 }
