@@ -127,8 +127,10 @@ class App:
         )
         flow = self._flow()
         self._measure()
+        # Undone after the drain: timers and revocations take effect until the last call ends.
+        stack.push_async_callback(self._cancel_tasks)
         await self._start_edge(stack, flow)
-        self._background(stack, flow)
+        self._background(flow)
 
     async def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
         path = self._config.path(self._config.store.path)
@@ -204,12 +206,11 @@ class App:
             client_ca=path(settings.tls_client_ca) if settings.tls_client_ca else None,
         )
 
-    def _background(self, stack: contextlib.AsyncExitStack, flow: Flow) -> None:
+    def _background(self, flow: Flow) -> None:
         self._spawn("sweeper", sweeper(flow.parts))
         self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._heartbeat())
-        stack.push_async_callback(self._cancel_tasks)
         loop = asyncio.get_running_loop()
         for stop in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop, self._stopping.set)
