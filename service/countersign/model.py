@@ -22,6 +22,8 @@ DecisionId = NewType("DecisionId", str)
 ReviewId = NewType("ReviewId", str)
 PermitId = NewType("PermitId", str)
 QuestionId = NewType("QuestionId", str)
+ChannelId = NewType("ChannelId", str)
+DelegationId = NewType("DelegationId", str)
 
 Instant = NewType("Instant", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
@@ -159,6 +161,15 @@ class Durability(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """Whom a stage asks as well, once it has been open for `after_s` seconds."""
+
+    after_s: int
+    groups: tuple[str, ...] = ()
+    people: tuple[PersonId, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One step of approval: `quorum` distinct people out of groups and people."""
 
@@ -166,6 +177,18 @@ class Stage:
     groups: tuple[str, ...] = ()
     people: tuple[PersonId, ...] = ()
     quorum: int = 1
+    escalate: tuple[Escalation, ...] = ()
+    """In order of `after_s`, counted from when the stage opened."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlass:
+    """Who may approve alone in an emergency, and who looks at it afterwards."""
+
+    groups: tuple[str, ...] = ()
+    people: tuple[PersonId, ...] = ()
+    review_groups: tuple[str, ...] = ()
+    review_people: tuple[PersonId, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +209,10 @@ class Requirement:
     require_reason: bool = False
     min_assurance: Assurance = Assurance.CHANNEL
     durability: Durability = Durability.DURABLE
+    batch: bool = False
+    """Whether an approval may be one of several given in one act."""
+    break_glass: BreakGlass | None = None
+    """None: there is no emergency way."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +305,49 @@ class Vote:
     """Sanitized."""
     assurance: Assurance
     at: Instant
+    delegated_by: PersonId | None = None
+    """In whose place this vote was cast."""
+    channel: ChannelId | None = None
+    """The channel that asserted who voted; None: the person's own credential."""
+    break_glass: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AfterReview:
+    """What is owed after the glass was broken: open until somebody else closes it."""
+
+    person: PersonId
+    """Who broke the glass."""
+    at: Instant
+    closed_by: PersonId | None = None
+    closed_at: Instant | None = None
+    justified: bool | None = None
+    note: str = ""
+    """Sanitized."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """One person's standing lent to another for a time: out of office."""
+
+    tenant: TenantId
+    id: DelegationId
+    delegator: PersonId
+    delegate: PersonId
+    starts_at: Instant
+    ends_at: Instant
+    assurance: Assurance
+    """How well it is proven that the delegator gave it."""
+    reason: str
+    """Sanitized."""
+    created_at: Instant
+    ended_at: Instant | None = None
+    """When it was taken back early."""
+
+    def holds(self, now: Instant) -> bool:
+        """Whether it is in force at `now`; an end is late already."""
+        ends_at = self.ends_at if self.ended_at is None else min(self.ended_at, self.ends_at)
+        return self.starts_at <= now < ends_at
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +401,14 @@ class Review:
     approved_at: Instant | None = None
     use_by: Instant | None = None
     closed_reasons: tuple[Reason, ...] = ()
+    requester: PersonId | None = None
+    """Who is proven to be behind the request; None: nobody is proven."""
+    escalated: tuple[int, ...] = ()
+    """How many escalations each stage has reached; a stage without an entry, none."""
+    escalate_at: Instant | None = None
+    """When the open stage asks more people, if it will."""
+    after_review: AfterReview | None = None
+    """Set once the glass was broken."""
     superseded_by: ReviewId | None = None
     claimant: CallerId | None = None
     permit: PermitId | None = None
@@ -339,9 +417,12 @@ class Review:
 
     @property
     def due_at(self) -> Instant | None:
-        """When the next timer fires, if there is one: approve-by, use-by or report-by."""
+        """When the next timer fires, if there is one.
+
+        An escalation or approve-by, use-by, report-by.
+        """
         if self.state.awaits_votes:
-            return self.approve_by
+            return min(self.approve_by, self.escalate_at or self.approve_by)
         if self.state is ReviewState.APPROVED:
             return self.use_by
         if self.state is ReviewState.CLAIMED and self.outcome is None:
@@ -366,6 +447,16 @@ class Caller:
     users: tuple[PersonId, ...] = ()
     parent: CallerId | None = None
     audience: str = ""
+    clients: tuple[str, ...] = ()
+    """OAuth client ids of this caller: whose tokens prove who is behind its calls."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What identifies one human at one issuer: OIDC `iss` and `sub`, Teams tenant and object id."""
+
+    issuer: str
+    subject: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,8 +467,20 @@ class Person:
     id: PersonId
     name: str
     groups: frozenset[str]
-    accounts: tuple[str, ...] = ()
-    """Other names of the same human: e-mail addresses, account ids."""
+    """Of which they are a member themselves; see `Directory.groups_of` for all."""
+    accounts: tuple[Account, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Other names of the same human, such as e-mail addresses. They prove nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A registered surface, such as a bot, that says which person acts through it."""
+
+    tenant: TenantId
+    id: ChannelId
+    issuers: tuple[str, ...]
+    """Whose accounts it may assert: `teams:<tenant id>` or the `iss` of an identity provider."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,18 +14,21 @@ result reaches its caller only after COMMIT. Commands hold the meaning (see
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from countersign.model import (
     CallerId,
     DecisionId,
+    Delegation,
+    DelegationId,
     Effect,
     Instant,
     JsonObject,
     Outcome,
     PermitClaims,
     PermitId,
+    PersonId,
     Reason,
     RecordRef,
     Review,
@@ -80,6 +83,10 @@ class Decision:
     record: RecordRef
     at: Instant
     outcome: Outcome | None = None
+    rows: int = 0
+    """Rows it would touch, as far as the context says; for `Store.recent`."""
+    amount: int = 0
+    """Money it would move, in whole units rounded up; for `Store.recent`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +132,11 @@ class Transaction(Protocol):
 
     def count_open_reviews(self, tenant: TenantId, caller: CallerId) -> int: ...
 
+    def count_open_reviews_behind(self, tenant: TenantId, requester: PersonId) -> int:
+        """Open reviews of all callers that this person is proven to be behind."""
+
+    def count_open_reviews_of_tenant(self, tenant: TenantId) -> int: ...
+
     def last_denied(
         self, tenant: TenantId, caller: CallerId, base_fingerprint: str
     ) -> Review | None:
@@ -155,6 +167,28 @@ class Transaction(Protocol):
 
     def put_object(self, tenant: TenantId, sha256_hex: str, data: bytes) -> None:
         """Keep bytes that a record names by hash until they are published."""
+
+    def proof_since(self, tenant: TenantId, person: PersonId, proof: str) -> Instant | None:
+        """Since when this proof (see `credentials.proof_id`) is this person's."""
+
+    def put_proofs(self, tenant: TenantId, proofs: Mapping[PersonId, Collection[str]]) -> None:
+        """Take over all proofs of all people of a tenant, as they now are.
+
+        A new one is dated now, unless the tenant had none at all before: then
+        they are as old as its book (`Instant(0)`). One that is gone is
+        forgotten, so that it is new again should it come back.
+        """
+
+    def delegation(self, tenant: TenantId, id: DelegationId) -> Delegation | None: ...
+
+    def put_delegation(self, delegation: Delegation) -> None:
+        """Insert a delegation, or replace the one with its id."""
+
+    def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
+        """Delegations to this person in force at `now`, oldest first."""
+
+    def count_delegations(self, tenant: TenantId, delegator: PersonId) -> int:
+        """Delegations of this person that have not ended at `now`."""
 
 
 MAX_RECORD_BYTES: Final = 32 * 1024
@@ -215,6 +249,18 @@ class Store(Protocol):
         `after` is the id of the last one of the page before, or empty.
         """
 
+    async def after_reviews(self, tenant: TenantId) -> Sequence[Review]:
+        """Reviews whose glass was broken and whose after-review is open, oldest first."""
+
+    async def delegations(self, tenant: TenantId) -> Sequence[Delegation]:
+        """Delegations that have not ended now, oldest first."""
+
+    async def last_used(self, tenant: TenantId) -> Mapping[str, Instant]:
+        """When each proof was last used, by proof; those never used are left out."""
+
+    async def note_used(self, used: Mapping[tuple[TenantId, str], Instant]) -> None:
+        """Note when proofs were last used; never earlier than noted before."""
+
     async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
 
     async def due(self, now: Instant, limit: int) -> Sequence[tuple[TenantId, ReviewId]]:
@@ -228,8 +274,10 @@ class Store(Protocol):
     ) -> Mapping[str, Mapping[str, int]]:
         """Counts of decisions by effect over the last `hour` and `day`.
 
-        `{"hour": {"checks", "allow", "deny", "needs_approval", "claimed"}, "day": …}`.
-        The effects are those of Checks; `claimed` counts the Claims allowed.
+        `{"hour": {"checks", "allow", "deny", "needs_approval", "claimed", "rows",
+        "amount"}, "day": …}`. The effects are those of Checks; `claimed` counts the
+        Claims allowed; `rows` and `amount` are summed over what was let through:
+        Checks and Claims that were allowed.
         """
 
     async def tenants(self) -> Sequence[TenantId]:

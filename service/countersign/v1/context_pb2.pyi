@@ -177,8 +177,10 @@ class Principal(_message.Message):
     id: _builtins.str
     """A registered id, or an account of a registered person."""
     evidence: _builtins.str
-    """Reserved for a JWT that proves this principal; a server that does not
-    verify evidence refuses it rather than ignore it.
+    """A JWT that proves this person is behind the call: an OIDC token issued to
+    the caller's own client, or an exchanged token (RFC 8693) whose outermost
+    `act` is the caller. In one principal of Check or Answer, of type "person".
+    Verified, then dropped: never committed, stored or logged. Claim ignores it.
     """
     def __init__(
         self,

@@ -294,11 +294,18 @@ class AnswerRequest(_message.Message):
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
     review_id: _builtins.str
     question_id: _builtins.str
     text: _builtins.str
     """Sanitized before anybody sees it. At most 4,096 bytes."""
     request_id: _builtins.str
+    @_builtins.property
+    def answered_by(self) -> _context_pb2.Principal:
+        """The person who answers, who cannot decide from then on. Left out, or without
+        evidence, everybody who can drive the caller cannot.
+        """
+
     def __init__(
         self,
         *,
@@ -306,10 +313,11 @@ class AnswerRequest(_message.Message):
         question_id: _builtins.str = ...,
         text: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        answered_by: _context_pb2.Principal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["question_id", b"question_id", "request_id", b"request_id", "review_id", b"review_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "question_id", b"question_id", "request_id", b"request_id", "review_id", b"review_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

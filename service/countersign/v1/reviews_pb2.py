@@ -26,7 +26,7 @@ from countersign.v1 import context_pb2 as countersign_dot_v1_dot_context__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ountersign/v1/reviews.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\x12ListReviewsRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.countersign.v1.ReviewState\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x13ListReviewsResponse\x12\'\n\x07reviews\x18\x01 \x03(\x0b\x32\x16.countersign.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetReviewRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\"\x15\n\x13WatchReviewsRequest\"\xa3\x01\n\rDecideRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\x12\"\n\x04vote\x18\x05 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"[\n\x0e\x41skInfoRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\rRevokeRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x9b\x04\n\x06Review\x12,\n\x06status\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x36\n\x08previews\x18\x02 \x03(\x0b\x32$.countersign.v1.Review.PreviewsEntry\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.countersign.v1.StageProgress\x12\'\n\x05votes\x18\x04 \x03(\x0b\x32\x18.countersign.v1.VoteView\x12(\n\x06thread\x18\x05 \x03(\x0b\x32\x18.countersign.v1.Exchange\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\'\n\x07reasons\x18\x08 \x03(\x0b\x32\x16.countersign.v1.Reason\x12*\n\x08verified\x18\t \x01(\x0b\x32\x18.countersign.v1.Verified\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63\x61nnot_approve\x18\x0b \x01(\t\x12\x15\n\rcannot_decide\x18\x0c \x01(\x08\x1aH\n\rPreviewsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Preview:\x02\x38\x01\"?\n\x08Verified\x12\x11\n\tcaller_id\x18\x01 \x01(\t\x12\x0e\n\x06owners\x18\x02 \x03(\t\x12\x10\n\x08\x65xcluded\x18\x03 \x03(\t\"o\n\x07Preview\x12\x14\n\x0c\x63ontext_json\x18\x01 \x01(\x0c\x12\x12\n\nfacts_json\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x12\n\nreviewable\x18\x04 \x01(\x08\x12\x18\n\x10mask_report_json\x18\x05 \x01(\x0c\"`\n\rStageProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06quorum\x18\x02 \x01(\r\x12\x11\n\tapprovals\x18\x03 \x01(\r\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0e\n\x06people\x18\x05 \x03(\t\"\xc2\x01\n\x08VoteView\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\"\n\x04vote\x18\x02 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\r\x12+\n\x07\x63\x61st_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x01(\x08\"\xb2\x01\n\x08\x45xchange\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12,\n\x08\x61sked_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*=\n\x04Vote\x12\x14\n\x10VOTE_UNSPECIFIED\x10\x00\x12\x10\n\x0cVOTE_APPROVE\x10\x01\x12\r\n\tVOTE_DENY\x10\x02\x32\xa8\x03\n\x07Reviews\x12O\n\x04List\x12\".countersign.v1.ListReviewsRequest\x1a#.countersign.v1.ListReviewsResponse\x12?\n\x03Get\x12 .countersign.v1.GetReviewRequest\x1a\x16.countersign.v1.Review\x12\x46\n\x05Watch\x12#.countersign.v1.WatchReviewsRequest\x1a\x16.countersign.v1.Review0\x01\x12?\n\x06\x44\x65\x63ide\x12\x1d.countersign.v1.DecideRequest\x1a\x16.countersign.v1.Review\x12\x41\n\x07\x41skInfo\x12\x1e.countersign.v1.AskInfoRequest\x1a\x16.countersign.v1.Review\x12?\n\x06Revoke\x12\x1d.countersign.v1.RevokeRequest\x1a\x16.countersign.v1.Reviewb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ountersign/v1/reviews.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"}\n\x0fPersonAssertion\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x34\n\x10\x61uthenticated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmessage_ref\x18\x04 \x01(\t\"\xb0\x01\n\x12ListReviewsRequest\x12+\n\x06states\x18\x01 \x03(\x0e\x32\x1b.countersign.v1.ReviewState\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\x12/\n\x06person\x18\x04 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\x12\x15\n\rafter_reviews\x18\x05 \x01(\x08\"W\n\x13ListReviewsResponse\x12\'\n\x07reviews\x18\x01 \x03(\x0b\x32\x16.countersign.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x10GetReviewRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12/\n\x06person\x18\x02 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"F\n\x13WatchReviewsRequest\x12/\n\x06person\x18\x01 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\xd4\x01\n\rDecideRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\x12\"\n\x04vote\x18\x05 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12/\n\x06person\x18\x08 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\x93\x01\n\x12\x42\x61tchDecideRequest\x12(\n\x05items\x18\x01 \x03(\x0b\x32\x19.countersign.v1.BatchItem\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x06person\x18\x04 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"W\n\tBatchItem\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\"C\n\x13\x42\x61tchDecideResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.countersign.v1.BatchResult\"q\n\x0b\x42\x61tchResult\x12\x11\n\treview_id\x18\x01 \x01(\t\x12&\n\x06review\x18\x02 \x01(\x0b\x32\x16.countersign.v1.Review\x12\'\n\x07refusal\x18\x03 \x01(\x0b\x32\x16.countersign.v1.Reason\"\x83\x01\n\x11\x42reakGlassRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x0f\n\x07profile\x18\x03 \x01(\t\x12\x14\n\x0cpreview_hash\x18\x04 \x01(\x0c\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x92\x01\n\x17\x43loseAfterReviewRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x11\n\tjustified\x18\x02 \x01(\x08\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12/\n\x06person\x18\x05 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\x8c\x01\n\x0e\x41skInfoRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12\x10\n\x08question\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12/\n\x06person\x18\x05 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"w\n\rRevokeRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x06person\x18\x04 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\xd7\x01\n\x0f\x44\x65legateRequest\x12\x13\n\x0b\x64\x65legate_id\x18\x01 \x01(\t\x12-\n\tstarts_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12/\n\x06person\x18\x06 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\xfb\x01\n\nDelegation\x12\x15\n\rdelegation_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65legator_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65legate_id\x18\x03 \x01(\t\x12-\n\tstarts_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12,\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x08 \x01(\t\"I\n\x16ListDelegationsRequest\x12/\n\x06person\x18\x01 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"J\n\x17ListDelegationsResponse\x12/\n\x0b\x64\x65legations\x18\x01 \x03(\x0b\x32\x1a.countersign.v1.Delegation\"r\n\x14\x45ndDelegationRequest\x12\x15\n\rdelegation_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x06person\x18\x03 \x01(\x0b\x32\x1f.countersign.v1.PersonAssertion\"\xf6\x04\n\x06Review\x12,\n\x06status\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x36\n\x08previews\x18\x02 \x03(\x0b\x32$.countersign.v1.Review.PreviewsEntry\x12-\n\x06stages\x18\x03 \x03(\x0b\x32\x1d.countersign.v1.StageProgress\x12\'\n\x05votes\x18\x04 \x03(\x0b\x32\x18.countersign.v1.VoteView\x12(\n\x06thread\x18\x05 \x03(\x0b\x32\x18.countersign.v1.Exchange\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\x12\x17\n\x0fpolicy_revision\x18\x07 \x01(\t\x12\'\n\x07reasons\x18\x08 \x03(\x0b\x32\x16.countersign.v1.Reason\x12*\n\x08verified\x18\t \x01(\x0b\x32\x18.countersign.v1.Verified\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63\x61nnot_approve\x18\x0b \x01(\t\x12\x15\n\rcannot_decide\x18\x0c \x01(\x08\x12\r\n\x05\x62\x61tch\x18\r \x01(\x08\x12\x17\n\x0f\x63\x61n_break_glass\x18\x0e \x01(\x08\x12\x31\n\x0c\x61\x66ter_review\x18\x0f \x01(\x0b\x32\x1b.countersign.v1.AfterReview\x1aH\n\rPreviewsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Preview:\x02\x38\x01\"\xb2\x01\n\x0b\x41\x66terReview\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12-\n\tbroken_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclosed_by\x18\x03 \x01(\t\x12-\n\tclosed_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tjustified\x18\x05 \x01(\x08\x12\x0c\n\x04note\x18\x06 \x01(\t\"R\n\x08Verified\x12\x11\n\tcaller_id\x18\x01 \x01(\t\x12\x0e\n\x06owners\x18\x02 \x03(\t\x12\x10\n\x08\x65xcluded\x18\x03 \x03(\t\x12\x11\n\trequester\x18\x04 \x01(\t\"o\n\x07Preview\x12\x14\n\x0c\x63ontext_json\x18\x01 \x01(\x0c\x12\x12\n\nfacts_json\x18\x02 \x01(\x0c\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x12\n\nreviewable\x18\x04 \x01(\x08\x12\x18\n\x10mask_report_json\x18\x05 \x01(\x0c\"\x92\x01\n\rStageProgress\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06quorum\x18\x02 \x01(\r\x12\x11\n\tapprovals\x18\x03 \x01(\r\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0e\n\x06people\x18\x05 \x03(\t\x12\x30\n\x0c\x65scalates_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x08VoteView\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\"\n\x04vote\x18\x02 \x01(\x0e\x32\x14.countersign.v1.Vote\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\r\x12+\n\x07\x63\x61st_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tassurance\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounts\x18\x08 \x01(\x08\x12\x14\n\x0c\x64\x65legated_by\x18\t \x01(\t\x12\x12\n\nchannel_id\x18\n \x01(\t\x12\x13\n\x0b\x62reak_glass\x18\x0b \x01(\x08\"\xb2\x01\n\x08\x45xchange\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x10\n\x08\x61sked_by\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\x12,\n\x08\x61sked_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\t\x12/\n\x0b\x61nswered_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*=\n\x04Vote\x12\x14\n\x10VOTE_UNSPECIFIED\x10\x00\x12\x10\n\x0cVOTE_APPROVE\x10\x01\x12\r\n\tVOTE_DENY\x10\x02\x32\x9e\x07\n\x07Reviews\x12O\n\x04List\x12\".countersign.v1.ListReviewsRequest\x1a#.countersign.v1.ListReviewsResponse\x12?\n\x03Get\x12 .countersign.v1.GetReviewRequest\x1a\x16.countersign.v1.Review\x12\x46\n\x05Watch\x12#.countersign.v1.WatchReviewsRequest\x1a\x16.countersign.v1.Review0\x01\x12?\n\x06\x44\x65\x63ide\x12\x1d.countersign.v1.DecideRequest\x1a\x16.countersign.v1.Review\x12V\n\x0b\x42\x61tchDecide\x12\".countersign.v1.BatchDecideRequest\x1a#.countersign.v1.BatchDecideResponse\x12G\n\nBreakGlass\x12!.countersign.v1.BreakGlassRequest\x1a\x16.countersign.v1.Review\x12S\n\x10\x43loseAfterReview\x12\'.countersign.v1.CloseAfterReviewRequest\x1a\x16.countersign.v1.Review\x12\x41\n\x07\x41skInfo\x12\x1e.countersign.v1.AskInfoRequest\x1a\x16.countersign.v1.Review\x12?\n\x06Revoke\x12\x1d.countersign.v1.RevokeRequest\x1a\x16.countersign.v1.Review\x12G\n\x08\x44\x65legate\x12\x1f.countersign.v1.DelegateRequest\x1a\x1a.countersign.v1.Delegation\x12\x62\n\x0fListDelegations\x12&.countersign.v1.ListDelegationsRequest\x1a\'.countersign.v1.ListDelegationsResponse\x12Q\n\rEndDelegation\x12$.countersign.v1.EndDelegationRequest\x1a\x1a.countersign.v1.Delegationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +35,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REVIEW_PREVIEWSENTRY']._loaded_options = None
   _globals['_REVIEW_PREVIEWSENTRY']._serialized_options = b'8\001'
-  _globals['_VOTE']._serialized_start=1895
-  _globals['_VOTE']._serialized_end=1956
-  _globals['_LISTREVIEWSREQUEST']._serialized_start=111
-  _globals['_LISTREVIEWSREQUEST']._serialized_end=215
-  _globals['_LISTREVIEWSRESPONSE']._serialized_start=217
-  _globals['_LISTREVIEWSRESPONSE']._serialized_end=304
-  _globals['_GETREVIEWREQUEST']._serialized_start=306
-  _globals['_GETREVIEWREQUEST']._serialized_end=343
-  _globals['_WATCHREVIEWSREQUEST']._serialized_start=345
-  _globals['_WATCHREVIEWSREQUEST']._serialized_end=366
-  _globals['_DECIDEREQUEST']._serialized_start=369
-  _globals['_DECIDEREQUEST']._serialized_end=532
-  _globals['_ASKINFOREQUEST']._serialized_start=534
-  _globals['_ASKINFOREQUEST']._serialized_end=625
-  _globals['_REVOKEREQUEST']._serialized_start=627
-  _globals['_REVOKEREQUEST']._serialized_end=697
-  _globals['_REVIEW']._serialized_start=700
-  _globals['_REVIEW']._serialized_end=1239
-  _globals['_REVIEW_PREVIEWSENTRY']._serialized_start=1167
-  _globals['_REVIEW_PREVIEWSENTRY']._serialized_end=1239
-  _globals['_VERIFIED']._serialized_start=1241
-  _globals['_VERIFIED']._serialized_end=1304
-  _globals['_PREVIEW']._serialized_start=1306
-  _globals['_PREVIEW']._serialized_end=1417
-  _globals['_STAGEPROGRESS']._serialized_start=1419
-  _globals['_STAGEPROGRESS']._serialized_end=1515
-  _globals['_VOTEVIEW']._serialized_start=1518
-  _globals['_VOTEVIEW']._serialized_end=1712
-  _globals['_EXCHANGE']._serialized_start=1715
-  _globals['_EXCHANGE']._serialized_end=1893
-  _globals['_REVIEWS']._serialized_start=1959
-  _globals['_REVIEWS']._serialized_end=2383
+  _globals['_VOTE']._serialized_start=4191
+  _globals['_VOTE']._serialized_end=4252
+  _globals['_PERSONASSERTION']._serialized_start=111
+  _globals['_PERSONASSERTION']._serialized_end=236
+  _globals['_LISTREVIEWSREQUEST']._serialized_start=239
+  _globals['_LISTREVIEWSREQUEST']._serialized_end=415
+  _globals['_LISTREVIEWSRESPONSE']._serialized_start=417
+  _globals['_LISTREVIEWSRESPONSE']._serialized_end=504
+  _globals['_GETREVIEWREQUEST']._serialized_start=506
+  _globals['_GETREVIEWREQUEST']._serialized_end=592
+  _globals['_WATCHREVIEWSREQUEST']._serialized_start=594
+  _globals['_WATCHREVIEWSREQUEST']._serialized_end=664
+  _globals['_DECIDEREQUEST']._serialized_start=667
+  _globals['_DECIDEREQUEST']._serialized_end=879
+  _globals['_BATCHDECIDEREQUEST']._serialized_start=882
+  _globals['_BATCHDECIDEREQUEST']._serialized_end=1029
+  _globals['_BATCHITEM']._serialized_start=1031
+  _globals['_BATCHITEM']._serialized_end=1118
+  _globals['_BATCHDECIDERESPONSE']._serialized_start=1120
+  _globals['_BATCHDECIDERESPONSE']._serialized_end=1187
+  _globals['_BATCHRESULT']._serialized_start=1189
+  _globals['_BATCHRESULT']._serialized_end=1302
+  _globals['_BREAKGLASSREQUEST']._serialized_start=1305
+  _globals['_BREAKGLASSREQUEST']._serialized_end=1436
+  _globals['_CLOSEAFTERREVIEWREQUEST']._serialized_start=1439
+  _globals['_CLOSEAFTERREVIEWREQUEST']._serialized_end=1585
+  _globals['_ASKINFOREQUEST']._serialized_start=1588
+  _globals['_ASKINFOREQUEST']._serialized_end=1728
+  _globals['_REVOKEREQUEST']._serialized_start=1730
+  _globals['_REVOKEREQUEST']._serialized_end=1849
+  _globals['_DELEGATEREQUEST']._serialized_start=1852
+  _globals['_DELEGATEREQUEST']._serialized_end=2067
+  _globals['_DELEGATION']._serialized_start=2070
+  _globals['_DELEGATION']._serialized_end=2321
+  _globals['_LISTDELEGATIONSREQUEST']._serialized_start=2323
+  _globals['_LISTDELEGATIONSREQUEST']._serialized_end=2396
+  _globals['_LISTDELEGATIONSRESPONSE']._serialized_start=2398
+  _globals['_LISTDELEGATIONSRESPONSE']._serialized_end=2472
+  _globals['_ENDDELEGATIONREQUEST']._serialized_start=2474
+  _globals['_ENDDELEGATIONREQUEST']._serialized_end=2588
+  _globals['_REVIEW']._serialized_start=2591
+  _globals['_REVIEW']._serialized_end=3221
+  _globals['_REVIEW_PREVIEWSENTRY']._serialized_start=3149
+  _globals['_REVIEW_PREVIEWSENTRY']._serialized_end=3221
+  _globals['_AFTERREVIEW']._serialized_start=3224
+  _globals['_AFTERREVIEW']._serialized_end=3402
+  _globals['_VERIFIED']._serialized_start=3404
+  _globals['_VERIFIED']._serialized_end=3486
+  _globals['_PREVIEW']._serialized_start=3488
+  _globals['_PREVIEW']._serialized_end=3599
+  _globals['_STAGEPROGRESS']._serialized_start=3602
+  _globals['_STAGEPROGRESS']._serialized_end=3748
+  _globals['_VOTEVIEW']._serialized_start=3751
+  _globals['_VOTEVIEW']._serialized_end=4008
+  _globals['_EXCHANGE']._serialized_start=4011
+  _globals['_EXCHANGE']._serialized_end=4189
+  _globals['_REVIEWS']._serialized_start=4255
+  _globals['_REVIEWS']._serialized_end=5181
 # @@protoc_insertion_point(module_scope)

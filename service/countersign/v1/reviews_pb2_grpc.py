@@ -54,6 +54,21 @@ class ReviewsStub:
                 request_serializer=countersign_dot_v1_dot_reviews__pb2.DecideRequest.SerializeToString,
                 response_deserializer=countersign_dot_v1_dot_reviews__pb2.Review.FromString,
                 _registered_method=True)
+        self.BatchDecide = channel.unary_unary(
+                '/countersign.v1.Reviews/BatchDecide',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.BatchDecideRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.BatchDecideResponse.FromString,
+                _registered_method=True)
+        self.BreakGlass = channel.unary_unary(
+                '/countersign.v1.Reviews/BreakGlass',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.BreakGlassRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+                _registered_method=True)
+        self.CloseAfterReview = channel.unary_unary(
+                '/countersign.v1.Reviews/CloseAfterReview',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.CloseAfterReviewRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+                _registered_method=True)
         self.AskInfo = channel.unary_unary(
                 '/countersign.v1.Reviews/AskInfo',
                 request_serializer=countersign_dot_v1_dot_reviews__pb2.AskInfoRequest.SerializeToString,
@@ -63,6 +78,21 @@ class ReviewsStub:
                 '/countersign.v1.Reviews/Revoke',
                 request_serializer=countersign_dot_v1_dot_reviews__pb2.RevokeRequest.SerializeToString,
                 response_deserializer=countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+                _registered_method=True)
+        self.Delegate = channel.unary_unary(
+                '/countersign.v1.Reviews/Delegate',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.DelegateRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.Delegation.FromString,
+                _registered_method=True)
+        self.ListDelegations = channel.unary_unary(
+                '/countersign.v1.Reviews/ListDelegations',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.ListDelegationsRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.ListDelegationsResponse.FromString,
+                _registered_method=True)
+        self.EndDelegation = channel.unary_unary(
+                '/countersign.v1.Reviews/EndDelegation',
+                request_serializer=countersign_dot_v1_dot_reviews__pb2.EndDelegationRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_reviews__pb2.Delegation.FromString,
                 _registered_method=True)
 
 
@@ -96,6 +126,29 @@ class ReviewsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchDecide(self, request, context):
+        """Approves several reviews in one act, where policy allows that. Each vote is
+        judged and recorded on its own: some may be refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BreakGlass(self, request, context):
+        """Approves alone in an emergency, where policy allows that. Needs a person's
+        own credential and a reason, and leaves an after-review open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseAfterReview(self, request, context):
+        """Closes the after-review of a broken glass. Somebody else than who broke it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AskInfo(self, request, context):
         """Asks the requester something. The review waits in INFO_REQUESTED.
         """
@@ -105,6 +158,27 @@ class ReviewsServicer:
 
     def Revoke(self, request, context):
         """Takes an approval back until it is claimed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delegate(self, request, context):
+        """Lets somebody else decide in the person's place for a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDelegations(self, request, context):
+        """Delegations of the tenant that have not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndDelegation(self, request, context):
+        """Takes one's own delegation back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +207,21 @@ def add_ReviewsServicer_to_server(servicer, server):
                     request_deserializer=countersign_dot_v1_dot_reviews__pb2.DecideRequest.FromString,
                     response_serializer=countersign_dot_v1_dot_reviews__pb2.Review.SerializeToString,
             ),
+            'BatchDecide': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDecide,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.BatchDecideRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.BatchDecideResponse.SerializeToString,
+            ),
+            'BreakGlass': grpc.unary_unary_rpc_method_handler(
+                    servicer.BreakGlass,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.BreakGlassRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.Review.SerializeToString,
+            ),
+            'CloseAfterReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseAfterReview,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.CloseAfterReviewRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.Review.SerializeToString,
+            ),
             'AskInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.AskInfo,
                     request_deserializer=countersign_dot_v1_dot_reviews__pb2.AskInfoRequest.FromString,
@@ -142,6 +231,21 @@ def add_ReviewsServicer_to_server(servicer, server):
                     servicer.Revoke,
                     request_deserializer=countersign_dot_v1_dot_reviews__pb2.RevokeRequest.FromString,
                     response_serializer=countersign_dot_v1_dot_reviews__pb2.Review.SerializeToString,
+            ),
+            'Delegate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delegate,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.DelegateRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.Delegation.SerializeToString,
+            ),
+            'ListDelegations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDelegations,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.ListDelegationsRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.ListDelegationsResponse.SerializeToString,
+            ),
+            'EndDelegation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndDelegation,
+                    request_deserializer=countersign_dot_v1_dot_reviews__pb2.EndDelegationRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_reviews__pb2.Delegation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -263,6 +367,87 @@ class Reviews:
             _registered_method=True)
 
     @staticmethod
+    def BatchDecide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/BatchDecide',
+            countersign_dot_v1_dot_reviews__pb2.BatchDecideRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.BatchDecideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BreakGlass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/BreakGlass',
+            countersign_dot_v1_dot_reviews__pb2.BreakGlassRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseAfterReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/CloseAfterReview',
+            countersign_dot_v1_dot_reviews__pb2.CloseAfterReviewRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def AskInfo(request,
             target,
             options=(),
@@ -306,6 +491,87 @@ class Reviews:
             '/countersign.v1.Reviews/Revoke',
             countersign_dot_v1_dot_reviews__pb2.RevokeRequest.SerializeToString,
             countersign_dot_v1_dot_reviews__pb2.Review.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delegate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/Delegate',
+            countersign_dot_v1_dot_reviews__pb2.DelegateRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.Delegation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDelegations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/ListDelegations',
+            countersign_dot_v1_dot_reviews__pb2.ListDelegationsRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.ListDelegationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndDelegation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Reviews/EndDelegation',
+            countersign_dot_v1_dot_reviews__pb2.EndDelegationRequest.SerializeToString,
+            countersign_dot_v1_dot_reviews__pb2.Delegation.FromString,
             options,
             channel_credentials,
             insecure,
