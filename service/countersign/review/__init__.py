@@ -18,10 +18,13 @@ Rules (numbers are those of docs/explanation/invariants.md):
 """
 
 from countersign.review.claiming import may_claim
+from countersign.review.escalating import scheduled
 from countersign.review.events import (
+    AfterReviewClosed,
     ApprovalRevoked,
     ClaimAttempted,
     Event,
+    GlassBroken,
     OutcomeReported,
     People,
     QuestionAnswered,
@@ -33,13 +36,28 @@ from countersign.review.events import (
     Withdrawn,
 )
 from countersign.review.rules import step
-from countersign.review.seats import approvals, current_stage, first_unfilled, unsatisfiable
-from countersign.review.standing import cannot_approve, cannot_decide, may_see, visible_previews
+from countersign.review.seats import (
+    approvals,
+    asked,
+    current_stage,
+    first_unfilled,
+    unsatisfiable,
+)
+from countersign.review.standing import (
+    cannot_approve,
+    cannot_decide,
+    excluded,
+    glass_breakers,
+    may_see,
+    visible_previews,
+)
 
 __all__ = [
+    "AfterReviewClosed",
     "ApprovalRevoked",
     "ClaimAttempted",
     "Event",
+    "GlassBroken",
     "OutcomeReported",
     "People",
     "QuestionAnswered",
@@ -50,12 +68,16 @@ __all__ = [
     "VoteCast",
     "Withdrawn",
     "approvals",
+    "asked",
     "cannot_approve",
     "cannot_decide",
     "current_stage",
+    "excluded",
     "first_unfilled",
+    "glass_breakers",
     "may_claim",
     "may_see",
+    "scheduled",
     "step",
     "unsatisfiable",
     "visible_previews",

@@ -6,6 +6,7 @@ today's policy against the recorded votes, and grants or voids them.
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 
 from countersign.model import (
@@ -17,10 +18,12 @@ from countersign.model import (
     Requirement,
     Review,
     ReviewState,
+    Vote,
     after,
 )
 from countersign.review.events import ClaimAttempted, People, Refusal
-from countersign.review.seats import approvals, first_unfilled
+from countersign.review.seats import approvals, asked, first_unfilled, seat_of
+from countersign.review.standing import glass_breakers
 
 
 def claim_refusal(review: Review, event: ClaimAttempted) -> Refusal | None:
@@ -80,19 +83,41 @@ def insufficient(
         return (_short("the approval is older than policy now allows"),)
     if not set(today.must_show) <= set(review.requirement.must_show):
         return (_short("policy now demands to see what the approvers were not shown"),)
-    barred = {*review.excluded, *excluded, *today.exclude}
-    good = [
-        vote.person
-        for vote in approvals(review)
-        if vote.person not in barred
-        and vote.assurance.meets(today.min_assurance)
-        and (vote.reason.strip() or not today.require_reason)
-    ]
-    eligible = [people.eligible(review.tenant, stage) for stage in today.stages]
-    stage = first_unfilled(today.stages, eligible, good)
+    good = _good_votes(review, today, excluded, people)
+    if review.after_review is not None:
+        return _glass_insufficient(review, today, good, people)
+    stages = asked(review, today.stages)
+    eligible = [people.eligible(review.tenant, stage) for stage in stages]
+    stage = first_unfilled(stages, eligible, [seat_of(vote) for vote in good])
     if stage is None:
         return ()
     return (_short(f'the votes no longer meet stage "{stage.name}"'),)
+
+
+def _good_votes(
+    review: Review, today: Requirement, excluded: frozenset[PersonId], people: People
+) -> list[Vote]:
+    """Recorded approvals that today's requirement and directory still take."""
+    barred = {*review.excluded, *excluded, *today.exclude}
+    return [
+        vote
+        for vote in approvals(review)
+        if barred.isdisjoint((vote.person, seat_of(vote)))
+        and people.groups_of(review.tenant, vote.person) is not None
+        and vote.assurance.meets(today.min_assurance)
+        and (vote.reason.strip() or not today.require_reason)
+    ]
+
+
+def _glass_insufficient(
+    review: Review, today: Requirement, good: list[Vote], people: People
+) -> tuple[Reason, ...]:
+    """Whether the one who broke the glass could still break it today."""
+    judged_today = dataclasses.replace(review, requirement=today)
+    may_break = glass_breakers(judged_today, people)
+    if any(vote.break_glass and vote.person in may_break for vote in good):
+        return ()
+    return (_short("policy no longer lets the one who broke the glass break it"),)
 
 
 def _short(message: str) -> Reason:

@@ -7,12 +7,15 @@ today's policy answer as they were when it was made.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from countersign.model import (
     Assurance,
     CallerId,
+    ChannelId,
     Choice,
+    Delegation,
     Outcome,
     PermitId,
     PersonId,
@@ -34,6 +37,9 @@ class People(Protocol):
     def eligible(self, tenant: TenantId, stage: Stage) -> frozenset[PersonId]:
         """Everybody whom a stage names, directly or by group."""
 
+    def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
+        """Standing lent to a person and in force, oldest first."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -54,6 +60,32 @@ class VoteCast:
     preview_hash: str
     reason: str
     assurance: Assurance
+    people: People
+    channel: ChannelId | None = None
+    batch: bool = False
+    """Whether it is one of several given in one act."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GlassBroken:
+    """A person approves alone, because it cannot wait."""
+
+    person: PersonId
+    revision: int
+    profile: str
+    preview_hash: str
+    reason: str
+    assurance: Assurance
+    people: People
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AfterReviewClosed:
+    """Somebody else says whether breaking the glass was right."""
+
+    person: PersonId
+    justified: bool
+    note: str
     people: People
 
 
@@ -127,6 +159,8 @@ class TimePassed:
 
 Event: TypeAlias = (
     VoteCast
+    | GlassBroken
+    | AfterReviewClosed
     | QuestionAsked
     | QuestionAnswered
     | Withdrawn

@@ -6,25 +6,26 @@ Deadlines come first: what is late meets a review that time has ended.
 from __future__ import annotations
 
 import dataclasses
-import hmac
 from typing import Final
 
 from countersign.model import (
-    Choice,
     Exchange,
     Instant,
     Outcome,
     Reason,
     Review,
     ReviewState,
-    Vote,
     after,
 )
+from countersign.review.changes import changed, closed, stale
 from countersign.review.claiming import claim_refusal, voided
+from countersign.review.escalating import escalated, scheduled
 from countersign.review.events import (
+    AfterReviewClosed,
     ApprovalRevoked,
     ClaimAttempted,
     Event,
+    GlassBroken,
     OutcomeReported,
     QuestionAnswered,
     QuestionAsked,
@@ -34,8 +35,8 @@ from countersign.review.events import (
     VoteCast,
     Withdrawn,
 )
-from countersign.review.seats import current_stage
-from countersign.review.standing import cannot_approve, cannot_decide, visible_previews
+from countersign.review.standing import cannot_decide
+from countersign.review.voting import break_glass, close_after_review, vote_cast
 
 MAX_QUESTIONS: Final = 50
 """Questions one review holds; then somebody has to decide."""
@@ -46,10 +47,20 @@ def step(review: Review, event: Event, now: Instant) -> Review | Refusal:
     due = _timers(review, now)
     if isinstance(event, TimePassed):
         return due or review
-    review = due or review
+    result = _applied(due or review, event, now)
+    return result if isinstance(result, Refusal) else scheduled(result)
+
+
+def _applied(  # noqa: C901 - one line an event
+    review: Review, event: Event, now: Instant
+) -> Review | Refusal:
     match event:
         case VoteCast():
-            result = _vote(review, event, now)
+            result = vote_cast(review, event, now)
+        case GlassBroken():
+            result = break_glass(review, event, now)
+        case AfterReviewClosed():
+            result = close_after_review(review, event, now)
         case QuestionAsked():
             result = _ask(review, event, now)
         case QuestionAnswered():
@@ -64,102 +75,24 @@ def step(review: Review, event: Event, now: Instant) -> Review | Refusal:
             result = _claim(review, event, now)
         case OutcomeReported():
             result = _report(review, event)
+        case TimePassed():
+            result = review
     return result
-
-
-def _next(review: Review, **changes: object) -> Review:
-    return dataclasses.replace(review, version=review.version + 1, **changes)  # type: ignore[arg-type]
 
 
 def _timers(review: Review, now: Instant) -> Review | None:
     due = review.due_at
     if due is None or now < due:
         return None
+    if review.state.awaits_votes and now < review.approve_by:
+        return escalated(review, now)
     if review.state.awaits_votes:
         reason = Reason(code="review.expired", message="nobody decided in time")
-        return _next(review, state=ReviewState.EXPIRED, closed_reasons=(reason,))
+        return changed(review, state=ReviewState.EXPIRED, closed_reasons=(reason,))
     if review.state is ReviewState.APPROVED:
         reason = Reason(code="review.lapsed", message="the approval was not used in time")
-        return _next(review, state=ReviewState.LAPSED, closed_reasons=(reason,))
-    return _next(review, outcome=Outcome.AMBIGUOUS)
-
-
-def _vote(review: Review, event: VoteCast, now: Instant) -> Review | Refusal:
-    refusal = _vote_refusal(review, event)
-    if refusal:
-        return refusal
-    stage = current_stage(review)
-    vote = Vote(
-        person=event.person,
-        choice=event.choice,
-        stage=min(stage, len(review.requirement.stages) - 1),
-        revision=event.revision,
-        profile=event.profile,
-        preview_hash=event.preview_hash,
-        reason=event.reason,
-        assurance=event.assurance,
-        at=now,
-    )
-    voted = _next(review, votes=(*review.votes, vote))
-    if event.choice is Choice.DENY:
-        reason = Reason(code="review.denied", message="an approver denied it")
-        return dataclasses.replace(voted, state=ReviewState.DENIED, closed_reasons=(reason,))
-    if current_stage(voted) < len(review.requirement.stages):
-        return voted
-    return dataclasses.replace(
-        voted,
-        state=ReviewState.APPROVED,
-        approved_at=now,
-        use_by=after(now, review.requirement.use_within_s),
-    )
-
-
-def _vote_refusal(review: Review, event: VoteCast) -> Refusal | None:
-    approving = event.choice is Choice.APPROVE
-    if approving:
-        barred = cannot_approve(review, event.person, event.people, event.assurance)
-    else:
-        barred = cannot_decide(review, event.person, event.people)
-    if not review.state.awaits_votes:
-        # Who may not vote learns that first; who may, learns that it is over.
-        own = cannot_decide(review, event.person, event.people)
-        return own or _closed(review)
-    if barred:
-        return barred
-    stale = _stale(review, event.revision)
-    if stale:
-        return stale
-    shown = visible_previews(review, event.person, event.people).get(event.profile)
-    if shown is None or not hmac.compare_digest(shown.hash, event.preview_hash):
-        return Refusal(
-            code="vote.preview_mismatch",
-            message="the vote names another preview than the one this review shows you",
-        )
-    if approving and not shown.reviewable:
-        return Refusal(
-            code="review.unreviewable",
-            message="what policy says must be seen is cut, masked or unreadable; "
-            "it can be denied, not approved",
-        )
-    if review.requirement.require_reason and not event.reason.strip():
-        return Refusal(code="vote.reason_required", message="this review needs a reason")
-    return None
-
-
-def _closed(review: Review) -> Refusal:
-    return Refusal(
-        code="review.closed",
-        message=f"the review is {review.state.value.replace('_', ' ')}; it takes no decision",
-    )
-
-
-def _stale(review: Review, revision: int) -> Refusal | None:
-    if revision == review.revision:
-        return None
-    return Refusal(
-        code="vote.stale_revision",
-        message="the review has changed since it was shown to you; read it again",
-    )
+        return changed(review, state=ReviewState.LAPSED, closed_reasons=(reason,))
+    return changed(review, outcome=Outcome.AMBIGUOUS)
 
 
 def _ask(review: Review, event: QuestionAsked, now: Instant) -> Review | Refusal:
@@ -167,14 +100,14 @@ def _ask(review: Review, event: QuestionAsked, now: Instant) -> Review | Refusal
     if refusal:
         return refusal
     if not review.state.awaits_votes:
-        return _closed(review)
-    stale = _stale(review, event.revision)
-    if stale:
-        return stale
+        return closed(review)
+    outdated = stale(review, event.revision)
+    if outdated:
+        return outdated
     if len(review.thread) >= MAX_QUESTIONS:
         return Refusal(code="review.too_many_questions", message="no more questions fit; decide")
     asked = Exchange(id=event.id, asked_by=event.person, question=event.question, asked_at=now)
-    return _next(review, state=ReviewState.INFO_REQUESTED, thread=(*review.thread, asked))
+    return changed(review, state=ReviewState.INFO_REQUESTED, thread=(*review.thread, asked))
 
 
 def _answer(review: Review, event: QuestionAnswered, now: Instant) -> Review | Refusal:
@@ -188,7 +121,7 @@ def _answer(review: Review, event: QuestionAnswered, now: Instant) -> Review | R
     else:
         return Refusal(code="answer.unknown_question", message="no such question is open")
     still_open = any(exchange.answer is None for exchange in thread)
-    return _next(
+    return changed(
         review,
         state=ReviewState.INFO_REQUESTED if still_open else ReviewState.PENDING,
         revision=review.revision + 1,
@@ -198,8 +131,8 @@ def _answer(review: Review, event: QuestionAnswered, now: Instant) -> Review | R
 
 def _withdraw(review: Review, event: Withdrawn) -> Review | Refusal:
     if not review.state.is_open:
-        return _closed(review)
-    return _next(
+        return closed(review)
+    return changed(
         review,
         state=ReviewState.CANCELLED,
         closed_reasons=(event.reason,),
@@ -218,16 +151,16 @@ def _revoke(review: Review, event: ApprovalRevoked) -> Review | Refusal:
         )
     words = f"revoked by {event.person}" + (f": {event.reason}" if event.reason else "")
     reason = Reason(code="review.revoked", message=words)
-    return _next(review, state=ReviewState.REVOKED, closed_reasons=(reason,))
+    return changed(review, state=ReviewState.REVOKED, closed_reasons=(reason,))
 
 
 def _widen(review: Review, event: RequesterWidened) -> Review | Refusal:
     if not review.state.is_open:
-        return _closed(review)
+        return closed(review)
     wider = frozenset(review.excluded) | event.excluded
     if len(wider) == len(review.excluded):
         return review
-    return _next(review, excluded=tuple(sorted(wider)))
+    return changed(review, excluded=tuple(sorted(wider)))
 
 
 def _claim(review: Review, event: ClaimAttempted, now: Instant) -> Review | Refusal:
@@ -236,9 +169,9 @@ def _claim(review: Review, event: ClaimAttempted, now: Instant) -> Review | Refu
         return refusal
     void = voided(review, event, now)
     if void:
-        return _next(review, state=ReviewState.REVOKED, closed_reasons=void)
+        return changed(review, state=ReviewState.REVOKED, closed_reasons=void)
     demanded = event.policy.requirement or review.requirement
-    return _next(
+    return changed(
         review,
         state=ReviewState.CLAIMED,
         claimant=event.claimant,
@@ -254,4 +187,4 @@ def _report(review: Review, event: OutcomeReported) -> Review | Refusal:
         return Refusal(
             code="outcome.settled", message="another outcome has been reported and recorded"
         )
-    return _next(review, outcome=event.outcome)
+    return changed(review, outcome=event.outcome)

@@ -3,12 +3,15 @@
 Invariant 6. Matching people to seats answers four questions: can a requirement
 be met at all, which stage is open, is somebody needed later, and do old votes
 meet today's requirement.
+
+A vote cast in somebody's place takes that person's seat and uses up both: the
+two of them have one vote.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from countersign.model import Choice, PersonId, Requirement, Review, Stage, TenantId, Vote
 from countersign.review.events import People, Refusal
@@ -43,13 +46,34 @@ def first_unfilled(
     return None
 
 
+def reached(stage: Stage, level: int) -> Stage:
+    """The stage after that many escalations: it asks more people, nobody less."""
+    steps = stage.escalate[:level]
+    return dataclasses.replace(
+        stage,
+        groups=(*stage.groups, *(group for step in steps for group in step.groups)),
+        people=(*stage.people, *(person for step in steps for person in step.people)),
+    )
+
+
+def level(review: Review, index: int) -> int:
+    """How many escalations a stage of this review has reached."""
+    return review.escalated[index] if index < len(review.escalated) else 0
+
+
+def asked(review: Review, stages: Sequence[Stage]) -> list[Stage]:
+    """Stages, whether the review's own or today's, as far as this review has escalated."""
+    return [reached(stage, level(review, index)) for index, stage in enumerate(stages)]
+
+
 def unsatisfiable(
     requirement: Requirement, tenant: TenantId, excluded: Collection[PersonId], people: People
 ) -> Refusal | None:
     """Why this requirement can never be met, when nobody is left to meet it."""
     barred = {*excluded, *requirement.exclude}
-    eligible = [people.eligible(tenant, stage) - barred for stage in requirement.stages]
-    stage = first_unfilled(requirement.stages, eligible, frozenset().union(*eligible))
+    stages = [reached(stage, len(stage.escalate)) for stage in requirement.stages]
+    eligible = [people.eligible(tenant, stage) - barred for stage in stages]
+    stage = first_unfilled(stages, eligible, frozenset().union(*eligible))
     if stage is None:
         return None
     return Refusal(
@@ -59,16 +83,32 @@ def unsatisfiable(
     )
 
 
+def barred(review: Review) -> frozenset[PersonId]:
+    """Everybody whom the requester chain or policy keeps from deciding."""
+    return frozenset((*review.excluded, *map(PersonId, review.requirement.exclude)))
+
+
 def approvals(review: Review) -> tuple[Vote, ...]:
     """Approvals that count: on this revision, by people still allowed to vote."""
-    barred = {*review.excluded, *review.requirement.exclude}
+    out = barred(review)
     return tuple(
         vote
         for vote in review.votes
         if vote.choice is Choice.APPROVE
         and vote.revision == review.revision
-        and vote.person not in barred
+        and vote.person not in out
+        and vote.delegated_by not in out
     )
+
+
+def seat_of(vote: Vote) -> PersonId:
+    """Whose standing a vote uses."""
+    return vote.delegated_by or vote.person
+
+
+def used_up(votes: Iterable[Vote]) -> frozenset[PersonId]:
+    """Everybody who has had their one vote, by themselves or by a delegate."""
+    return frozenset(who for vote in votes for who in (vote.person, seat_of(vote)))
 
 
 def current_stage(review: Review) -> int:
@@ -80,23 +120,26 @@ def current_stage(review: Review) -> int:
     return len(review.requirement.stages)
 
 
-def would_strand(review: Review, index: int, person: PersonId, people: People) -> Refusal | None:
-    """Whether taking this seat leaves a later stage without anybody to fill it."""
+def would_strand(
+    review: Review, index: int, taken: frozenset[PersonId], people: People
+) -> Refusal | None:
+    """Whether `taken`, for one seat, leaves a later stage without anybody to fill it."""
     counted = approvals(review)
-    barred = {*review.excluded, *review.requirement.exclude, *(v.person for v in counted)}
+    out = barred(review) | used_up(counted)
+    stages = [reached(stage, len(stage.escalate)) for stage in review.requirement.stages]
     open_seats = [
         dataclasses.replace(stage, quorum=stage.quorum - sum(vote.stage == at for vote in counted))
-        for at, stage in enumerate(review.requirement.stages)
+        for at, stage in enumerate(stages)
     ][index:]
     if not open_seats:
         return None
-    eligible = [people.eligible(review.tenant, stage) - barred for stage in open_seats]
+    eligible = [people.eligible(review.tenant, stage) - out for stage in open_seats]
     everybody = frozenset().union(*eligible)
     if first_unfilled(open_seats, eligible, everybody) is not None:
         return None
     first, *later = open_seats
     seated = [dataclasses.replace(first, quorum=first.quorum - 1), *later]
-    stranded = first_unfilled(seated, eligible, everybody - {person})
+    stranded = first_unfilled(seated, eligible, everybody - taken)
     if stranded is None:
         return None
     return Refusal(
