@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from countersign.canonical import StrictJsonError, parse_object
 from countersign.client import Context, InvalidContext, Person, Resource, Workload
-from countersign.client.context import External, Principal
+from countersign.client.principals import External, Principal
 from countersign.errors import ConfigurationError
 
 KEYS: Final = frozenset(

@@ -21,7 +21,7 @@ means that the action must not run. `guard` does the same around a function,
 """
 
 from countersign.client.aio import AsyncClient
-from countersign.client.context import Context, External, Person, Resource, Workload
+from countersign.client.context import Context, Resource
 from countersign.client.errors import (
     AlreadyClaimed,
     Cancelled,
@@ -47,14 +47,17 @@ from countersign.client.errors import (
 from countersign.client.exchange import Timing
 from countersign.client.guard import guard
 from countersign.client.pending import Pending
+from countersign.client.principals import External, Person, Workload
 from countersign.client.reviews import ReviewsClient
 from countersign.client.sync import Client
 from countersign.client.values import Decision, Grant, Permit, Question, ReviewStatus
+from countersign.client.waiting import Answer
 from countersign.credentials import Credential
 from countersign.model import Effect, Outcome, Reason, ReviewState
 
 __all__ = [
     "AlreadyClaimed",
+    "Answer",
     "AsyncClient",
     "Cancelled",
     "Client",

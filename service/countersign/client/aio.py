@@ -23,15 +23,18 @@ from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
 from countersign.client.pending import Pending
+from countersign.client.principals import Person
 from countersign.client.status import CallFailed
 from countersign.client.steps import Ask, Call, Conversation, Done, Sleep, advance
 from countersign.client.sync import closed
 from countersign.client.values import Decision, Grant, Question, ReviewStatus
+from countersign.client.waiting import Answer
 from countersign.credentials import Credential, read_credential
 from countersign.model import Outcome
 from countersign.v1.decisions_pb2_grpc import DecisionsStub
 
-OnQuestion: TypeAlias = Callable[[Question], str | Awaitable[str | None] | None]
+Said: TypeAlias = str | Answer | None
+OnQuestion: TypeAlias = Callable[[Question], Said | Awaitable[Said]]
 T = TypeVar("T")
 
 
@@ -89,13 +92,15 @@ class AsyncClient:
         labels: Mapping[str, str] | None = None,
         supersedes: str = "",
         permit_audience: str = "",
+        evidence: str = "",
     ) -> Decision:
         """Ask what policy says. Spends nothing; a DENY is an answer, not an error.
 
         `create_review=False` only asks. `supersedes` is the id of an open review
         that this one replaces. With `permit_audience` a plain ALLOW carries a
         permit for that executor. An ALLOW given before to the same `request_id`
-        is not permission again: whoever got it first may have acted.
+        is not permission again: whoever got it first may have acted. `evidence`
+        is a token that proves the person the context names, for this call.
         """
         return await self._run(
             self._conversations.check(
@@ -105,6 +110,7 @@ class AsyncClient:
                 labels=labels,
                 supersedes=supersedes,
                 permit_audience=permit_audience,
+                evidence=evidence,
             )
         )
 
@@ -140,20 +146,34 @@ class AsyncClient:
         timeout_s: float | None = None,
         labels: Mapping[str, str] | None = None,
         on_question: OnQuestion | None = None,
+        evidence: str = "",
     ) -> Grant:
         """Check, wait and claim in one. Returns only with permission to act, now.
 
         `timeout_s` is the longest wait for people; then `StillPending` carries
         the handle to resume with. None waits until the review itself expires.
+        `evidence` is as for `check`; it is used at once, so it may expire meanwhile.
         """
         conversation = self._conversations.authorize(
-            context, timeout_s=timeout_s, labels=labels, answering=on_question is not None
+            context,
+            timeout_s=timeout_s,
+            labels=labels,
+            answering=on_question is not None,
+            evidence=evidence,
         )
         return await self._run(conversation, on_question)
 
-    async def answer(self, review_id: str, question_id: str, text: str) -> ReviewStatus:
-        """Answer a reviewer's question. Earlier approvals are void then."""
-        return await self._run(self._conversations.answer(review_id, question_id, text))
+    async def answer(
+        self, review_id: str, question_id: str, text: str, *, answered_by: Person | None = None
+    ) -> ReviewStatus:
+        """Answer a reviewer's question. Earlier approvals are void then.
+
+        `answered_by` is who answered, with their evidence: then they cannot decide
+        any more. Without it nobody can who is able to drive this caller.
+        """
+        return await self._run(
+            self._conversations.answer(review_id, question_id, text, answered_by=answered_by)
+        )
 
     async def cancel(self, review: Pending | str, *, reason: str = "") -> ReviewStatus:
         """Withdraw a review that has not been claimed."""
@@ -205,7 +225,7 @@ class AsyncClient:
         await asyncio.sleep(seconds)
 
 
-async def _asked(on_question: OnQuestion | None, question: Question) -> str | None:
+async def _asked(on_question: OnQuestion | None, question: Question) -> Said:
     if on_question is None:
         return None
     answer = on_question(question)

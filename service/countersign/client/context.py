@@ -3,7 +3,8 @@
 Everything an approval binds to is turned into canonical bytes when a `Context`
 is made, so a wrong argument is reported on the line that wrote it, and what a
 caller changes in its own dictionaries afterwards changes nothing here
-(invariant 4). Values never appear in `repr`, messages or pickles (invariant 3).
+(invariant 4). Evidence of who is behind it is no part of that (`principals`).
+Values never appear in `repr`, messages or pickles (invariant 3).
 """
 
 from __future__ import annotations
@@ -12,11 +13,20 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 from countersign import canonical, model
 from countersign.canonical import StrictJsonError
 from countersign.client.errors import InvalidContext, InvalidRequest
+from countersign.client.principals import (
+    External,
+    Person,
+    Principal,
+    Workload,
+    evidence_of,
+    principal_of,
+    require_jwt,
+)
 from countersign.model import JsonObject, JsonValue, Withheld
 from countersign.v1 import context_pb2
 
@@ -25,33 +35,6 @@ _ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE_BITS: Final = 4096
 """Python refuses to print integers of more than 4,300 digits."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Person(Withheld):
-    """A human, by registered id or by an account of theirs."""
-
-    id: str
-    type: ClassVar[str] = "person"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Workload(Withheld):
-    """An agent or service."""
-
-    id: str
-    type: ClassVar[str] = "workload"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class External(Withheld):
-    """Somebody outside, known by what they call themselves."""
-
-    id: str
-    type: ClassVar[str] = "external"
-
-
-Principal: TypeAlias = Person | Workload | External
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -134,6 +117,7 @@ class Context(Withheld):
                 raise InvalidContext(field, "must not be empty")
         if len(self.on_behalf_of) > MAX_PRINCIPALS:
             raise InvalidContext("on_behalf_of", f"names more than {MAX_PRINCIPALS} principals")
+        self._check_evidence()
 
     def _texts(self) -> list[tuple[str, str]]:
         """Every string of the envelope, with the name a message should use."""
@@ -149,9 +133,25 @@ class Context(Withheld):
         ]
         return texts + [(f"on_behalf_of[{i}]", p.id) for i, p in enumerate(self.on_behalf_of)]
 
+    def _check_evidence(self) -> None:
+        """One proof at most, and of the right form."""
+        proven = [
+            ("actor" if index == 0 else f"on_behalf_of[{index - 1}]", who)
+            for index, who in enumerate(self._principals)
+            if isinstance(who, Person) and who.evidence != ""
+        ]
+        for place, person in proven:
+            require_jwt(f"{place}.evidence", person.evidence, InvalidContext)
+        if len(proven) > 1:
+            raise InvalidContext(f"{proven[1][0]}.evidence", "is a second one; give one at most")
+
     @property
     def _actor(self) -> Principal:
         return cast(Principal, self.actor)
+
+    @property
+    def _principals(self) -> tuple[Principal, ...]:
+        return (self._actor, *self.on_behalf_of)
 
     def to_model(self) -> model.ActionContext:
         """The value `countersign.permit.verify` checks a permit against."""
@@ -176,6 +176,17 @@ class Context(Withheld):
         bound = canonical.parse_object(self.canonical_bytes)
         return message_of(bound)
 
+    def to_check_message(self, evidence: str = "") -> context_pb2.Context:
+        """The same with the evidence of the person behind it, which Check alone takes.
+
+        `evidence` is a fresh token, in the place of one the context was made with.
+        """
+        message = self.to_message()
+        parts = (message.actor, *message.on_behalf_of)
+        for part, proof in zip(parts, evidence_of(self._principals, evidence), strict=True):
+            part.evidence = proof
+        return message
+
     @classmethod
     def from_message(cls, message: context_pb2.Context) -> Context:
         """The context a message carries. Raises `InvalidContext`."""
@@ -189,9 +200,9 @@ class Context(Withheld):
                     attributes=canonical.parse_object(message.resource.attributes_json),
                 ),
                 environment=message.environment,
-                actor=_principal(message.actor.type, message.actor.id),
+                actor=_principal(message.actor),
                 arguments=canonical.parse_object(message.arguments_json),
-                on_behalf_of=[_principal(item.type, item.id) for item in message.on_behalf_of],
+                on_behalf_of=[_principal(item) for item in message.on_behalf_of],
                 reason=message.reason,
                 session=message.session,
             )
@@ -213,9 +224,9 @@ class Context(Withheld):
                     attributes=resource["attributes"],
                 ),
                 environment=bound["environment"],
-                actor=_principal(**bound["actor"]),
+                actor=_saved_principal(**bound["actor"]),
                 arguments=bound["arguments"],
-                on_behalf_of=[_principal(**item) for item in bound["on_behalf_of"]],
+                on_behalf_of=[_saved_principal(**item) for item in bound["on_behalf_of"]],
                 reason=bound["reason"],
                 session=bound["session"],
             )
@@ -223,11 +234,13 @@ class Context(Withheld):
             raise InvalidContext("context", "is not a complete action context") from error
 
 
-def _principal(type: str, id: str) -> Principal:
-    for kind in (Person, Workload, External):
-        if kind.type == type:
-            return kind(id)
-    raise InvalidContext("type", "of a principal must be person, workload or external")
+def _principal(message: context_pb2.Principal) -> Principal:
+    return principal_of(message.type, message.id, message.evidence)
+
+
+def _saved_principal(*, type: str, id: str) -> Principal:
+    """Without evidence, which is never saved."""
+    return principal_of(type, id)
 
 
 def message_of(bound: Any) -> context_pb2.Context:

@@ -66,10 +66,11 @@ class Conversations(Waiting):
         labels: Mapping[str, str] | None = None,
         supersedes: str = "",
         permit_audience: str = "",
+        evidence: str = "",
     ) -> Conversation[Decision]:
         """Ask what policy says."""
         request = decisions_pb2.CheckRequest(
-            context=context.to_message(),
+            context=context.to_check_message(evidence),
             request_id=_request_id(request_id, "chk"),
             create_review=create_review,
             labels=labels or {},
@@ -185,10 +186,11 @@ class Conversations(Waiting):
         timeout_s: float | None = None,
         labels: Mapping[str, str] | None = None,
         answering: bool = False,
+        evidence: str = "",
     ) -> Conversation[Grant]:
         """Check, wait and claim in one: permission to act, or the error that says why not."""
         began_s = self._clock()
-        decision = yield from self.check(context, labels=labels)
+        decision = yield from self.check(context, labels=labels, evidence=evidence)
         if decision.grant is not None:
             return decision.grant
         if decision.pending is None:

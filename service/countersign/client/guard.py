@@ -18,8 +18,9 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from countersign.client.aio import AsyncClient
 from countersign.client.aio import OnQuestion as AsyncOnQuestion
-from countersign.client.context import Context, Principal, Resource, strict_object
+from countersign.client.context import Context, Resource, strict_object
 from countersign.client.errors import CountersignClientError, InvalidContext, PermitRejected
+from countersign.client.principals import Principal
 from countersign.client.sync import Client, OnQuestion
 from countersign.client.values import Grant
 from countersign.model import Outcome
@@ -46,6 +47,7 @@ def guard(
     on_behalf_of: Sequence[Principal] | Callable[..., Sequence[Principal]] = (),
     reason: str | Callable[..., str] = "",
     session: str | Callable[..., str] = "",
+    evidence: Callable[..., str | Awaitable[str]] | None = None,
     timeout_s: float | None = None,
     on_question: OnQuestion | AsyncOnQuestion | None = None,
     detail: Detail | None = None,
@@ -56,7 +58,9 @@ def guard(
     defaults included. `arguments` chooses what the context holds; by default
     all of them, which must then be JSON. A plain function needs a `Client`, an
     `async` one an `AsyncClient`; a function that returns one is asked at each
-    call. `detail` turns the result into what is reported, for example a count.
+    call. `evidence` fetches a fresh token of the person behind this call; for an
+    `async` function it may be `async`. `detail` turns the result into what is
+    reported, for example a count.
 
     The outcome is SUCCEEDED on return, FAILED on an exception (its class is
     reported, never its message), and AMBIGUOUS when it was cancelled or lost
@@ -73,6 +77,7 @@ def guard(
         on_behalf_of=on_behalf_of,
         reason=reason,
         session=session,
+        evidence=evidence,
         detail=detail,
     )
 
@@ -95,7 +100,12 @@ def _blocking(
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         client = call.client(Client)
         context = call.context(args, kwargs)
-        grant = client.authorize(context, timeout_s=timeout_s, on_question=on_question)
+        grant = client.authorize(
+            context,
+            timeout_s=timeout_s,
+            on_question=on_question,
+            evidence=cast(str, call.evidence(args, kwargs)),
+        )
         run = _Run(grant, call.plan.detail)
         try:
             run.start(context, call.context(args, kwargs))
@@ -122,7 +132,13 @@ def _awaiting(
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         client = call.client(AsyncClient)
         context = call.context(args, kwargs)
-        grant = await client.authorize(context, timeout_s=timeout_s, on_question=on_question)
+        evidence = call.evidence(args, kwargs)
+        grant = await client.authorize(
+            context,
+            timeout_s=timeout_s,
+            on_question=on_question,
+            evidence=await evidence if inspect.isawaitable(evidence) else evidence,
+        )
         run = _Run(grant, call.plan.detail)
         try:
             run.start(context, call.context(args, kwargs))
@@ -155,6 +171,7 @@ class _Plan:
     on_behalf_of: Sequence[Principal] | Callable[..., Sequence[Principal]]
     reason: str | Callable[..., str]
     session: str | Callable[..., str]
+    evidence: Callable[..., str | Awaitable[str]] | None
     detail: Detail | None
 
     def of(self, function: Callable[..., Any]) -> _Guarded:
@@ -188,16 +205,7 @@ class _Guarded:
 
     def context(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Context:
         """What this call is about to do."""
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        named: dict[str, Any] = {}
-        for parameter in self.signature.parameters.values():
-            value = bound.arguments[parameter.name]
-            more = value if parameter.kind is parameter.VAR_KEYWORD else {parameter.name: value}
-            if named.keys() & more.keys():
-                raise InvalidContext("arguments", "name one thing twice; use arguments=")
-            named.update(more)
-        plan = self.plan
+        plan, named = self.plan, self._named(args, kwargs)
         return Context(
             action=plan.action,
             resource=_given(plan.resource, named),
@@ -208,6 +216,24 @@ class _Guarded:
             reason=_given(plan.reason, named),
             session=_given(plan.session, named),
         )
+
+    def evidence(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | Awaitable[str]:
+        """A token of the person behind this call, fetched now."""
+        fetch = self.plan.evidence
+        return fetch(**self._named(args, kwargs)) if fetch else ""
+
+    def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Every argument of a call by its name, defaults included."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        named: dict[str, Any] = {}
+        for parameter in self.signature.parameters.values():
+            value = bound.arguments[parameter.name]
+            more = value if parameter.kind is parameter.VAR_KEYWORD else {parameter.name: value}
+            if named.keys() & more.keys():
+                raise InvalidContext("arguments", "name one thing twice; use arguments=")
+            named.update(more)
+        return named
 
     def _own(self, named: dict[str, Any]) -> dict[str, Any]:
         """All arguments but the object a method belongs to."""

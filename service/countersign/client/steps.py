@@ -25,7 +25,8 @@ class Call:
     """One attempt of one remote call, to be answered within `timeout_s`."""
 
     method: str
-    request: Message
+    request: Message = dataclasses.field(repr=False)
+    """May hold a raw context and evidence."""
     timeout_s: float
 
 

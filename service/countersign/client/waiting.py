@@ -7,6 +7,7 @@ of a reviewer once.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,11 +15,21 @@ from google.protobuf.duration_pb2 import Duration
 from countersign.client.errors import NotFound, PreconditionFailed, ProtocolError
 from countersign.client.exchange import Exchange
 from countersign.client.pending import Pending
+from countersign.client.principals import Person, message_of_person
 from countersign.client.status import CallFailed, error_of
 from countersign.client.steps import Ask, Call, Conversation, Sleep
 from countersign.client.values import ReviewStatus, status_of
-from countersign.model import new_id
+from countersign.model import Withheld, new_id
 from countersign.v1 import decisions_pb2
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Answer(Withheld):
+    """What `on_question` may return when it knows who answered, and can prove it."""
+
+    text: str
+    _: dataclasses.KW_ONLY
+    answered_by: Person | None = None
 
 
 class Waiting(Exchange):
@@ -103,19 +114,26 @@ class Waiting(Exchange):
             if question.id in asked:
                 continue
             asked.add(question.id)
-            text = yield Ask(question=question)
-            if not text:
+            said: Answer | str | None = yield Ask(question=question)
+            if not said:
                 continue
+            told = Answer(said) if isinstance(said, str) else said
             try:
-                yield from self.answer(status.review_id, question.id, text)
+                yield from self.answer(
+                    status.review_id, question.id, told.text, answered_by=told.answered_by
+                )
             except (PreconditionFailed, NotFound):
                 # It was decided, or answered elsewhere, meanwhile: the next snapshot tells.
                 continue
 
-    def answer(self, review_id: str, question_id: str, text: str) -> Conversation[ReviewStatus]:
+    def answer(
+        self, review_id: str, question_id: str, text: str, *, answered_by: Person | None = None
+    ) -> Conversation[ReviewStatus]:
         """Answer a reviewer's question."""
         request = decisions_pb2.AnswerRequest(
             review_id=review_id, question_id=question_id, text=text, request_id=new_id("ans")
         )
+        if answered_by is not None:
+            request.answered_by.CopyFrom(message_of_person("answered_by", answered_by))
         answer = yield from self.call("Answer", request)
         return status_of(answer)

@@ -27,11 +27,13 @@ from countersign.client.aio import AsyncClient
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
+from countersign.client.principals import Person
 from countersign.client.status import CallFailed
 from countersign.client.steps import Call
 from countersign.client.sync import Client, closed
 from countersign.client.testing.decision_point import DecisionPoint
 from countersign.client.testing.rules import Rule
+from countersign.client.waiting import Answer
 from countersign.model import Effect, JsonObject, Outcome, Reason
 from countersign.v1 import context_pb2, decisions_pb2
 
@@ -115,6 +117,19 @@ class Script:
         return [
             (_OUTCOMES[report.outcome], canonical.parse_object(report.detail_json))
             for report in self.point.reports
+        ]
+
+    @property
+    def answered(self) -> list[Answer]:
+        """Every answer to a reviewer's question, in order."""
+        return [
+            Answer(
+                given.text,
+                answered_by=Person(given.answered_by.id, evidence=given.answered_by.evidence)
+                if given.HasField("answered_by")
+                else None,
+            )
+            for given in self.point.answered
         ]
 
     def _add(self, rule: Rule) -> Rule:

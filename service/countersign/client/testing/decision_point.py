@@ -46,6 +46,7 @@ class DecisionPoint:
         self.rules: list[Rule] = []
         self.reviews: dict[str, HeldReview] = {}
         self.reports: list[decisions_pb2.ReportRequest] = []
+        self.answered: list[decisions_pb2.AnswerRequest] = []
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of a review."""
         self._now = now
@@ -58,7 +59,7 @@ class DecisionPoint:
         """Answer one call, the same request id always the same. Raises `CallFailed`."""
         with self._lock:
             request_id: str = getattr(request, "request_id", "")
-            key, content = (method, request_id), request.SerializeToString(deterministic=True)
+            key, content = (method, request_id), _content(request)
             if request_id and key in self._answers:
                 known, answer = self._answers[key]
                 if known != content:
@@ -137,6 +138,9 @@ class DecisionPoint:
         if request.question_id not in review.questions:
             raise _failed("NOT_FOUND", "not_found", "no such question")
         del review.questions[request.question_id]
+        self.answered.append(request)
+        if request.HasField("answered_by"):
+            review.behind |= {request.answered_by.id}
         review.approvals.clear()
         review.revision += 1
         state = ReviewState.INFO_REQUESTED if review.questions else ReviewState.PENDING
@@ -315,6 +319,17 @@ def unsigned_token(claims: JsonObject) -> str:
     """A permit's form without a signature: good for the SDK, refused by executors."""
     header = json.dumps({"alg": "EdDSA", "typ": TYP, "kid": "test"}).encode()
     return f"{_b64(header)}.{_b64(json.dumps(claims).encode())}.{_b64(b'not a signature')}"
+
+
+def _content(request: Message) -> bytes:
+    """What a request id is bound to: all but evidence, which is fresh with every try."""
+    bound = type(request).FromString(request.SerializeToString())
+    if isinstance(bound, decisions_pb2.CheckRequest):
+        for principal in (bound.context.actor, *bound.context.on_behalf_of):
+            principal.ClearField("evidence")
+    if isinstance(bound, decisions_pb2.AnswerRequest):
+        bound.answered_by.ClearField("evidence")
+    return bound.SerializeToString(deterministic=True)
 
 
 def _b64(data: bytes) -> str:
