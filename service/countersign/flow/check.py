@@ -13,6 +13,7 @@ from countersign.flow import record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.aside import aside
 from countersign.flow.draft import Draft, draft_review
+from countersign.flow.evidence import Evidence
 from countersign.flow.filing import file
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
@@ -37,7 +38,7 @@ from countersign.model import (
     after,
     new_id,
 )
-from countersign.review import Refusal, RequesterWidened, Withdrawn
+from countersign.review import Refusal, RequesterWidened, Withdrawn, scheduled
 from countersign.store.protocol import Decision, Transaction
 
 
@@ -52,6 +53,8 @@ class CheckAsk:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     supersedes: str = ""
     trace: str = ""
+    evidence: Evidence | None = None
+    """Who is proven to be behind it; outside the commitment."""
 
 
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
@@ -71,7 +74,9 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
         )
         if before:
             return before
-    judgement = await judge(parts, caller, ask.context, context_bytes, deadline_s=deadline_s)
+    judgement = await judge(
+        parts, caller, ask.context, context_bytes, deadline_s=deadline_s, evidence=ask.evidence
+    )
     command = await aside(
         len(context_bytes), lambda: _Check(parts, caller, ask, request, judgement)
     )
@@ -141,10 +146,26 @@ class _Check:
                 return self._denied(
                     "review.cooling_down", f"people denied this just now; see {denied.id}"
                 )
-        if tx.count_open_reviews(caller.tenant, caller.id) >= limits.max_open_reviews:
-            return self._denied(
-                "review.too_many_open", "this caller has too many open reviews; settle some first"
-            )
+        return self._too_many(tx)
+
+    def _too_many(self, tx: Transaction) -> PolicyDecision | None:
+        """Whether one more would be too many. One that takes another's place is not more."""
+        tenant, limits = self._caller.tenant, self._parts.limits
+        old = tx.review(tenant, ReviewId(self._ask.supersedes)) if self._ask.supersedes else None
+        freed = int(old is not None and old.caller == self._caller.id and old.state.is_open)
+        requester = self._judgement.requester
+        counts = [
+            (tx.count_open_reviews(tenant, self._caller.id), limits.max_open_reviews, "this caller")
+        ]
+        if requester:
+            behind = tx.count_open_reviews_behind(tenant, requester)
+            counts.append((behind, limits.max_open_reviews_behind, "the person behind it"))
+        of_tenant = tx.count_open_reviews_of_tenant(tenant)
+        counts.append((of_tenant, limits.quota(tenant).max_open_reviews, "this tenant"))
+        for count, most, whose in counts:
+            if count - freed >= most:
+                message = f"{whose} has too many open reviews; settle some first"
+                return self._denied("review.too_many_open", message)
         return None
 
     # --- the four ways it ends ---
@@ -213,7 +234,9 @@ class _Check:
             excluded=tuple(sorted(self._judgement.chain.excluded)),
             reasons=decision.reasons,
             policy_revision=decision.revision,
+            requester=self._judgement.requester,
         )
+        review = scheduled(review)
         ref = self._record(tx, decision, commitment, review=review)
         tx.put_review(review)
         shown = {name: record.preview_bytes(each) for name, each in draft.previews.items()}
@@ -313,6 +336,8 @@ class _Check:
             permit=permit,
             record=ref,
             at=tx.now,
+            rows=self._judgement.findings.quantity.rows,
+            amount=self._judgement.findings.quantity.amount,
         )
         tx.put_decision(stored)
         return stored

@@ -15,9 +15,10 @@ from countersign.errors import InvalidRequestError
 from countersign.flow import record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
-from countersign.flow.judge import Judgement, judge
+from countersign.flow.judge import ClaimOf, Judgement, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
+from countersign.flow.staff import Staff
 from countersign.flow.transition import elapsed, unknown_review
 from countersign.model import (
     ActionContext,
@@ -111,8 +112,9 @@ async def _judge_today(
         ask.context,
         context_bytes,
         deadline_s=deadline_s,
-        claimant=claimant.id,
-        approval=approval(parts, review),
+        claim=ClaimOf(
+            claimant=claimant.id, requester=review.requester, approval=approval(parts, review)
+        ),
     )
 
 
@@ -123,6 +125,8 @@ def approval(parts: Parts, review: Review) -> JsonObject:
         {
             "person": vote.person,
             "choice": vote.choice.value,
+            "delegated_by": vote.delegated_by,
+            "break_glass": vote.break_glass,
             "assurance": vote.assurance.value,
             "groups": record.sorted_list(people.groups_of(review.tenant, vote.person) or ()),
             "at": rfc3339(vote.at),
@@ -199,7 +203,7 @@ class _Claim:
             commitment=self._commitment,
             policy=judgement.decision,
             excluded=judgement.chain.excluded,
-            people=judgement.directory,
+            people=Staff(directory=judgement.directory),
             permit=self._permit_id,
         )
         result = step(review, event, tx.now)
@@ -303,6 +307,8 @@ class _Claim:
             permit=permit.id if permit else None,
             record=ref,
             at=tx.now,
+            rows=self._judgement.findings.quantity.rows if self._judgement else 0,
+            amount=self._judgement.findings.quantity.amount if self._judgement else 0,
         )
         tx.put_decision(decision)
         if not retryable:

@@ -16,7 +16,9 @@ from countersign import canonical
 from countersign.directory import Chain, Directory
 from countersign.errors import PolicyError
 from countersign.flow.aside import aside
+from countersign.flow.evidence import Evidence, proven_person, with_actors
 from countersign.flow.parts import Parts
+from countersign.flow.staff import Staff
 from countersign.model import (
     ActionContext,
     Caller,
@@ -25,6 +27,7 @@ from countersign.model import (
     Effect,
     JsonObject,
     JsonValue,
+    PersonId,
     PolicyDecision,
     Reason,
     Requirement,
@@ -39,6 +42,16 @@ QUERY: Final = "data.countersign.decision"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimOf:
+    """What a Claim is judged with besides the context."""
+
+    claimant: CallerId
+    requester: PersonId | None
+    """Whom the review's Check proved to be behind it."""
+    approval: JsonObject
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What was found and decided about one context, at one moment."""
 
@@ -48,6 +61,8 @@ class Judgement:
     context_bytes: bytes
     directory: Directory
     chain: Chain
+    requester: PersonId | None
+    """Who is proven to be behind the request."""
     findings: Findings
     clean: Clean
     decision: PolicyDecision
@@ -64,26 +79,32 @@ async def judge(
     context_bytes: bytes,
     *,
     deadline_s: float,
-    claimant: CallerId | None = None,
-    approval: JsonObject | None = None,
+    evidence: Evidence | None = None,
+    claim: ClaimOf | None = None,
 ) -> Judgement:
     """Detect, resolve and ask policy; never raises for what policy or OPA does.
 
-    `context_bytes` is the canonical form of `context`.
+    `context_bytes` is the canonical form of `context`. A Check may bring
+    evidence of who is behind it; a Claim is judged with what its Check proved.
     """
     directory = parts.directory()
+    requester = proven_person(directory, caller, evidence) if evidence else None
+    unproven = requester if isinstance(requester, Reason) else None
+    requester = claim.requester if claim else None if isinstance(requester, Reason) else requester
+    if evidence and requester:
+        parts.spend_for(caller.tenant, requester)
     known = functools.partial(directory.is_known, caller.tenant)
     size = len(context_bytes)
     findings = await aside(size, lambda: parts.sanitizer.detect(context, known=known))
-    chain = directory.requester_chain(caller, context)
+    chain = directory.requester_chain(caller, with_actors(context, evidence), requester)
     now = parts.store.now()
     asked: JsonObject = {
-        "approval": approval,
+        "approval": claim.approval if claim else None,
         "recent": await _recent(parts, caller, context),
         "time": rfc3339(now),
-        "verified": _verified(caller, claimant),
+        "verified": _verified(caller, requester, claim.claimant if claim else None),
     }
-    refusal = directory.scope_refusal(caller, context) or _unresolved(chain)
+    refusal = unproven or directory.scope_refusal(caller, context) or _unresolved(chain)
     fault = False
     if refusal:
         decision = deny(refusal, parts.policy.revision)
@@ -99,7 +120,13 @@ async def judge(
             decision = deny(reason, parts.policy.revision, retryable=error.retryable)
         else:
             decision = _worded(parts, decision)
-            decision = _within_bounds(parts, caller, context, findings, chain, directory, decision)
+            breach = _breach(parts, context, decision)
+            fault = breach is not None
+            decision = breach or _within_bounds(
+                parts, caller, findings, chain, Staff(directory=directory), decision
+            )
+        if claim and not fault and parts.directory_is_stale:
+            fault, decision = True, _stale(decision.revision)
     tag_key = tenant_tag_key(parts, caller)
     clean = await aside(
         size,
@@ -113,6 +140,7 @@ async def judge(
         context_bytes=context_bytes,
         directory=directory,
         chain=chain,
+        requester=requester,
         findings=findings,
         clean=clean,
         decision=decision,
@@ -140,13 +168,13 @@ async def _recent(parts: Parts, caller: Caller, context: ActionContext) -> JsonV
     return {window: dict(by_effect) for window, by_effect in counts.items()}
 
 
-def _verified(caller: Caller, claimant: CallerId | None) -> JsonObject:
+def _verified(caller: Caller, requester: PersonId | None, claimant: CallerId | None) -> JsonObject:
     return {
         "caller": caller.id,
         "claimant": claimant,
         "owners": list[JsonValue](caller.owners),
         "parent": caller.parent,
-        "person": None,
+        "person": requester,
         "tenant": caller.tenant,
         "users": list[JsonValue](caller.users),
     }
@@ -185,13 +213,33 @@ def _worded(parts: Parts, decision: PolicyDecision) -> PolicyDecision:
     return dataclasses.replace(decision, reasons=reasons, requirement=requirement)
 
 
+def _breach(
+    parts: Parts, context: ActionContext, decision: PolicyDecision
+) -> PolicyDecision | None:
+    """Policy asks for less than the settings allow: as wrong as any other wrong answer."""
+    requirement = decision.requirement
+    breach = requirement and parts.limits.floor(context.environment).breach(requirement)
+    if not breach:
+        return None
+    message = f"policy is below the floor of the settings for this environment: {breach}"
+    log.warning("policy.invalid: %s", message)
+    return deny(Reason(code="policy.invalid", message=message), decision.revision)
+
+
+def _stale(revision: str) -> PolicyDecision:
+    reason = Reason(
+        code="directory.stale",
+        message="nobody has confirmed lately who is registered, so no vote can be relied on",
+    )
+    return deny(reason, revision, retryable=True)
+
+
 def _within_bounds(
     parts: Parts,
     caller: Caller,
-    context: ActionContext,
     findings: Findings,
     chain: Chain,
-    directory: Directory,
+    staff: Staff,
     decision: PolicyDecision,
 ) -> PolicyDecision:
     """Policy's answer held against what code alone judges (invariants 6, 8, 9)."""
@@ -203,14 +251,13 @@ def _within_bounds(
         return deny(reason, decision.revision)
     if decision.requirement is None:
         return decision
-    requirement = parts.limits.floor(context.environment).apply(decision.requirement)
-    unkeepable = _unkeepable(parts, requirement)
+    unkeepable = _unkeepable(parts, decision.requirement)
     if unkeepable:
         return deny(unkeepable, decision.revision)
-    nobody = unsatisfiable(requirement, caller.tenant, chain.excluded, directory)
+    nobody = unsatisfiable(decision.requirement, caller.tenant, chain.excluded, staff)
     if nobody:
         return deny(Reason(code=nobody.code, message=nobody.message), decision.revision)
-    return dataclasses.replace(decision, requirement=requirement)
+    return decision
 
 
 def _unkeepable(parts: Parts, requirement: Requirement) -> Reason | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from countersign.directory import Directory
-from countersign.model import Requirement
+from countersign.directory import Directory, DirectorySource
+from countersign.model import Assurance, PersonId, Requirement, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.protocol import PolicyPoint
 from countersign.sanitize import Sanitizer
@@ -23,16 +23,38 @@ class Floor:
     least_quorum: int = 1
     """Fewest distinct people over all stages."""
     max_use_within_s: int = 86_400
+    least_assurance: Assurance = Assurance.CHANNEL
+    require_reason: bool = False
+    allow_batch: bool = True
+    allow_break_glass: bool = True
 
-    def apply(self, requirement: Requirement) -> Requirement:
-        """The requirement, raised to this floor: the last stage takes what lacks."""
-        lacking = self.least_quorum - sum(stage.quorum for stage in requirement.stages)
-        stages = requirement.stages
-        if lacking > 0:
-            last = dataclasses.replace(stages[-1], quorum=stages[-1].quorum + lacking)
-            stages = (*stages[:-1], last)
-        use_within_s = min(requirement.use_within_s, self.max_use_within_s)
-        return dataclasses.replace(requirement, stages=stages, use_within_s=use_within_s)
+    def breach(self, requirement: Requirement) -> str | None:
+        """The demand that is below this floor and what it must be; None when none is.
+
+        A breach is refused, not mended: an author whose rule is silently raised
+        believes in a rule that nobody wrote.
+        """
+        quorum = sum(stage.quorum for stage in requirement.stages)
+        if quorum < self.least_quorum:
+            return f"requirement.stages: quorum is {quorum} in all, at least {self.least_quorum}"
+        if requirement.use_within_s > self.max_use_within_s:
+            return f"requirement.use_within_s: at most {self.max_use_within_s}"
+        if not requirement.min_assurance.meets(self.least_assurance):
+            return f'requirement.min_assurance: at least "{self.least_assurance}"'
+        if self.require_reason and not requirement.require_reason:
+            return "requirement.require_reason: must be true"
+        if requirement.batch and not self.allow_batch:
+            return "requirement.batch: must be false"
+        if requirement.break_glass and not self.allow_break_glass:
+            return "requirement.break_glass: must be null"
+        return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What one tenant may use of the service."""
+
+    max_open_reviews: int = 1000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +67,30 @@ class Limits:
     """How long a permit may be acted on after the claim."""
     max_open_reviews: int = 100
     """Open reviews a caller may have at once."""
+    max_open_reviews_behind: int = 50
+    """Open reviews one proven person may be behind at once, whoever the callers."""
     deny_cool_down_s: int = 60
     """How long the same request is refused after people denied it."""
     max_await_s: float = 60.0
     """Longest single Await."""
+    max_delegation_s: int = 30 * 86_400
+    """Longest term of a delegation; 0: nobody delegates."""
+    new_account_wait_s: int = 0
+    """How long a new way of proving who one is waits until it may decide."""
+    max_directory_age_s: float = 300.0
+    """How old the directory's last confirmation may be for it to approve anything."""
+    quotas: Mapping[str, Quota] = dataclasses.field(default_factory=dict)
+    """By tenant; `*` is every other."""
     floors: Mapping[str, Floor] = dataclasses.field(default_factory=dict)
     """By environment; `*` is every other."""
 
     def floor(self, environment: str) -> Floor:
         """The floor of an environment."""
         return self.floors.get(environment) or self.floors.get("*") or Floor()
+
+    def quota(self, tenant: TenantId) -> Quota:
+        """The quota of a tenant."""
+        return self.quotas.get(tenant) or self.quotas.get("*") or Quota()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +100,19 @@ class Parts:
     store: Store
     policy: PolicyPoint
     sanitizer: Sanitizer
-    directory: Callable[[], Directory]
-    """The current snapshot; one call uses one snapshot throughout."""
+    source: DirectorySource
     permits: PermitKeys
     limits: Limits
     lockable: bool = False
     """Whether the audit sink enforces retention, so that `locked` can be kept."""
+    spend_for: Callable[[TenantId, PersonId], None] = lambda _tenant, _person: None
+    """Counts a request of a proven person; raises `ExhaustedError` above their rate."""
+
+    def directory(self) -> Directory:
+        """The current snapshot; one call uses one snapshot throughout."""
+        return self.source.current
+
+    @property
+    def directory_is_stale(self) -> bool:
+        """Whether nobody has confirmed for too long who is registered (invariant 2)."""
+        return self.source.age_s() > self.limits.max_directory_age_s

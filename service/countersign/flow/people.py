@@ -1,34 +1,45 @@
-"""What people do: read, vote, ask, revoke. As themselves, nobody else.
+"""What people do with reviews: read, vote, ask, revoke. As themselves, nobody else.
 
 The rules judge inside the transaction; a refused vote is recorded before its
-sender learns of it. What is asked here is sanitized like everything else.
+sender learns of it. What is said here is sanitized like everything else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from countersign.directory import Directory
+from countersign.errors import InvalidRequestError, RequestError
 from countersign.flow import record
 from countersign.flow.filing import file
+from countersign.flow.gate import not_now
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
-from countersign.flow.transition import as_error, current, moved, unknown_review
+from countersign.flow.staff import Staff
+from countersign.flow.transition import as_error, elapsed, moved, unknown_review
+from countersign.flow.voter import Voter
 from countersign.model import (
-    Assurance,
     Choice,
+    JsonObject,
     JsonValue,
     Person,
     QuestionId,
+    Reason,
     Review,
     ReviewId,
     ReviewState,
+    TenantId,
     new_id,
 )
 from countersign.review import (
+    AfterReviewClosed,
     ApprovalRevoked,
     Event,
+    GlassBroken,
     QuestionAsked,
     Refusal,
     RequesterWidened,
@@ -37,10 +48,17 @@ from countersign.review import (
 )
 from countersign.store.protocol import Transaction
 
+log = logging.getLogger(__name__)
+
+_Event: TypeAlias = VoteCast | GlassBroken | AfterReviewClosed | QuestionAsked | ApprovalRevoked
+
+MAX_BATCH: Final = 25
+"""Reviews that one act may approve: what a person can be expected to have read."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VoteAsk:
-    """A Decide as the edge parsed it."""
+    """A Decide, or a BreakGlass, as the edge parsed it."""
 
     review_id: ReviewId
     revision: int
@@ -51,10 +69,24 @@ class VoteAsk:
     request_id: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAnswer:
+    """What became of one review of a batch: the vote was taken, or why not."""
+
+    review_id: ReviewId
+    outcome: Review | Reason
+
+
+async def staff(parts: Parts, tenant: TenantId) -> Staff:
+    """The people of a tenant as they are now, to show reviews with."""
+    return Staff(directory=parts.directory(), delegations=await parts.store.delegations(tenant))
+
+
 async def get(parts: Parts, person: Person, review_id: ReviewId) -> Review:
     """A review this person may see. Raises `NotFoundError` for any other."""
+    people = await staff(parts, person.tenant)
     review = await parts.store.review(person.tenant, review_id)
-    if review is None or not may_see(review, person.id, parts.directory()):
+    if review is None or not may_see(review, person.id, people):
         raise unknown_review()
     return review
 
@@ -63,7 +95,7 @@ async def list_visible(
     parts: Parts, person: Person, states: Sequence[ReviewState], *, after: str, limit: int
 ) -> tuple[list[Review], str]:
     """A page of visible reviews, newest first, and the token of the next page."""
-    people = parts.directory()
+    people = await staff(parts, person.tenant)
     visible: list[Review] = []
     while True:
         page = await parts.store.reviews(person.tenant, states, after=after, limit=limit)
@@ -77,35 +109,121 @@ async def list_visible(
             return visible, ""
 
 
-async def vote(parts: Parts, person: Person, ask: VoteAsk) -> Review:
+async def after_reviews(parts: Parts, person: Person) -> list[Review]:
+    """Visible reviews whose after-review is open, oldest first."""
+    people = await staff(parts, person.tenant)
+    owed = await parts.store.after_reviews(person.tenant)
+    return [review for review in owed if may_see(review, person.id, people)]
+
+
+async def vote(parts: Parts, voter: Voter, ask: VoteAsk) -> Review:
     """Cast one vote. Raises the refusal as `RequestError` once it is recorded."""
-    cast = VoteCast(
-        person=person.id,
-        choice=ask.choice,
-        revision=ask.revision,
-        profile=ask.profile,
-        preview_hash=ask.preview_hash,
-        reason=parts.sanitizer.text(ask.reason),
-        assurance=Assurance.PERSON,
-        people=parts.directory(),
-    )
+    request = _request(parts, voter, "decide", ask, ask.choice.value.encode())
+    return await _vote(parts, voter, ask, request, batch=False)
+
+
+async def batch(parts: Parts, voter: Voter, asks: Sequence[VoteAsk]) -> list[BatchAnswer]:
+    """Approve several reviews, each judged and recorded on its own.
+
+    Raises `InvalidRequestError` when the list itself is wrong.
+    """
+    ids = [ask.review_id for ask in asks]
+    if not 1 <= len(ids) <= MAX_BATCH:
+        raise InvalidRequestError("items", f"must be 1 to {MAX_BATCH} reviews")
+    if len(set(ids)) < len(ids):
+        raise InvalidRequestError("items", "names a review twice")
+    return list(await asyncio.gather(*(_one_of_batch(parts, voter, ask) for ask in asks)))
+
+
+async def _one_of_batch(parts: Parts, voter: Voter, ask: VoteAsk) -> BatchAnswer:
+    own_id = dataclasses.replace(ask, request_id=f"{ask.request_id}/{ask.review_id}")
+    request = _request(parts, voter, "batch", own_id)
+    outcome: Review | Reason
+    try:
+        outcome = await _vote(parts, voter, ask, request, batch=True)
+    except RequestError as error:
+        outcome = Reason(code=error.code, message=error.message)
+    return BatchAnswer(review_id=ask.review_id, outcome=outcome)
+
+
+async def _vote(
+    parts: Parts, voter: Voter, ask: VoteAsk, request: Request, *, batch: bool
+) -> Review:
+    reason = parts.sanitizer.text(ask.reason)
+
+    def cast(people: Staff) -> VoteCast:
+        return VoteCast(
+            person=voter.person.id,
+            choice=ask.choice,
+            revision=ask.revision,
+            profile=ask.profile,
+            preview_hash=ask.preview_hash,
+            reason=reason,
+            assurance=voter.assurance,
+            people=people,
+            channel=voter.channel,
+            batch=batch,
+        )
+
+    act = _Act(name="decide", kind="vote", event=cast)
+    return await _act(parts, voter, ask.review_id, request, act)
+
+
+async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Review:
+    """Approve alone in an emergency. Said aloud, and owed an after-review."""
+    reason = parts.sanitizer.text(ask.reason)
+
+    def broken(people: Staff) -> GlassBroken:
+        return GlassBroken(
+            person=voter.person.id,
+            revision=ask.revision,
+            profile=ask.profile,
+            preview_hash=ask.preview_hash,
+            reason=reason,
+            assurance=voter.assurance,
+            people=people,
+        )
+
+    request = _request(parts, voter, "break_glass", ask)
+    act = _Act(name="break_glass", kind="break_glass", event=broken)
+    review = await _act(parts, voter, ask.review_id, request, act)
+    log.critical("BREAK GLASS: %s approved %s alone", voter.person.id, review.id)
+    return review
+
+
+async def close_after_review(
+    parts: Parts,
+    voter: Voter,
+    review_id: ReviewId,
+    *,
+    justified: bool,
+    note: str,
+    request_id: str,
+) -> Review:
+    """Say whether breaking the glass was right, and so settle what is owed."""
+    clean = parts.sanitizer.text(note)
     request = Request.of(
         parts.store.key,
-        person,
-        "decide",
-        ask.request_id,
-        ask.review_id.encode(),
-        str(ask.revision).encode(),
-        ask.choice.value.encode(),
-        ask.preview_hash.encode(),
-        ask.reason.encode(),
+        voter.person,
+        "close_after_review",
+        request_id,
+        review_id.encode(),
+        str(justified).encode(),
+        note.encode(),
     )
-    return await _act(parts, person, ask.review_id, request, cast, "vote")
+
+    def closed(people: Staff) -> AfterReviewClosed:
+        return AfterReviewClosed(
+            person=voter.person.id, justified=justified, note=clean, people=people
+        )
+
+    act = _Act(name="close_after_review", kind="after_review.closed", event=closed)
+    return await _act(parts, voter, review_id, request, act)
 
 
 async def ask_info(
     parts: Parts,
-    person: Person,
+    voter: Voter,
     review_id: ReviewId,
     *,
     revision: int,
@@ -113,58 +231,86 @@ async def ask_info(
     request_id: str,
 ) -> Review:
     """Put a question to the requester."""
-    event = QuestionAsked(
-        person=person.id,
-        id=QuestionId(new_id("qst")),
-        question=parts.sanitizer.text(question),
-        revision=revision,
-        people=parts.directory(),
-    )
+    question_id, clean = QuestionId(new_id("qst")), parts.sanitizer.text(question)
+
+    def asked(people: Staff) -> QuestionAsked:
+        return QuestionAsked(
+            person=voter.person.id, id=question_id, question=clean, revision=revision, people=people
+        )
+
     request = Request.of(
         parts.store.key,
-        person,
+        voter.person,
         "ask",
         request_id,
         review_id.encode(),
         str(revision).encode(),
         question.encode(),
     )
-    return await _act(parts, person, review_id, request, event, "review.updated")
+    act = _Act(name="ask", kind="review.updated", event=asked)
+    return await _act(parts, voter, review_id, request, act)
 
 
 async def revoke(
-    parts: Parts, person: Person, review_id: ReviewId, *, reason: str, request_id: str
+    parts: Parts, voter: Voter, review_id: ReviewId, *, reason: str, request_id: str
 ) -> Review:
     """Take an unspent approval back."""
-    event = ApprovalRevoked(
-        person=person.id, reason=parts.sanitizer.text(reason), people=parts.directory()
-    )
+    clean = parts.sanitizer.text(reason)
+
+    def revoked(people: Staff) -> ApprovalRevoked:
+        return ApprovalRevoked(person=voter.person.id, reason=clean, people=people)
+
     request = Request.of(
-        parts.store.key, person, "revoke", request_id, review_id.encode(), reason.encode()
+        parts.store.key, voter.person, "revoke", request_id, review_id.encode(), reason.encode()
     )
-    return await _act(parts, person, review_id, request, event, "review.closed")
+    act = _Act(name="revoke", kind="review.closed", event=revoked)
+    return await _act(parts, voter, review_id, request, act)
+
+
+def _request(parts: Parts, voter: Voter, method: str, ask: VoteAsk, *more: bytes) -> Request:
+    return Request.of(
+        parts.store.key,
+        voter.person,
+        method,
+        ask.request_id,
+        ask.review_id.encode(),
+        str(ask.revision).encode(),
+        *more,
+        ask.preview_hash.encode(),
+        ask.reason.encode(),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Act:
+    """One thing a person does to a review."""
+
+    name: str
+    """Of the command, for fault points."""
+    kind: str
+    """Of its record."""
+    event: Callable[[Staff], _Event]
 
 
 async def _act(
-    parts: Parts,
-    person: Person,
-    review_id: ReviewId,
-    request: Request,
-    event: VoteCast | QuestionAsked | ApprovalRevoked,
-    kind: str,
+    parts: Parts, voter: Voter, review_id: ReviewId, request: Request, act: _Act
 ) -> Review:
     """Run one event of a person's in a transaction, and record even its refusal."""
-    directory = parts.directory()
+    directory, person = parts.directory(), voter.person
 
     def run(tx: Transaction) -> Review | Refusal:
-        review = current(tx, person.tenant, review_id)
-        if not may_see(review, person.id, directory):
+        people = Staff(directory=directory, delegations=tx.delegations_to(person.tenant, person.id))
+        review = tx.review(person.tenant, review_id)
+        if review is None or not may_see(review, person.id, people):
             raise unknown_review()
         if request.replayed(tx) is not None:
             return review
-        review = _excluding_todays_chain(tx, directory, review)
-        fields = _of_event(event, review)
-        result = moved(tx, review, event, kind, request=request.record, **fields)
+        review = _excluding_todays_chain(tx, directory, elapsed(tx, review))
+        event = act.event(people)
+        fields = _of_event(event, review, voter, people)
+        result = not_now(parts, tx, voter, event) or moved(
+            tx, review, event, act.kind, request=request.record, **fields
+        )
         if isinstance(result, Refusal):
             refused = record.of_review(
                 "vote.refused",
@@ -178,8 +324,7 @@ async def _act(
             request.remember(tx, {"review": review.id})
         return result
 
-    name = {"vote": "decide", "review.updated": "ask", "review.closed": "revoke"}[kind]
-    result = await parts.store.apply(Named(name=name, run=run))
+    result = await parts.store.apply(Named(name=act.name, run=run))
     if isinstance(result, Refusal):
         raise as_error(result)
     return result
@@ -187,27 +332,50 @@ async def _act(
 
 def _excluding_todays_chain(tx: Transaction, directory: Directory, review: Review) -> Review:
     """Whoever owns or drives the requester by now is excluded as well (invariant 6)."""
-    excluded = directory.registered_chain(review.tenant, review.caller)
+    excluded = directory.registered_chain(review.tenant, review.caller, review.requester)
     widened = moved(tx, review, RequesterWidened(excluded=excluded), "review.updated")
     return review if isinstance(widened, Refusal) else widened
 
 
-def _of_event(event: Event, review: Review) -> dict[str, JsonValue]:
+def _of_event(event: Event, review: Review, voter: Voter, people: Staff) -> dict[str, JsonValue]:
     """What the record says of the attempt itself."""
-    if isinstance(event, VoteCast):
-        cast: dict[str, JsonValue] = {
-            "person": event.person,
-            "choice": event.choice.value,
+    if isinstance(event, VoteCast | GlassBroken):
+        cast: JsonObject = {
+            **_of_voter(voter, people),
+            "choice": event.choice.value if isinstance(event, VoteCast) else Choice.APPROVE.value,
             "revision": event.revision,
             "profile": event.profile,
             "preview_hash": event.preview_hash,
             "reason": event.reason,
-            "assurance": event.assurance.value,
             "requirement_hash": record.requirement_hash(review.requirement),
         }
+        if isinstance(event, VoteCast) and event.batch:
+            cast["batch"] = True
+        if isinstance(event, GlassBroken):
+            cast["break_glass"] = True
         return {"vote": cast}
+    who = _of_voter(voter, people)
     if isinstance(event, QuestionAsked):
-        return {"question": {"id": event.id, "asked_by": event.person, "text": event.question}}
+        return {
+            "question": {**who, "id": event.id, "asked_by": event.person, "text": event.question}
+        }
     if isinstance(event, ApprovalRevoked):
-        return {"revocation": {"person": event.person, "reason": event.reason}}
+        return {"revocation": {**who, "reason": event.reason}}
+    if isinstance(event, AfterReviewClosed):
+        return {"after_review": {**who, "justified": event.justified, "note": event.note}}
     return {}
+
+
+def _of_voter(voter: Voter, people: Staff) -> JsonObject:
+    """Who acted and how well that is proven, as it was then."""
+    person = voter.person
+    said: JsonObject = {
+        "person": person.id,
+        "groups": record.sorted_list(people.groups_of(person.tenant, person.id) or ()),
+        "assurance": voter.assurance.value,
+    }
+    if voter.channel is not None:
+        said["channel"] = voter.channel
+    if voter.message_ref:
+        said["message_ref"] = voter.message_ref
+    return said

@@ -14,6 +14,9 @@ from typing import Final
 from countersign import canonical
 from countersign.flow.judge import Judgement
 from countersign.model import (
+    AfterReview,
+    BreakGlass,
+    Delegation,
     JsonObject,
     JsonValue,
     PermitClaims,
@@ -50,14 +53,22 @@ def judged(judgement: Judgement) -> JsonObject:
         "clean": clean,
         "mask_report": judgement.clean.report,
         "findings": judgement.findings.to_policy(),
-        "chain": {
-            "owners": list[JsonValue](judgement.chain.owners),
-            "excluded": sorted_list(judgement.chain.excluded),
-        },
+        "chain": chain(judgement),
         "policy": {**judgement.policy_record, "effect": decision.effect.value},
         "effect": decision.effect.value,
         "reasons": reasons(decision.reasons),
     }
+
+
+def chain(judgement: Judgement) -> JsonObject:
+    """Who is behind the request, and whether anything proves it."""
+    said: JsonObject = {
+        "owners": list[JsonValue](judgement.chain.owners),
+        "excluded": sorted_list(judgement.chain.excluded),
+    }
+    if judgement.requester is not None:
+        said["proven"] = judgement.requester
+    return said
 
 
 def sorted_list(values: Iterable[str]) -> list[JsonValue]:
@@ -84,6 +95,14 @@ def requirement(demanded: Requirement) -> JsonObject:
                 "groups": sorted_list(stage.groups),
                 "people": sorted_list(stage.people),
                 "quorum": stage.quorum,
+                "escalate": [
+                    {
+                        "after_s": step.after_s,
+                        "groups": sorted_list(step.groups),
+                        "people": sorted_list(step.people),
+                    }
+                    for step in stage.escalate
+                ],
             }
             for stage in demanded.stages
         ],
@@ -98,6 +117,17 @@ def requirement(demanded: Requirement) -> JsonObject:
         "require_reason": demanded.require_reason,
         "min_assurance": demanded.min_assurance.value,
         "durability": demanded.durability.value,
+        "batch": demanded.batch,
+        "break_glass": _break_glass(demanded.break_glass) if demanded.break_glass else None,
+    }
+
+
+def _break_glass(rule: BreakGlass) -> JsonObject:
+    return {
+        "groups": sorted_list(rule.groups),
+        "people": sorted_list(rule.people),
+        "review_groups": sorted_list(rule.review_groups),
+        "review_people": sorted_list(rule.review_people),
     }
 
 
@@ -108,7 +138,7 @@ def requirement_hash(demanded: Requirement) -> str:
 
 def vote(cast: Vote) -> JsonObject:
     """One vote as JSON."""
-    return {
+    said: JsonObject = {
         "person": cast.person,
         "choice": cast.choice.value,
         "stage": cast.stage,
@@ -119,6 +149,13 @@ def vote(cast: Vote) -> JsonObject:
         "assurance": cast.assurance.value,
         "at": rfc3339(cast.at),
     }
+    if cast.delegated_by is not None:
+        said["delegated_by"] = cast.delegated_by
+    if cast.channel is not None:
+        said["channel"] = cast.channel
+    if cast.break_glass:
+        said["break_glass"] = True
+    return said
 
 
 def review_state(review: Review) -> JsonObject:
@@ -136,9 +173,40 @@ def review_state(review: Review) -> JsonObject:
         state["outcome"] = review.outcome.value
     if review.superseded_by is not None:
         state["superseded_by"] = review.superseded_by
+    if any(review.escalated):
+        state["escalated"] = list[JsonValue](review.escalated)
+    if review.after_review is not None:
+        state["after_review"] = after_review(review.after_review)
     if review.closed_reasons:
         state["reasons"] = reasons(review.closed_reasons)
     return state
+
+
+def after_review(owed: AfterReview) -> JsonObject:
+    """What is owed after a broken glass, as JSON."""
+    said: JsonObject = {"person": owed.person, "at": rfc3339(owed.at)}
+    if owed.closed_at is not None:
+        said["closed_by"] = owed.closed_by
+        said["closed_at"] = rfc3339(owed.closed_at)
+        said["justified"] = owed.justified
+        said["note"] = owed.note
+    return said
+
+
+def delegation(lent: Delegation) -> JsonObject:
+    """A delegation as JSON."""
+    said: JsonObject = {
+        "id": lent.id,
+        "delegator": lent.delegator,
+        "delegate": lent.delegate,
+        "starts_at": rfc3339(lent.starts_at),
+        "ends_at": rfc3339(lent.ends_at),
+        "assurance": lent.assurance.value,
+        "reason": lent.reason,
+    }
+    if lent.ended_at is not None:
+        said["ended_at"] = rfc3339(lent.ended_at)
+    return said
 
 
 def of_review(kind: str, review: Review, **fields: JsonValue) -> JsonObject:

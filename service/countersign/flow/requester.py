@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from countersign import canonical
-from countersign.errors import NotFoundError, PreconditionError
+from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
 from countersign.flow import record
 from countersign.flow.aside import aside
+from countersign.flow.evidence import Evidence, proven_person
 from countersign.flow.filing import file
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -20,13 +21,22 @@ from countersign.model import (
     JsonValue,
     Outcome,
     PermitId,
+    PersonId,
+    Principal,
     QuestionId,
     Reason,
     RecordRef,
     Review,
     ReviewId,
 )
-from countersign.review import OutcomeReported, QuestionAnswered, Refusal, Withdrawn, step
+from countersign.review import (
+    OutcomeReported,
+    QuestionAnswered,
+    Refusal,
+    RequesterWidened,
+    Withdrawn,
+    step,
+)
 from countersign.store.protocol import Decision, Transaction
 
 
@@ -58,9 +68,16 @@ async def answer(
     question_id: QuestionId,
     text: str,
     request_id: str,
+    answered_by: Principal | None = None,
+    evidence: Evidence | None = None,
 ) -> Review:
-    """Answer a reviewer's question. Earlier approvals are void then."""
+    """Answer a reviewer's question. Earlier approvals are void then.
+
+    Whoever answers for the requester cannot decide afterwards: the person who is
+    proven, or else everybody who can drive the caller, and who is named besides.
+    """
     clean = parts.sanitizer.text(text)
+    answering = _answering(parts, caller, answered_by, evidence)
     request = Request.of(
         parts.store.key,
         caller,
@@ -72,7 +89,30 @@ async def answer(
     )
     event = QuestionAnswered(id=question_id, text=clean)
     fields: dict[str, JsonValue] = {"answer": {"id": question_id, "text": clean}}
-    return await _on_own(parts, caller, review_id, request, event, "review.updated", fields)
+    return await _on_own(
+        parts, caller, review_id, request, event, "review.updated", fields, answering
+    )
+
+
+def _answering(
+    parts: Parts, caller: Caller, named: Principal | None, evidence: Evidence | None
+) -> frozenset[PersonId]:
+    """Everybody who may have given this answer."""
+    directory = parts.directory()
+    if evidence is not None:
+        person = proven_person(directory, caller, evidence)
+        if isinstance(person, Reason):
+            raise InvalidRequestError("answered_by", person.message, code=person.code)
+        return frozenset({person})
+    everybody = directory.registered_chain(caller.tenant, caller.id)
+    if named is None:
+        return everybody
+    person_named = directory.resolve(caller.tenant, named.id)
+    if person_named is None:
+        raise InvalidRequestError(
+            "answered_by.id", "is no registered person", code="requester.unresolved"
+        )
+    return everybody | {person_named}
 
 
 async def cancel(
@@ -96,6 +136,7 @@ async def _on_own(
     event: QuestionAnswered | Withdrawn,
     kind: str,
     fields: dict[str, JsonValue],
+    widened: frozenset[PersonId] = frozenset(),
 ) -> Review:
     def run(tx: Transaction) -> Review | Refusal:
         stored = tx.review(caller.tenant, review_id)
@@ -104,6 +145,8 @@ async def _on_own(
         if request.replayed(tx) is not None:
             return stored
         review = current(tx, caller.tenant, review_id)
+        wider = moved(tx, review, RequesterWidened(excluded=widened), "review.updated")
+        review = review if isinstance(wider, Refusal) else wider
         result = moved(tx, review, event, kind, request=request.record, **fields)
         if not isinstance(result, Refusal):
             request.remember(tx, {"review": review.id})
@@ -188,7 +231,9 @@ async def _known(parts: Parts, caller: Caller, ask: ReportAsk) -> None:
     decision_id = ask.decision_id
     if ask.permit_id:
         claims = await parts.store.permit(caller.tenant, ask.permit_id)
-        decision_id = claims.decision if claims else None
+        # Somebody else's permit leads where an unknown one does: no more reads, no fewer.
+        own = claims is not None and claims.caller == caller.id
+        decision_id = claims.decision if claims and own else DecisionId(ask.permit_id)
     decision = await parts.store.decision(caller.tenant, decision_id) if decision_id else None
     if decision is None or decision.caller != caller.id:
         raise _unknown_grant()

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from countersign.flow import check, claim, people, requester, wait
+from countersign.flow import check, claim, delegating, people, requester, wait
 from countersign.flow.answer import Answer
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
+from countersign.flow.delegating import DelegateAsk
+from countersign.flow.evidence import Evidence
 from countersign.flow.parts import Parts
-from countersign.flow.people import VoteAsk
+from countersign.flow.people import BatchAnswer, VoteAsk
 from countersign.flow.requester import ReportAsk, Reported
+from countersign.flow.staff import Staff
+from countersign.flow.voter import Voter
 from countersign.flow.wait import Waited
-from countersign.model import Caller, Person, QuestionId, Review, ReviewId, ReviewState
+from countersign.model import (
+    Caller,
+    Delegation,
+    DelegationId,
+    Person,
+    Principal,
+    QuestionId,
+    Review,
+    ReviewId,
+    ReviewState,
+)
 from countersign.waiters import Waiters
 
 
@@ -48,10 +62,19 @@ class Flow:
         question_id: QuestionId,
         text: str,
         request_id: str,
+        answered_by: Principal | None = None,
+        evidence: Evidence | None = None,
     ) -> Review:
         """See `flow.requester`."""
         return await requester.answer(
-            self.parts, caller, review_id, question_id=question_id, text=text, request_id=request_id
+            self.parts,
+            caller,
+            review_id,
+            question_id=question_id,
+            text=text,
+            request_id=request_id,
+            answered_by=answered_by,
+            evidence=evidence,
         )
 
     async def cancel(
@@ -66,6 +89,10 @@ class Flow:
         """See `flow.requester`."""
         return await requester.report(self.parts, caller, ask)
 
+    async def staff(self, person: Person) -> Staff:
+        """The people of a tenant as they are now."""
+        return await people.staff(self.parts, person.tenant)
+
     async def get(self, person: Person, review_id: ReviewId) -> Review:
         """See `flow.people`."""
         return await people.get(self.parts, person, review_id)
@@ -76,17 +103,42 @@ class Flow:
         """See `flow.people`."""
         return await people.list_visible(self.parts, person, states, after=after, limit=limit)
 
-    async def vote(self, person: Person, ask: VoteAsk) -> Review:
+    async def after_reviews(self, person: Person) -> Sequence[Review]:
         """See `flow.people`."""
-        return await people.vote(self.parts, person, ask)
+        return await people.after_reviews(self.parts, person)
+
+    async def vote(self, voter: Voter, ask: VoteAsk) -> Review:
+        """See `flow.people`."""
+        return await people.vote(self.parts, voter, ask)
+
+    async def batch(self, voter: Voter, asks: Sequence[VoteAsk]) -> Sequence[BatchAnswer]:
+        """See `flow.people`."""
+        return await people.batch(self.parts, voter, asks)
+
+    async def break_glass(self, voter: Voter, ask: VoteAsk) -> Review:
+        """See `flow.people`."""
+        return await people.break_glass(self.parts, voter, ask)
+
+    async def close_after_review(
+        self, voter: Voter, review_id: ReviewId, *, justified: bool, note: str, request_id: str
+    ) -> Review:
+        """See `flow.people`."""
+        return await people.close_after_review(
+            self.parts,
+            voter,
+            review_id,
+            justified=justified,
+            note=note,
+            request_id=request_id,
+        )
 
     async def ask_info(
-        self, person: Person, review_id: ReviewId, *, revision: int, question: str, request_id: str
+        self, voter: Voter, review_id: ReviewId, *, revision: int, question: str, request_id: str
     ) -> Review:
         """See `flow.people`."""
         return await people.ask_info(
             self.parts,
-            person,
+            voter,
             review_id,
             revision=revision,
             question=question,
@@ -94,9 +146,23 @@ class Flow:
         )
 
     async def revoke(
-        self, person: Person, review_id: ReviewId, *, reason: str, request_id: str
+        self, voter: Voter, review_id: ReviewId, *, reason: str, request_id: str
     ) -> Review:
         """See `flow.people`."""
         return await people.revoke(
-            self.parts, person, review_id, reason=reason, request_id=request_id
+            self.parts, voter, review_id, reason=reason, request_id=request_id
         )
+
+    async def delegate(self, voter: Voter, ask: DelegateAsk) -> Delegation:
+        """See `flow.delegating`."""
+        return await delegating.delegate(self.parts, voter, ask)
+
+    async def delegations(self, person: Person) -> Sequence[Delegation]:
+        """See `flow.delegating`."""
+        return await delegating.given(self.parts, person.tenant)
+
+    async def end_delegation(
+        self, voter: Voter, id: DelegationId, *, request_id: str
+    ) -> Delegation:
+        """See `flow.delegating`."""
+        return await delegating.end(self.parts, voter, id, request_id=request_id)

@@ -6,7 +6,13 @@ the sweeper, inside their commands.
 
 from __future__ import annotations
 
-from countersign.errors import NotFoundError, NotPermittedError, PreconditionError, RequestError
+from countersign.errors import (
+    NotFoundError,
+    NotPermittedError,
+    PreconditionError,
+    RequestError,
+    UnavailableError,
+)
 from countersign.flow import record
 from countersign.flow.filing import file
 from countersign.model import JsonValue, Review, ReviewId, TenantId
@@ -36,9 +42,14 @@ def elapsed(tx: Transaction, review: Review) -> Review:
     assert not isinstance(timed, Refusal)  # noqa: S101 - time is never refused
     if timed is not review:
         tx.put_review(timed)
-        kind = "outcome" if timed.outcome is not review.outcome else "review.closed"
-        file(tx, timed.tenant, record.of_review(kind, timed))
+        file(tx, timed.tenant, record.of_review(_kind_of_timer(review, timed), timed))
     return timed
+
+
+def _kind_of_timer(before: Review, after: Review) -> str:
+    if after.state is not before.state:
+        return "review.closed"
+    return "outcome" if after.outcome is not before.outcome else "review.escalated"
 
 
 def moved(
@@ -65,12 +76,25 @@ _ADVICE = {
     "vote.excluded": "Ask another approver.",
     "vote.not_eligible": "The review names the groups and people it asks for.",
     "vote.assurance": "Decide with your own credential: `countersign review approve`.",
+    "vote.account_too_new": "Use a way in that you had before, or wait until then.",
+    "vote.batch_not_allowed": "Approve it by itself.",
+    "vote.no_break_glass": "Ask an approver of the open stage.",
+    "after_review.own": "Somebody else has to look at it.",
     "vote.stale_revision": "Read it again with `countersign review show`, then decide.",
     "vote.preview_mismatch": "Read it again with `countersign review show`, then decide.",
     "vote.reason_required": "Give --reason.",
     "review.unreviewable": "Deny it, and ask for a smaller or plainer request.",
 }
-_NOT_PERMITTED = ("vote.self_approval", "vote.excluded", "vote.not_eligible", "vote.assurance")
+_NOT_PERMITTED = (
+    "after_review.own",
+    "vote.account_too_new",
+    "vote.assurance",
+    "vote.excluded",
+    "vote.no_break_glass",
+    "vote.not_eligible",
+    "vote.self_approval",
+)
+_PASSING = ("directory.stale",)
 
 
 def as_error(refusal: Refusal) -> RequestError:
@@ -78,4 +102,6 @@ def as_error(refusal: Refusal) -> RequestError:
     advice = _ADVICE.get(refusal.code, "")
     if refusal.code in _NOT_PERMITTED:
         return NotPermittedError(refusal.code, refusal.message, advice=advice)
+    if refusal.code in _PASSING:
+        return UnavailableError(refusal.code, refusal.message, advice=advice)
     return PreconditionError(refusal.code, refusal.message, advice=advice)

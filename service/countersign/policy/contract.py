@@ -9,9 +9,10 @@ by `opa` for every answer, and by the policy author's tools.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+import itertools
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from countersign import model
@@ -21,17 +22,6 @@ from countersign.policy.breaches import author_words
 DAY_S: Final = 86_400
 _POINTER: Final = r"(?:/(?:[^~/]|~[01])*)*"
 _FACT: Final = r"facts:[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*"
-
-
-def _neutral(*, only: object) -> BeforeValidator:
-    """Accept one JSON value only: policy must not rely on what nobody enforces."""
-
-    def check(value: object) -> object:
-        if value != only or type(value) is not type(only):
-            raise PydanticCustomError("unsupported", "not supported by this server")
-        return value
-
-    return BeforeValidator(check)
 
 
 def _everybody(profiles: dict[str, str]) -> dict[str, str]:
@@ -66,11 +56,30 @@ def _somebody(approvers: _Approvers) -> _Approvers:
     return approvers
 
 
+Somebody = Annotated[_Approvers, AfterValidator(_somebody)]
+
+
+class _Escalation(_Strict):
+    after_s: Annotated[int, Field(ge=1, le=30 * DAY_S)]
+    approvers: Somebody
+
+
+def _later_each(steps: list[_Escalation]) -> list[_Escalation]:
+    if any(later.after_s <= step.after_s for step, later in itertools.pairwise(steps)):
+        raise PydanticCustomError("escalate", "must be in order of after_s, each later")
+    return steps
+
+
 class _Stage(_Strict):
     name: Name
-    approvers: Annotated[_Approvers, AfterValidator(_somebody)]
+    approvers: Somebody
     quorum: Annotated[int, Field(ge=1, le=20)] = 1
-    escalate: Annotated[Any, _neutral(only=[])] = []
+    escalate: Annotated[list[_Escalation], Field(max_length=5), AfterValidator(_later_each)] = []
+
+
+class _BreakGlass(_Strict):
+    approvers: Somebody
+    review_by: Somebody | None = None
 
 
 class _Requirement(_Strict):
@@ -88,8 +97,8 @@ class _Requirement(_Strict):
     require_reason: bool = False
     min_assurance: Literal["channel", "person"] = "channel"
     durability: Literal["durable", "locked"] = "durable"
-    batch: Annotated[Any, _neutral(only=False)] = False
-    break_glass: Annotated[Any, _neutral(only=None)] = None
+    batch: bool = False
+    break_glass: _BreakGlass | None = None
 
 
 class _Decision(_Strict):
@@ -151,6 +160,14 @@ def _requirement(said: _Requirement) -> model.Requirement:
                 groups=tuple(stage.approvers.groups),
                 people=tuple(map(model.PersonId, stage.approvers.people)),
                 quorum=stage.quorum,
+                escalate=tuple(
+                    model.Escalation(
+                        after_s=step.after_s,
+                        groups=tuple(step.approvers.groups),
+                        people=tuple(map(model.PersonId, step.approvers.people)),
+                    )
+                    for step in stage.escalate
+                ),
             )
             for stage in said.stages
         ),
@@ -165,4 +182,16 @@ def _requirement(said: _Requirement) -> model.Requirement:
         require_reason=said.require_reason,
         min_assurance=model.Assurance(said.min_assurance),
         durability=model.Durability(said.durability),
+        batch=said.batch,
+        break_glass=None if said.break_glass is None else _break_glass(said.break_glass),
+    )
+
+
+def _break_glass(said: _BreakGlass) -> model.BreakGlass:
+    afterwards = said.review_by or _Approvers()
+    return model.BreakGlass(
+        groups=tuple(said.approvers.groups),
+        people=tuple(map(model.PersonId, said.approvers.people)),
+        review_groups=tuple(afterwards.groups),
+        review_people=tuple(map(model.PersonId, afterwards.people)),
     )

@@ -1,0 +1,62 @@
+"""Who is proven to be behind a call, by a token that came with it.
+
+Invariant 6: what a caller asserts widens the exclusion and never shrinks it;
+only a proof shrinks it. So a token counts only when it was issued to this very
+caller: a stolen or borrowed one would prove somebody else to be behind the
+call, and let the one who really is decide. The edge has verified the token by
+then and dropped it; what is left here holds no secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from countersign.directory import Directory
+from countersign.model import Account, ActionContext, Caller, PersonId, Principal, Reason
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a verified token says, and which principal it came with."""
+
+    pointer: str
+    """JSON pointer of that principal, such as `/on_behalf_of/0`."""
+    principal: Principal
+    account: Account
+    """`iss` and `sub`."""
+    client: str
+    """The OAuth client it was issued to: `azp` or `client_id`."""
+    actors: tuple[str, ...] = ()
+    """Subjects of the `act` chain (RFC 8693), the present actor first."""
+
+
+def proven_person(directory: Directory, caller: Caller, evidence: Evidence) -> PersonId | Reason:
+    """The person whom the evidence proves to be behind this caller's call."""
+    issued_to = evidence.actors[0] if evidence.actors else evidence.client
+    if not issued_to or issued_to not in caller.clients:
+        return Reason(
+            code="evidence.other_client",
+            message=f"{evidence.pointer}/evidence: was not issued to a client registered for this "
+            "caller, so it proves nothing about this call",
+        )
+    person = directory.person_by_account(caller.tenant, evidence.account)
+    if person is None:
+        return Reason(
+            code="requester.unresolved",
+            message=f"{evidence.pointer}/evidence: its account is no registered person's, so "
+            "nobody can tell who must not decide",
+        )
+    if directory.resolve(caller.tenant, evidence.principal.id) != person.id:
+        return Reason(
+            code="evidence.mismatch",
+            message=f"{evidence.pointer}/id: is not the person whom its evidence proves",
+        )
+    return person.id
+
+
+def with_actors(context: ActionContext, evidence: Evidence | None) -> ActionContext:
+    """The context as the exclusion is read from it: earlier actors are named as well."""
+    if evidence is None or len(evidence.actors) < 2:
+        return context
+    earlier = tuple(Principal(type="external", id=name) for name in evidence.actors[1:])
+    return dataclasses.replace(context, on_behalf_of=(*context.on_behalf_of, *earlier))

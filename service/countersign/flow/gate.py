@@ -1,0 +1,49 @@
+"""What keeps a person from deciding right now, whoever they are.
+
+Two doubts about identity, judged in the same transaction as the decision:
+whether the way they proved themselves has been theirs long enough, and whether
+anybody has confirmed lately who is registered. The first defends against an
+account that somebody with access to the directory has just added. To deny takes
+no confirmed directory: it is the safe way out.
+"""
+
+from __future__ import annotations
+
+from countersign.flow.parts import Parts
+from countersign.flow.voter import Voter
+from countersign.model import Choice, after, rfc3339
+from countersign.review import AfterReviewClosed, Event, GlassBroken, Refusal, VoteCast
+from countersign.store.protocol import Transaction
+
+
+def not_now(parts: Parts, tx: Transaction, voter: Voter, event: Event) -> Refusal | None:
+    """Why this person may not do this now."""
+    if not isinstance(event, VoteCast | GlassBroken | AfterReviewClosed):
+        return None
+    denies = isinstance(event, VoteCast) and event.choice is Choice.DENY
+    return too_new(parts, tx, voter) or (None if denies else stale(parts))
+
+
+def too_new(parts: Parts, tx: Transaction, voter: Voter) -> Refusal | None:
+    """Whether the proof this person came with has not been theirs for long enough."""
+    wait_s = parts.limits.new_account_wait_s
+    if not wait_s:
+        return None
+    since = tx.proof_since(voter.person.tenant, voter.person.id, voter.proof)
+    if since is not None and tx.now >= after(since, wait_s):
+        return None
+    until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
+    return Refusal(
+        code="vote.account_too_new",
+        message=f"this account or credential of yours is new here; it may decide {until}",
+    )
+
+
+def stale(parts: Parts) -> Refusal | None:
+    """Whether nobody has confirmed for too long who is registered."""
+    if not parts.directory_is_stale:
+        return None
+    return Refusal(
+        code="directory.stale",
+        message="nobody has confirmed lately who is registered, so nothing can be approved",
+    )
