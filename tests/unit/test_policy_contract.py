@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countersign.errors import PolicyError
-from countersign.model import Assurance, Durability, Effect, PolicyDecision, Requirement, Stage
+from countersign.model import (
+    Assurance,
+    BreakGlass,
+    Durability,
+    Effect,
+    Escalation,
+    PolicyDecision,
+    Requirement,
+    Stage,
+)
 from countersign.policy.contract import decode
 
 POINTER_OR_FACT = "must be a JSON pointer (* is any one step) or facts:<dotted name>"
@@ -29,6 +38,10 @@ def approval(**requirement):
 
 def stage(**fields):
     return {"name": "owner", "approvers": {"people": ["kim"]}, **fields}
+
+
+def later(after_s, **fields):
+    return {"after_s": after_s, "approvers": {"groups": ["managers"]}, **fields}
 
 
 def breaches(result) -> list[str]:
@@ -96,6 +109,44 @@ def test_what_is_left_out_has_the_defaults_of_the_model():
     assert requirement == Requirement(stages=(Stage(name="data owner", groups=("data-owners",)),))
 
 
+def test_a_stage_may_ask_more_people_the_longer_it_stays_open():
+    said = stage(
+        escalate=[
+            {"after_s": 600, "approvers": {"groups": ["managers"]}},
+            {"after_s": 601, "approvers": {"people": ["lee"]}},
+        ]
+    )
+    requirement = decode(approval(stages=[said]), "r1").requirement
+    assert requirement is not None
+    assert requirement.stages[0].escalate == (
+        Escalation(after_s=600, groups=("managers",)),
+        Escalation(after_s=601, people=("lee",)),
+    )
+
+
+def test_an_approval_may_be_one_of_several_in_one_act():
+    requirement = decode(approval(batch=True), "r1").requirement
+    assert requirement is not None
+    assert requirement.batch is True
+
+
+def test_the_glass_may_be_broken_by_whom_policy_names():
+    breakers = {"groups": ["on-call"], "people": ["kim"]}
+    named = {"approvers": breakers, "review_by": {"groups": ["security"], "people": ["lee"]}}
+    requirement = decode(approval(break_glass=named), "r1").requirement
+    assert requirement is not None
+    assert requirement.break_glass == BreakGlass(
+        groups=("on-call",),
+        people=("kim",),
+        review_groups=("security",),
+        review_people=("lee",),
+    )
+    for silent in ({"approvers": breakers}, {"approvers": breakers, "review_by": None}):
+        requirement = decode(approval(break_glass=silent), "r1").requirement
+        assert requirement is not None
+        assert requirement.break_glass == BreakGlass(groups=("on-call",), people=("kim",))
+
+
 def test_an_allow_needs_no_reason():
     assert decode({"effect": "allow"}, "r1") == PolicyDecision(
         effect=Effect.ALLOW, reasons=(), revision="r1"
@@ -117,12 +168,58 @@ def test_an_allow_needs_no_reason():
         ),
         (
             {"stages": [stage(escalate=[{"after_s": 60}])]},
-            "requirement.stages[0].escalate: not supported by this server",
+            "requirement.stages[0].escalate[0].approvers: must be given",
         ),
+        (
+            {"stages": [stage(escalate=[later(60, approvers={"groups": [], "people": []})])]},
+            "requirement.stages[0].escalate[0].approvers: must name at least one group or person",
+        ),
+        (
+            {"stages": [stage(escalate=[later(60, quorum=1)])]},
+            "requirement.stages[0].escalate[0].quorum: unknown key",
+        ),
+        (
+            {"stages": [stage(escalate=[later(0)])]},
+            "requirement.stages[0].escalate[0].after_s: 0, must be ≥ 1",
+        ),
+        (
+            {"stages": [stage(escalate=[later(2_592_001)])]},
+            "requirement.stages[0].escalate[0].after_s: 2592001, must be ≤ 2592000",
+        ),
+        (
+            {"stages": [stage(escalate=[later(90), later(60)])]},
+            "requirement.stages[0].escalate: must be in order of after_s, each later",
+        ),
+        (
+            {"stages": [stage(escalate=[later(60), later(60)])]},
+            "requirement.stages[0].escalate: must be in order of after_s, each later",
+        ),
+        (
+            {"stages": [stage(escalate=[later(at) for at in range(1, 7)])]},
+            "requirement.stages[0].escalate: must have at most 5 entries",
+        ),
+        ({"stages": [stage(escalate=None)]}, "requirement.stages[0].escalate: must be an array"),
         ({"stagez": 1}, "requirement.stagez: unknown key"),
-        ({"batch": True}, "requirement.batch: not supported by this server"),
-        ({"batch": 0}, "requirement.batch: not supported by this server"),
-        ({"break_glass": {}}, "requirement.break_glass: not supported by this server"),
+        ({"batch": 0}, "requirement.batch: must be true or false"),
+        ({"batch": None}, "requirement.batch: must be true or false"),
+        ({"break_glass": {}}, "requirement.break_glass.approvers: must be given"),
+        ({"break_glass": True}, "requirement.break_glass: must be an object"),
+        (
+            {"break_glass": {"approvers": {}}},
+            "requirement.break_glass.approvers: must name at least one group or person",
+        ),
+        (
+            {"break_glass": {"approvers": {"groups": ["on-call"], "roles": []}}},
+            "requirement.break_glass.approvers.roles: unknown key",
+        ),
+        (
+            {"break_glass": {"approvers": {"groups": ["on-call"]}, "quorum": 2}},
+            "requirement.break_glass.quorum: unknown key",
+        ),
+        (
+            {"break_glass": {"approvers": {"groups": ["on-call"]}, "review_by": {"people": []}}},
+            "requirement.break_glass.review_by: must name at least one group or person",
+        ),
         (
             {"approve_within_s": 2_592_001},
             "requirement.approve_within_s: 2592001, must be ≤ 2592000",
@@ -201,12 +298,12 @@ def test_each_broken_rule_of_a_decision_is_named(result, told):
 
 
 def test_every_broken_rule_is_named_at_once():
-    result = approval(stages=[stage(quorum=0), stage(approvers={})], stagez=1, batch=True)
+    result = approval(stages=[stage(quorum=0), stage(approvers={})], stagez=1, batch=0)
     result["reasons"] = []
     assert breaches(result) == [
         "requirement.stages[0].quorum: 0, must be ≥ 1",
         "requirement.stages[1].approvers: must name at least one group or person",
-        "requirement.batch: not supported by this server",
+        "requirement.batch: must be true or false",
         "requirement.stagez: unknown key",
         "reasons: must not be empty when effect is needs_approval",
     ]
@@ -231,6 +328,8 @@ def test_a_flood_of_broken_rules_is_cut():
         approval(use_within_s=4111111111111111),
         approval(profiles={SECRET: 5}),
         approval(batch=SECRET),
+        approval(break_glass={"approvers": {"groups": [5]}, SECRET: 1}),
+        approval(stages=[stage(escalate=[later(4111111111111111, note=SECRET)])]),
         approval(durability=SECRET),
     ],
 )
@@ -251,7 +350,16 @@ def _places(node, path=()):
     yield path
 
 
-WHOLE = {**approval(must_show=["/a"], profiles={"*": "reviewer"}), "mask": ["/b"]}
+WHOLE = {
+    **approval(
+        stages=[stage(escalate=[later(60), later(90)])],
+        must_show=["/a"],
+        profiles={"*": "reviewer"},
+        batch=True,
+        break_glass={"approvers": {"groups": ["on-call"]}, "review_by": {"people": ["lee"]}},
+    ),
+    "mask": ["/b"],
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
