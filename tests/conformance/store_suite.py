@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -276,6 +277,19 @@ class StoreSuite:
         assert store.now() == backend.clock.time
         await store.close()
 
+    async def test_deadlines_pass_while_the_wall_clock_is_an_hour_behind(self, backend, store):
+        use_by = START + 300 * 1_000_000
+        await store.apply(putting(a_review(state=ReviewState.APPROVED, use_by=use_by)))
+        backend.clock.move(-3600)
+        assert store.now() == START
+        backend.clock.run(299)
+        assert store.now() < use_by
+        assert await store.due(store.now(), 10) == []
+        backend.clock.run(1)
+        assert store.now() == use_by
+        assert await store.apply(lambda tx: tx.now) == use_by
+        assert await store.due(store.now(), 10) == [(ACME, "rev_1")]
+
     async def test_time_stands_still_inside_a_command(self, backend, store):
         def command(tx):
             before = tx.now
@@ -500,12 +514,55 @@ class StoreSuite:
         await store.apply(putting(a_decision("dec_0", outcome=Outcome.FAILED)))
         await store.apply(putting(a_decision("dec_x", action="iam.change")))
         counts = {"checks": 6, "allow": 2, "deny": 2, "needs_approval": 2, "claimed": 1}
+        counts |= {"rows": 0, "amount": 0}
         expected = {"hour": counts, "day": counts}
         assert await store.recent(ACME, AGENT, "db.export") == expected
         await store.close()
         store = await backend.open()
         assert await store.recent(ACME, AGENT, "db.export") == expected
         assert (await store.recent(ACME, AGENT, "unseen"))["hour"]["checks"] == 0
+        await store.close()
+
+    async def test_recent_sums_what_was_let_through_once(self, backend):
+        store = await backend.open()
+        decided = [("check", effect, 100, 7) for effect in Effect]
+        decided += [("claim", effect, 1000, 50) for effect in (Effect.ALLOW, Effect.DENY)]
+        for i, (method, effect, rows, amount) in enumerate(decided):
+            decision = a_decision(
+                f"dec_{i}", method=method, effect=effect, rows=rows, amount=amount
+            )
+            await store.apply(putting(decision))
+            await store.apply(putting(dataclasses.replace(decision, outcome=Outcome.FAILED)))
+
+        async def sums():
+            hour = (await store.recent(ACME, AGENT, "db.export"))["hour"]
+            return hour["rows"], hour["amount"]
+
+        assert await sums() == (1100, 57)
+        await store.close()
+        store = await backend.open()
+        assert await sums() == (1100, 57)
+        await store.close()
+
+    async def test_sums_saturate_and_a_number_below_zero_takes_nothing_back(self, backend):
+        store = await backend.open()
+        told = ((2**53 - 1, 5), (2**53 - 1, -(10**30)), (10**30, 6))
+
+        async def sums():
+            hour = (await store.recent(ACME, AGENT, "db.export"))["hour"]
+            return hour["rows"], hour["amount"]
+
+        decisions = [
+            a_decision(f"dec_{i}", rows=rows, amount=amount)
+            for i, (rows, amount) in enumerate(told * 400)
+        ]
+        await store.apply(putting(*decisions))
+        assert await sums() == (2**53 - 1, 4400)
+        await store.close()
+        store = await backend.open()
+        assert await sums() == (2**53 - 1, 4400), "a start does not fail on a sum that overflows"
+        stored = await store.decision(ACME, "dec_2")
+        assert (stored.rows, stored.amount) == (2**53 - 1, 6)
         await store.close()
 
     async def test_recent_counts_leave_their_window(self, backend):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from countersign.model import (
+    AfterReview,
     Assurance,
     CallerId,
     Choice,
     DecisionId,
+    Delegation,
+    DelegationId,
     Effect,
     Instant,
     PermitClaims,
@@ -34,16 +37,27 @@ START = Instant(1_700_000_000_000_000)
 
 
 class Clock:
-    """A wall clock that moves when a test says so, backwards too."""
+    """A wall clock that moves when a test says so, backwards too, and a steady one."""
 
     def __init__(self) -> None:
         self.time = START
+        self._steady_ns = 0
 
     def __call__(self) -> Instant:
         return self.time
 
+    def steady(self) -> int:
+        """Nanoseconds that have really passed."""
+        return self._steady_ns
+
     def move(self, seconds: float) -> None:
+        """Set the wall clock forward or back; no time passes."""
         self.time = Instant(self.time + int(seconds * 1_000_000))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, on both clocks."""
+        self.move(seconds)
+        self._steady_ns += int(seconds * 1_000_000_000)
 
 
 def a_review(id: str = "rev_1", **changes: object) -> Review:
@@ -97,6 +111,36 @@ def a_review(id: str = "rev_1", **changes: object) -> Review:
 def next_version(review: Review, **changes: object) -> Review:
     """The review one version on."""
     return dataclasses.replace(review, version=review.version + 1, **changes)
+
+
+def a_broken_glass(at: Instant = START, closed_at: Instant | None = None) -> AfterReview:
+    """What is owed since peter broke the glass, until `closed_at`."""
+    if closed_at is None:
+        return AfterReview(person=PersonId("peter"), at=at)
+    return AfterReview(
+        person=PersonId("peter"),
+        at=at,
+        closed_by=PersonId("olga"),
+        closed_at=closed_at,
+        justified=True,
+        note="it was",
+    )
+
+
+def a_delegation(id: str = "del_1", **changes: object) -> Delegation:
+    """Olga lends peter her standing for an hour, changed as told."""
+    delegation = Delegation(
+        tenant=ACME,
+        id=DelegationId(id),
+        delegator=PersonId("olga"),
+        delegate=PersonId("peter"),
+        starts_at=START,
+        ends_at=Instant(START + 3600 * 1_000_000),
+        assurance=Assurance.CHANNEL,
+        reason="away",
+        created_at=START,
+    )
+    return dataclasses.replace(delegation, **changes)
 
 
 def a_decision(id: str = "dec_1", **changes: object) -> Decision:

@@ -1,9 +1,10 @@
-"""Runs the shared suite on every backend there is."""
+"""Runs the shared suites on every backend there is."""
 
 from __future__ import annotations
 
 import pytest
-from store_machine import check_against_model
+from standing_suite import StandingSuite
+from store_machine import check_against_model, check_recent_over_restarts
 from store_suite import Backend, StoreSuite
 from store_values import Clock
 
@@ -22,6 +23,7 @@ class SqliteBackend:
             self._path,
             log_id_of=lambda tenant: f"{tenant}/log",
             clock=self.clock,
+            steady=self.clock.steady,
             reached=reached,
         )
 
@@ -44,5 +46,13 @@ class TestStore(StoreSuite):
     """See `store_suite`."""
 
 
+class TestStanding(StandingSuite):
+    """See `standing_suite`."""
+
+
 def test_any_sequence_of_commands_agrees_with_the_model(new_backend):
     check_against_model(new_backend)
+
+
+def test_recent_counts_after_a_restart_are_those_from_before(new_backend):
+    check_recent_over_restarts(new_backend)

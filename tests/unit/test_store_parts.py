@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+import time
 from itertools import pairwise
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from countersign.model import CallerId, Effect, Instant, TenantId
 from countersign.store.clock import StoreClock, wall_clock
 from countersign.store.queries import migrations, named_queries
-from countersign.store.recent import MAX_ACTIONS, MINUTE_US, RecentCounts
+from countersign.store.recent import MAX_ACTIONS, MAX_SUM, MINUTE_US, RecentCounts
 from countersign.store.sqlite_file import migrate
 
 # --- clock ---
@@ -21,11 +23,101 @@ from countersign.store.sqlite_file import migrate
 @given(st.lists(st.integers(0, 2**53)), st.integers(0, 2**53))
 def test_the_clock_follows_the_wall_but_never_back(wall, last):
     times = iter(wall)
-    clock = StoreClock(lambda: Instant(next(times)), Instant(last))
+    clock = StoreClock(lambda: Instant(next(times)), Instant(last), lambda: 0)
     told = [last, *(clock.now() for _ in wall)]
     assert all(before <= after for before, after in pairwise(told))
     assert all(now >= then for now, then in zip(told[1:], wall, strict=True))
     assert set(told) <= {last, *wall}
+
+
+HOUR_US = 3600 * 1_000_000
+
+
+class Machine:
+    """A wall clock somebody sets, and a steady one nobody can."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady_ns = Instant(10 * HOUR_US), 777
+
+    def passes(self, ns):
+        self.wall = Instant(self.wall + ns // 1000)
+        self.steady_ns += ns
+
+    def clock(self, last=0):
+        return StoreClock(lambda: self.wall, Instant(last), lambda: self.steady_ns)
+
+
+def test_time_goes_on_while_the_wall_is_behind():
+    machine = Machine()
+    clock = machine.clock()
+    told = clock.now()
+    machine.wall = Instant(machine.wall - HOUR_US)
+    assert clock.now() == told
+    for seconds in range(1, 100):
+        machine.passes(1_000_000_000)
+        assert clock.now() == told + seconds * 1_000_000
+
+
+def test_time_goes_on_from_the_newest_commit_when_the_wall_is_behind_it_at_start():
+    machine = Machine()
+    clock = machine.clock(last=20 * HOUR_US)
+    assert clock.now() == 20 * HOUR_US
+    machine.passes(5_000_000_000)
+    assert clock.now() == 20 * HOUR_US + 5_000_000
+
+
+def test_asking_often_loses_no_time():
+    machine = Machine()
+    clock = machine.clock(last=20 * HOUR_US)
+    for _ in range(10_000):
+        machine.passes(999)
+        clock.now()
+    assert clock.now() == 20 * HOUR_US + 9_990
+
+
+def test_the_wall_leads_again_once_it_is_ahead():
+    machine = Machine()
+    clock = machine.clock()
+    machine.wall = Instant(machine.wall - HOUR_US)
+    machine.passes(1_000_000_000)
+    machine.wall = Instant(machine.wall + 2 * HOUR_US)
+    assert clock.now() == machine.wall
+    machine.wall = Instant(machine.wall + 1)
+    assert clock.now() == machine.wall
+
+
+STEPS = st.lists(st.tuples(st.integers(-5 * HOUR_US, 5 * HOUR_US), st.integers(0, 10**13)))
+
+
+@given(STEPS)
+def test_however_the_wall_is_set_no_less_passes_than_really_did(steps):
+    machine = Machine()
+    clock = machine.clock()
+    told, told_at = [clock.now()], [machine.steady_ns]
+    for set_by, ns in steps:
+        machine.wall = Instant(machine.wall + set_by)
+        machine.passes(ns)
+        told.append(clock.now())
+        told_at.append(machine.steady_ns)
+        assert told[-1] >= machine.wall
+    for before, after in zip(range(len(told)), range(1, len(told)), strict=False):
+        assert told[after] - told[before] >= (told_at[after] - told_at[before]) // 1000 - 1
+
+
+def test_every_thread_is_told_a_time_that_only_grows():
+    clock = StoreClock(wall_clock, Instant(0), time.monotonic_ns)
+    backwards = []
+
+    def ask():
+        times = [clock.now() for _ in range(2_000)]
+        backwards.extend(pair for pair in pairwise(times) if pair[0] > pair[1])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert backwards == []
 
 
 def test_the_wall_clock_tells_microseconds_since_1970():
@@ -41,6 +133,8 @@ EVENTS = st.lists(
         st.sampled_from(["check", "claim"]),
         st.sampled_from(list(Effect)),
         st.sampled_from(["db.export", "iam.change"]),
+        st.integers(-5, 20) | st.just(2**60),
+        st.integers(0, 20),
     ),
     max_size=60,
 )
@@ -49,10 +143,11 @@ EVENTS = st.lists(
 @given(EVENTS)
 def test_recent_counts_equal_counting_all_events_again(events):
     recent, minute, happened = RecentCounts(), 30_000_000, []
-    for gap, method, effect, action in events:
+    for gap, method, effect, action, rows, amount in events:
         minute += gap
-        recent.add("acme", "agent", action, method=method, effect=effect, minute=minute)
-        happened.append((minute, method, effect, action))
+        told = {"method": method, "effect": effect, "rows": rows, "amount": amount}
+        recent.add("acme", "agent", action, minute=minute, **told)
+        happened.append((minute, method, effect, action, rows, amount))
         read = recent.read("acme", "agent", action, Instant(minute * MINUTE_US))
         assert read == {
             "hour": counted(happened, action, minute - 60),
@@ -61,16 +156,15 @@ def test_recent_counts_equal_counting_all_events_again(events):
 
 
 def counted(happened, action, since):
-    there = [
-        (method, effect)
-        for at, method, effect, what in happened
-        if (at >= since, what) == (True, action)
-    ]
-    checks = [effect for method, effect in there if method == "check"]
+    there = [event[1:] for event in happened if (event[0] >= since, event[3]) == (True, action)]
+    checks = [effect for method, effect, *_ in there if method == "check"]
+    let_through = [sizes for _, effect, _, *sizes in there if effect is Effect.ALLOW]
     return {
         "checks": len(checks),
         **{effect.value: checks.count(effect) for effect in Effect},
-        "claimed": there.count(("claim", Effect.ALLOW)),
+        "claimed": len(let_through) - checks.count(Effect.ALLOW),
+        "rows": min(sum(min(max(rows, 0), MAX_SUM) for rows, _ in let_through), MAX_SUM),
+        "amount": sum(amount for _, amount in let_through),
     }
 
 
@@ -120,7 +214,7 @@ SWEEPS_AND_STARTS = {"decisions_since", "sweep_answers", "tenants", "read_store"
 @pytest.mark.parametrize("name", named_queries("sqlite"))
 def test_every_statement_fits_the_schema_and_searches_by_index(schema, name):
     query = named_queries("sqlite")[name]
-    values = [None] * max(query.count("?"), 18)
+    values = [None] * 30
     try:
         plan = schema.execute(f"EXPLAIN QUERY PLAN {query}", values[: _parameters(schema, query)])
         steps = [step for *_, step in plan]
@@ -131,7 +225,7 @@ def test_every_statement_fits_the_schema_and_searches_by_index(schema, name):
 
 
 def _parameters(schema, query):
-    for count in range(20):
+    for count in range(30):
         try:
             schema.execute(f"EXPLAIN {query}", [None] * count)
         except sqlite3.ProgrammingError:

@@ -1,9 +1,10 @@
 """Values to what a backend keeps, and back, exactly.
 
-Reviews, permits and answers are kept as JSON; a decision, which is flat, as a
-row. Decoding is strict: what does not have exactly the model's shape and types
-raises `LogError`, for then somebody else wrote into the store. Pure; shared by
-the backends.
+Reviews, permits, delegations and answers are kept as JSON; a decision, which is
+flat, as a row. Decoding is strict: what does not have exactly the model's shape
+and types raises `LogError`, for then somebody else wrote into the store; only a
+field that an older version did not know may be missing, and has its default.
+Pure; shared by the backends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic_core import from_json, to_json
 
 from countersign.errors import LogError
 from countersign.model import (
+    Delegation,
     Effect,
     JsonObject,
     Outcome,
@@ -26,6 +28,7 @@ from countersign.model import (
     ReviewState,
 )
 from countersign.store.protocol import Decision
+from countersign.store.recent import saturated
 
 V = TypeVar("V")
 
@@ -33,6 +36,7 @@ DecisionRow: TypeAlias = tuple[Any, ...]
 
 _REVIEW: Final = TypeAdapter(Review)
 _PERMIT: Final = TypeAdapter(PermitClaims)
+_DELEGATION: Final = TypeAdapter(Delegation)
 _REASONS: Final = TypeAdapter(tuple[Reason, ...])
 _HASH_BYTES: Final = 32
 
@@ -57,6 +61,16 @@ def decode_permit(body: str) -> PermitClaims:
     return _decode(_PERMIT, body)
 
 
+def encode_delegation(delegation: Delegation) -> str:
+    """The whole delegation as JSON."""
+    return _DELEGATION.dump_json(delegation).decode()
+
+
+def decode_delegation(body: str) -> Delegation:
+    """The delegation that `encode_delegation` was given."""
+    return _decode(_DELEGATION, body)
+
+
 def encode_object(value: JsonObject) -> str:
     """Any JSON object."""
     return to_json(value).decode()
@@ -73,7 +87,10 @@ def encode_names(states: Sequence[ReviewState]) -> str:
 
 
 def encode_decision(decision: Decision) -> DecisionRow:
-    """The row of a decision, in the order of the model's fields."""
+    """The row of a decision, in the order of the model's fields.
+
+    What it would touch and move is saturated, see `recent`.
+    """
     return (
         decision.tenant,
         decision.id,
@@ -93,6 +110,8 @@ def encode_decision(decision: Decision) -> DecisionRow:
         decision.record.leaf_hash,
         decision.at,
         None if decision.outcome is None else decision.outcome.value,
+        saturated(decision.rows),
+        saturated(decision.amount),
     )
 
 
@@ -116,6 +135,8 @@ def decode_decision(row: DecisionRow) -> Decision:
             record=RecordRef(log_id=row[13], seq=row[14], leaf_hash=row[15]),
             at=row[16],
             outcome=None if row[17] is None else Outcome(row[17]),
+            rows=row[18],
+            amount=row[19],
         )
     except ValueError:
         raise _corrupt() from None

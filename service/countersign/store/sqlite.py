@@ -16,6 +16,7 @@ import asyncio
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Final, Self, TypeVar
 from countersign.model import (
     CallerId,
     DecisionId,
+    Delegation,
     Effect,
     Instant,
     PermitClaims,
@@ -47,12 +49,15 @@ from countersign.store.protocol import (
 )
 from countersign.store.queries import migrations
 from countersign.store.recent import DAY_MINUTES, MINUTE_US, RecentCounts
+from countersign.store.sqlite_engine import SqliteEngine
 from countersign.store.sqlite_reads import SQL, SqliteReads
-from countersign.store.sqlite_writes import SqliteEngine, SqliteTransaction
+from countersign.store.sqlite_writes import SqliteTransaction
 
 T = TypeVar("T")
 
 KEY_BYTES: Final = 32
+MAX_NOTED: Final = 500
+"""Uses noted in one command: no decision waits long behind them."""
 
 
 class SqliteStore:
@@ -66,13 +71,14 @@ class SqliteStore:
         *,
         log_id_of: Callable[[TenantId], str],
         clock: Callable[[], Instant],
+        steady: Callable[[], int],
         reached: Callable[[str], None],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._lock = lock
         key, last = connection.execute(SQL["read_store"]).fetchone()
         self._key: bytes = key
-        self._clock = StoreClock(clock, last)
+        self._clock = StoreClock(clock, last, steady)
         self._recent = _restored(connection, self._clock.now())
         self._listeners: list[Callable[[Sequence[Change]], None]] = []
         self._reading = sqlite_file.connect_reading(path)
@@ -94,12 +100,15 @@ class SqliteStore:
         *,
         log_id_of: Callable[[TenantId], str],
         clock: Callable[[], Instant] = wall_clock,
+        steady: Callable[[], int] | None = None,
         reached: Callable[[str], None] = lambda _point: None,
         on_failure: Callable[[BaseException], None] = lambda _error: None,
     ) -> Self:
         """Lock, create or migrate, and open the store at `path`.
 
-        `log_id_of` names the log of a tenant at its first record. `reached` is
+        `log_id_of` names the log of a tenant at its first record. `clock` may be
+        set back; time then goes on by `steady`, in nanoseconds. Left out it is the
+        machine's, or stands still beside a clock that is not the machine's. `reached` is
         told when a commit passes a point where a crash must do no harm.
         `on_failure` is called on the event loop when a commit failed: nothing
         can be decided any more and the process should end. Raises
@@ -116,6 +125,7 @@ class SqliteStore:
                     connection,
                     log_id_of=log_id_of,
                     clock=clock,
+                    steady=steady or _steady_beside(clock),
                     reached=reached,
                     on_failure=on_failure,
                 )
@@ -150,6 +160,8 @@ class SqliteStore:
                 method=decision.method,
                 effect=decision.effect,
                 minute=decision.at // MINUTE_US,
+                rows=decision.rows,
+                amount=decision.amount,
             )
         for listener in self._listeners:
             listener(effects.changes)
@@ -192,6 +204,16 @@ class SqliteStore:
     ) -> Sequence[Review]:
         return await self._in_thread(lambda: self._bulk.reviews(tenant, states, after, limit))
 
+    async def after_reviews(self, tenant: TenantId) -> Sequence[Review]:
+        return await self._in_thread(lambda: self._bulk.after_reviews(tenant))
+
+    async def delegations(self, tenant: TenantId) -> Sequence[Delegation]:
+        now = self.now()
+        return await self._in_thread(lambda: self._bulk.delegations_at(tenant, now))
+
+    async def last_used(self, tenant: TenantId) -> Mapping[str, Instant]:
+        return await self._in_thread(lambda: self._bulk.last_used(tenant))
+
     async def records(self, tenant: TenantId, first: int, limit: int) -> Sequence[StoredRecord]:
         return await self._in_thread(lambda: self._bulk.records(tenant, first, limit))
 
@@ -203,6 +225,14 @@ class SqliteStore:
 
     # --- upkeep ---
 
+    async def note_used(self, used: Mapping[tuple[TenantId, str], Instant]) -> None:
+        rows = [(tenant, proof, at) for (tenant, proof), at in used.items()]
+        for first in range(0, len(rows), MAX_NOTED):
+            await self._note_used(rows[first : first + MAX_NOTED])
+
+    async def _note_used(self, rows: Sequence[tuple[TenantId, str, Instant]]) -> None:
+        await self._commits.apply(lambda tx: tx.note_used(rows))
+
     async def mark_published(
         self, tenant: TenantId, size: int, frontier: Sequence[bytes], objects: Sequence[str]
     ) -> None:
@@ -212,8 +242,9 @@ class SqliteStore:
     async def sweep(self, now: Instant) -> None:
         """Delete what its term has passed, a few hundred rows a commit.
 
-        Idempotent answers after 24 h; closed reviews after 30 days and record
-        bytes after 37, both only once published.
+        Idempotent answers after 24 h; closed reviews that owe no after-review after
+        30 days and record bytes after 37, both only once published; delegations 30
+        days after their end.
         """
         self._recent.forget_idle(now)
         while await self._commits.apply(lambda tx: tx.sweep_answers(now)):
@@ -223,9 +254,14 @@ class SqliteStore:
         for tenant in await self.tenants():
             while await self._sweep_records(tenant, now):
                 pass
+            while await self._sweep_delegations(tenant, now):
+                pass
 
     async def _sweep_records(self, tenant: TenantId, now: Instant) -> bool:
         return await self._commits.apply(lambda tx: tx.sweep_records(tenant, now))
+
+    async def _sweep_delegations(self, tenant: TenantId, now: Instant) -> bool:
+        return await self._commits.apply(lambda tx: tx.sweep_delegations(tenant, now))
 
     async def close(self) -> None:
         await self._commits.close()
@@ -233,6 +269,10 @@ class SqliteStore:
         self._reading.close()
         self._bulk_reading.close()
         os.close(self._lock)
+
+
+def _steady_beside(clock: Callable[[], Instant]) -> Callable[[], int]:
+    return time.monotonic_ns if clock is wall_clock else lambda: 0
 
 
 def _prepared(path: Path) -> sqlite3.Connection:
@@ -251,7 +291,7 @@ def _restored(connection: sqlite3.Connection, now: Instant) -> RecentCounts:
     recent = RecentCounts()
     since = (now // MINUTE_US - DAY_MINUTES) * MINUTE_US
     rows = connection.execute(SQL["decisions_since"], (since,)).fetchall()
-    for tenant, caller, action, method, effect, minute, count in rows:
+    for tenant, caller, action, method, effect, minute, count, touched, moved in rows:
         recent.add(
             tenant,
             caller,
@@ -260,5 +300,7 @@ def _restored(connection: sqlite3.Connection, now: Instant) -> RecentCounts:
             effect=Effect(effect),
             minute=minute,
             count=count,
+            rows=int(touched),
+            amount=int(moved),
         )
     return recent

@@ -15,9 +15,12 @@ from countersign.model import (
     SECOND_US,
     CallerId,
     DecisionId,
+    Delegation,
+    DelegationId,
     Instant,
     PermitClaims,
     PermitId,
+    PersonId,
     Review,
     ReviewId,
     ReviewState,
@@ -64,7 +67,16 @@ class SqliteReads:
         return self._one_review("open_review", tenant, caller, base_fingerprint)
 
     def count_open_reviews(self, tenant: TenantId, caller: CallerId) -> int:
-        count: int = self._rows("count_open_reviews", tenant, caller)[0][0]
+        return self._count("count_open_reviews", tenant, caller)
+
+    def count_open_reviews_behind(self, tenant: TenantId, requester: PersonId) -> int:
+        return self._count("count_open_reviews_behind", tenant, requester)
+
+    def count_open_reviews_of_tenant(self, tenant: TenantId) -> int:
+        return self._count("count_open_reviews_of_tenant", tenant)
+
+    def _count(self, query: str, *values: object) -> int:
+        count: int = self._rows(query, *values)[0][0]
         return count
 
     def last_denied(
@@ -87,10 +99,33 @@ class SqliteReads:
             rows = self._rows("reviews_first", tenant, names, limit)
         return [codec.decode_review(body) for (body,) in rows]
 
+    def after_reviews(self, tenant: TenantId) -> list[Review]:
+        return [codec.decode_review(body) for (body,) in self._rows("after_reviews", tenant)]
+
     def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None:
         for (body,) in self._rows("permit", tenant, id):
             return codec.decode_permit(body)
         return None
+
+    def proof_since(self, tenant: TenantId, person: PersonId, proof: str) -> Instant | None:
+        for (since,) in self._rows("proof_since", tenant, person, proof):
+            return Instant(since)
+        return None
+
+    def last_used(self, tenant: TenantId) -> dict[str, Instant]:
+        return dict(self._rows("last_used", tenant))
+
+    def delegation(self, tenant: TenantId, id: DelegationId) -> Delegation | None:
+        for delegation in self._delegations("delegation", tenant, id):
+            return delegation
+        return None
+
+    def delegations_at(self, tenant: TenantId, now: Instant) -> list[Delegation]:
+        """Those of a tenant that have not ended at `now`."""
+        return self._delegations("delegations", tenant, now)
+
+    def _delegations(self, query: str, *values: object) -> list[Delegation]:
+        return [codec.decode_delegation(body) for (body,) in self._rows(query, *values)]
 
     def due(self, now: Instant, limit: int) -> list[tuple[TenantId, ReviewId]]:
         return self._rows("due", now, limit)

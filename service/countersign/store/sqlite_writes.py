@@ -1,35 +1,37 @@
-"""The SQLite engine of the group commit, and the transaction commands see.
+"""The transaction that commands see, over SQLite's one writing connection.
 
-Invariants kept here: 1 (decision, record and state in one COMMIT), 5 (a review
-changes by one conditional statement) and 11 (no holes). Records are held back
+Invariants kept here: 5 (a review changes by one conditional statement), 11 (no
+holes) and 12 (every key carries its tenant). Records are held back
 until the end of the batch, because no command reads them: the counter row is
 then read and written once a batch, and a command that fails gives its sequence
 numbers back by having its records dropped from the list. A savepoint is set
-only once a command writes. Used by `sqlite`, in the writer thread.
+only once a command writes. Used by `sqlite_engine` and, for its own commands, by
+`sqlite`; runs in the writer thread.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from countersign import canonical
 from countersign.errors import LogError
 from countersign.model import (
     SECOND_US,
+    Delegation,
     Instant,
     JsonObject,
     PermitClaims,
+    PersonId,
     RecordRef,
     Review,
     TenantId,
     rfc3339,
 )
 from countersign.store import codec
-from countersign.store.clock import StoreClock
-from countersign.store.group_commit import Effects, Outcome
+from countersign.store.group_commit import Effects
 from countersign.store.protocol import (
     MAX_RECORD_BYTES,
     AlreadyExistsError,
@@ -42,16 +44,13 @@ from countersign.store.protocol import (
 )
 from countersign.store.sqlite_reads import ANSWER_TERM_US, SQL, SqliteReads
 
-T = TypeVar("T")
-
 CLOSED_REVIEW_TERM_US: Final = 30 * 24 * 3600 * SECOND_US
 RECORD_TERM_US: Final = CLOSED_REVIEW_TERM_US + 7 * 24 * 3600 * SECOND_US
+DELEGATION_TERM_US: Final = CLOSED_REVIEW_TERM_US
+"""Counted from its end."""
 SWEEP_ROWS: Final = 500
 _LOG_SHIFT: Final = 40
 """Key of a record: number of its log, then 40 bits of sequence."""
-
-# What SQLite raises for a wrong command; anything else it raises is the store's.
-_COMMANDS_FAULT: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
 
 
 class _TakenError(Exception):
@@ -134,10 +133,18 @@ class SqliteTransaction(SqliteReads):
         )
         return Effects(changes=self._changes, decided=self._decided)
 
-    def _write(self, query: str, values: Sequence[object]) -> int:
+    def _save(self) -> None:
         if not self._saved:
             self._cursor.execute("SAVEPOINT command")
             self._saved = True
+
+    def _write_all(self, query: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            self._save()
+            self._cursor.executemany(SQL[query], rows)
+
+    def _write(self, query: str, values: Sequence[object]) -> int:
+        self._save()
         try:
             return self._cursor.execute(SQL[query], values).rowcount
         except sqlite3.IntegrityError as error:
@@ -174,6 +181,7 @@ class SqliteTransaction(SqliteReads):
             self._decided.append(decision)
 
     def put_review(self, review: Review) -> None:
+        owed = review.after_review
         row = (
             review.tenant,
             review.id,
@@ -184,6 +192,8 @@ class SqliteTransaction(SqliteReads):
             review.due_at,
             self._now,
             codec.encode_review(review),
+            review.requester,
+            owed.at if owed is not None and owed.closed_at is None else None,
         )
         query = "insert_review" if review.version == 1 else "replace_review"
         try:
@@ -199,6 +209,35 @@ class SqliteTransaction(SqliteReads):
             self._write("put_permit", (permit.tenant, permit.id, codec.encode_permit(permit)))
         except _TakenError:
             raise AlreadyExistsError("permit") from None
+
+    def put_proofs(self, tenant: TenantId, proofs: Mapping[PersonId, Collection[str]]) -> None:
+        told = {(person, proof) for person, theirs in proofs.items() for proof in theirs}
+        kept = set(self._rows("proofs", tenant))
+        gone, new = sorted(kept - told), sorted(told - kept)
+        # The book stays open when everybody has left: who comes back is new.
+        first = self._write("open_book", (tenant,))
+        since = Instant(0) if first else self._now
+        self._write_all("forget_proof", [(tenant, person, proof) for person, proof in gone])
+        self._write_all("add_proof", [(tenant, person, proof, since) for person, proof in new])
+
+    def put_delegation(self, delegation: Delegation) -> None:
+        ends_at, ended_at = delegation.ends_at, delegation.ended_at
+        row = (
+            delegation.tenant,
+            delegation.id,
+            delegation.delegator,
+            delegation.delegate,
+            delegation.starts_at,
+            ends_at if ended_at is None else min(ended_at, ends_at),
+            codec.encode_delegation(delegation),
+        )
+        self._write("put_delegation", row)
+
+    def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
+        return self._delegations("delegations_to", tenant, delegate, self._now)
+
+    def count_delegations(self, tenant: TenantId, delegator: PersonId) -> int:
+        return self._count("count_delegations", tenant, delegator, self._now)
 
     def next_record(self, tenant: TenantId) -> tuple[str, int]:
         log = self._log(tenant)
@@ -247,6 +286,10 @@ class SqliteTransaction(SqliteReads):
         for name in objects:
             self._write("delete_object", (tenant, name))
 
+    def note_used(self, rows: Sequence[tuple[TenantId, str, Instant]]) -> None:
+        """See `Store.note_used`."""
+        self._write_all("note_used", rows)
+
     def sweep_answers(self, now: Instant) -> bool:
         """Delete some expired answers; whether there may be more."""
         return self._write("sweep_answers", (SWEEP_ROWS, now - ANSWER_TERM_US)) == SWEEP_ROWS
@@ -255,53 +298,12 @@ class SqliteTransaction(SqliteReads):
         """Delete some reviews closed long ago; whether there may be more."""
         return self._write("sweep_reviews", (now - CLOSED_REVIEW_TERM_US, SWEEP_ROWS)) == SWEEP_ROWS
 
+    def sweep_delegations(self, tenant: TenantId, now: Instant) -> bool:
+        """Delete some delegations that ended long ago; whether there may be more."""
+        row = (tenant, now - DELEGATION_TERM_US, SWEEP_ROWS)
+        return self._write("sweep_delegations", row) == SWEEP_ROWS
+
     def sweep_records(self, tenant: TenantId, now: Instant) -> bool:
         """Delete some published record bytes; whether there may be more."""
         row = (tenant, now - RECORD_TERM_US, SWEEP_ROWS)
         return self._write("sweep_records", row) == SWEEP_ROWS
-
-
-class SqliteEngine:
-    """`group_commit.Engine` over one writing connection."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        clock: StoreClock,
-        log_id_of: Callable[[TenantId], str],
-    ) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor()
-        self._clock = clock
-        self._transaction = SqliteTransaction(connection, log_id_of)
-        self._changes_before = 0
-
-    def begin(self) -> None:
-        self._cursor.execute("BEGIN IMMEDIATE")
-        self._changes_before = self._connection.total_changes
-        self._transaction.begin_batch(self._clock.now())
-
-    def run(self, command: Callable[[SqliteTransaction], T]) -> Outcome[T]:
-        transaction = self._transaction
-        transaction.begin_command()
-        try:
-            result = command(transaction)
-        except BaseException as error:
-            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _COMMANDS_FAULT):
-                raise
-            transaction.undo()
-            return None, error
-        transaction.keep()
-        return result, None
-
-    def flush(self) -> Effects:
-        effects = self._transaction.flush()
-        if self._connection.total_changes != self._changes_before:
-            self._cursor.execute(SQL["set_clock"], (self._transaction.now,))
-        return effects
-
-    def commit(self) -> None:
-        self._cursor.execute("COMMIT")
-
-    def close(self) -> None:
-        self._connection.close()

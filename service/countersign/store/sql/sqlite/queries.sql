@@ -44,24 +44,27 @@ ORDER BY record.n;
 -- name: put_decision
 INSERT INTO decision (
     tenant, id, caller, method, action, effect, reasons, retryable, policy_revision, commitment,
-    salt, review, permit, log_id, seq, leaf_hash, at, outcome
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    salt, review, permit, log_id, seq, leaf_hash, at, outcome, rows, amount
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: replace_decision
 UPDATE decision SET
     caller = ?3, method = ?4, action = ?5, effect = ?6, reasons = ?7, retryable = ?8,
     policy_revision = ?9, commitment = ?10, salt = ?11, review = ?12, permit = ?13, log_id = ?14,
-    seq = ?15, leaf_hash = ?16, at = ?17, outcome = ?18
+    seq = ?15, leaf_hash = ?16, at = ?17, outcome = ?18, rows = ?19, amount = ?20
 WHERE tenant = ?1 AND id = ?2;
 
 -- name: decision
 SELECT tenant, id, caller, method, action, effect, reasons, retryable, policy_revision, commitment,
-    salt, review, permit, log_id, seq, leaf_hash, at, outcome
+    salt, review, permit, log_id, seq, leaf_hash, at, outcome, rows, amount
 FROM decision WHERE tenant = ? AND id = ?;
 
 -- name: decisions_since
 -- Rows are in order of time, so the scan from the end stops at the first older one.
-SELECT tenant, caller, action, method, effect, at / 60000000 AS minute, count(*)
+-- total() adds in doubles: exact for as long as a sum does not saturate, and where
+-- sum() would overflow it does not.
+SELECT tenant, caller, action, method, effect, at / 60000000 AS minute, count(*),
+    total(rows), total(amount)
 FROM decision
 WHERE n > coalesce((SELECT n FROM decision WHERE at < ? ORDER BY n DESC LIMIT 1), 0)
 GROUP BY minute, tenant, caller, action, method, effect
@@ -69,14 +72,15 @@ ORDER BY minute;
 
 -- name: insert_review
 INSERT INTO review (
-    tenant, id, caller, base_fingerprint, state, version, due_at, changed_at, body
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+    tenant, id, caller, base_fingerprint, state, version, due_at, changed_at, body, requester,
+    owed_since
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: replace_review
 -- Exactly the previous version, or nothing.
 UPDATE review SET
     caller = ?3, base_fingerprint = ?4, state = ?5, version = ?6, due_at = ?7, changed_at = ?8,
-    body = ?9
+    body = ?9, requester = ?10, owed_since = ?11
 WHERE tenant = ?1 AND id = ?2 AND version = ?6 - 1;
 
 -- name: review
@@ -90,6 +94,14 @@ WHERE tenant = ? AND caller = ? AND base_fingerprint = ?
 -- name: count_open_reviews
 SELECT count(*) FROM review
 WHERE tenant = ? AND caller = ? AND state IN ('pending', 'info_requested', 'approved');
+
+-- name: count_open_reviews_behind
+SELECT count(*) FROM review
+WHERE tenant = ? AND requester = ? AND state IN ('pending', 'info_requested', 'approved');
+
+-- name: count_open_reviews_of_tenant
+SELECT count(*) FROM review
+WHERE tenant = ? AND state IN ('pending', 'info_requested', 'approved');
 
 -- name: last_denied
 SELECT body FROM review
@@ -111,6 +123,9 @@ SELECT body FROM review WHERE n IN (
         AND n < (SELECT n FROM review WHERE tenant = ?1 AND id = ?3)
     ORDER BY n DESC LIMIT ?4
 ) ORDER BY n DESC;
+
+-- name: after_reviews
+SELECT body FROM review WHERE tenant = ? AND owed_since IS NOT NULL ORDER BY owed_since, n;
 
 -- name: due
 SELECT tenant, id FROM review WHERE due_at <= ? ORDER BY due_at LIMIT ?;
@@ -136,6 +151,49 @@ WHERE tenant = ? AND subject = ? AND method = ? AND request_id = ? AND at <= ?;
 SELECT content_mac, body FROM answer
 WHERE tenant = ? AND subject = ? AND method = ? AND request_id = ? AND at > ?;
 
+-- name: proof_since
+SELECT since FROM proof WHERE tenant = ? AND person = ? AND proof = ?;
+
+-- name: proofs
+SELECT person, proof FROM proof WHERE tenant = ?;
+
+-- name: open_book
+INSERT INTO book (tenant) VALUES (?) ON CONFLICT DO NOTHING;
+
+-- name: add_proof
+INSERT INTO proof (tenant, person, proof, since) VALUES (?, ?, ?, ?);
+
+-- name: forget_proof
+DELETE FROM proof WHERE tenant = ? AND person = ? AND proof = ?;
+
+-- name: note_used
+INSERT INTO used (tenant, proof, at) VALUES (?, ?, ?)
+ON CONFLICT (tenant, proof) DO UPDATE SET at = excluded.at WHERE excluded.at > at;
+
+-- name: last_used
+SELECT proof, at FROM used WHERE tenant = ?;
+
+-- name: put_delegation
+INSERT INTO delegation (tenant, id, delegator, delegate, starts_at, over_at, body)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, tenant) DO UPDATE SET
+    delegator = excluded.delegator, delegate = excluded.delegate,
+    starts_at = excluded.starts_at, over_at = excluded.over_at, body = excluded.body;
+
+-- name: delegation
+SELECT body FROM delegation WHERE tenant = ? AND id = ?;
+
+-- name: delegations
+SELECT body FROM delegation WHERE tenant = ? AND over_at > ? ORDER BY n;
+
+-- name: delegations_to
+SELECT body FROM delegation
+WHERE tenant = ?1 AND delegate = ?2 AND over_at > ?3 AND starts_at <= ?3
+ORDER BY n;
+
+-- name: count_delegations
+SELECT count(*) FROM delegation WHERE tenant = ? AND delegator = ? AND over_at > ?;
+
 -- name: put_object
 INSERT INTO object (tenant, sha256, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
@@ -160,14 +218,19 @@ DELETE FROM record WHERE n IN (
 );
 
 -- name: sweep_reviews
--- Closed, waiting for nothing, and every record of its time is published: the
+-- Closed, waiting for nothing, owing no after-review, and every record of its time is published: the
 -- first unpublished record of the tenant is younger than the review's last change.
 DELETE FROM review WHERE n IN (
     SELECT review.n FROM review
         LEFT JOIN log ON log.tenant = review.tenant
         LEFT JOIN record ON record.n = log.n * 1099511627776 + log.published
-    WHERE review.due_at IS NULL AND review.changed_at <= ?
+    WHERE review.due_at IS NULL AND review.owed_since IS NULL AND review.changed_at <= ?
         AND review.state NOT IN ('pending', 'info_requested', 'approved')
         AND (record.at IS NULL OR record.at > review.changed_at)
     LIMIT ?
+);
+
+-- name: sweep_delegations
+DELETE FROM delegation WHERE n IN (
+    SELECT n FROM delegation WHERE tenant = ? AND over_at <= ? LIMIT ?
 );
