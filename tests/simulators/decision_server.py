@@ -15,6 +15,7 @@ front of its method's list, one a call:
 from __future__ import annotations
 
 import collections
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +28,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from countersign.client.status import STATUS_DETAILS, CallFailed
-from countersign.client.testing import DecisionPoint
+from countersign.client.testing import DecisionPoint, Desk
 from countersign.v1 import (
-    context_pb2,
     decisions_pb2,
     decisions_pb2_grpc,
     reviews_pb2,
@@ -46,6 +46,12 @@ class DecisionServer:
         self.token = token
         self.point = DecisionPoint(time.time)
         self.point.changed = self._wake
+        self.desk = Desk(self.point, time.time, page_size=2)  # clients have to turn pages
+        self.people = {token: "bob"}
+        """Own credentials: token to person."""
+        self.channel_token = ""
+        self.accounts: dict[tuple[str, str], str] = {}
+        """Who is who, for the channel: issuer and subject to person."""
         self.calls: list[tuple[str, Message]] = []
         self.waiting = threading.Semaphore(0)
         """Released each time an Await starts to wait."""
@@ -161,6 +167,21 @@ class DecisionServer:
         if sent.get("authorization") != f"Bearer {self.token}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "unknown credential")
 
+    def person(self, request: Any, context: grpc.ServicerContext) -> str:
+        """Who speaks; a channel must say it, and nobody else may."""
+        sent = dict(context.invocation_metadata())["authorization"].removeprefix("Bearer ")
+        named = "person" in request.DESCRIPTOR.fields_by_name and request.HasField("person")
+        if named == (sent != self.channel_token):
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "a channel names who acts")
+        if named:
+            account = (request.person.issuer, request.person.subject)
+            return self.accounts.get(account) or context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, "nobody's account"
+            )
+        if sent not in self.people:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "unknown credential")
+        return self.people[sent]
+
     def _await(
         self, request: decisions_pb2.AwaitRequest, context: grpc.ServicerContext
     ) -> decisions_pb2.AwaitResponse:
@@ -195,72 +216,42 @@ def _bind(server: DecisionServer, method: str) -> Callable[..., Message]:
 
 
 class _Reviews(reviews_pb2_grpc.ReviewsServicer):
-    """People, all of them called bob, who see one preview of everything."""
+    """People by their own credentials, and channels by the accounts they name."""
+
+    VERBS = (
+        "List Get Decide BatchDecide BreakGlass CloseAfterReview AskInfo Revoke Delegate "
+        "ListDelegations EndDelegation"
+    ).split()
 
     def __init__(self, server: DecisionServer) -> None:
         self._server = server
+        for verb in self.VERBS:
+            setattr(self, verb, functools.partial(self._serve, verb))
 
-    def List(self, request, context):
-        self._server.authenticate(context)
-        names = sorted(self._server.point.reviews)
-        start = names.index(request.page_token) if request.page_token else 0
-        page = names[start : start + 2]  # small, so that clients have to turn pages
-        rest = names[start + 2 : start + 3]
-        return reviews_pb2.ListReviewsResponse(
-            reviews=map(self._view, page), next_page_token="".join(rest)
-        )
-
-    def Get(self, request, context):
-        self._server.authenticate(context)
-        try:
-            return self._view(request.review_id)
-        except CallFailed as failed:
-            _abort(context, failed)
+    List = Get = Decide = BatchDecide = BreakGlass = CloseAfterReview = None  # type: ignore[assignment]
+    AskInfo = Revoke = Delegate = ListDelegations = EndDelegation = None  # type: ignore[assignment]
 
     def Watch(self, request, context) -> Iterator[reviews_pb2.Review]:
-        self._server.authenticate(context)
+        person = self._server.person(request, context)
+        self._server.calls.append(("Watch", request))
         for review_id in sorted(self._server.point.reviews):
-            yield self._view(review_id)
+            yield self._server.desk.view(review_id, person)
         if self._server._faults["Watch"]:
             self._server._faults["Watch"].popleft()(reviews_pb2.Review, context)
 
-    def Decide(self, request, context):
-        self._server.authenticate(context)
-        shown = self._view(request.review_id)
-        if (request.revision, request.preview_hash) != (
-            shown.status.revision,
-            shown.previews[request.profile].hash,
-        ):
-            _abort(
-                context,
-                CallFailed(
-                    code=grpc.StatusCode.FAILED_PRECONDITION,
-                    reason="vote.stale",
-                    message="the review changed since it was shown",
-                    advice="Look at it again.",
-                ),
-            )
-        if request.vote == reviews_pb2.VOTE_APPROVE:
-            self._server.point.approve(request.review_id, "bob")
-        else:
-            self._server.point.deny(request.review_id, "bob", request.reason)
-        return self._view(request.review_id)
+    def _serve(self, verb: str, request: Message, context: grpc.ServicerContext) -> Message:
+        person = self._server.person(request, context)
+        self._server.calls.append((verb, request))
 
-    def AskInfo(self, request, context):
-        self._server.authenticate(context)
-        self._server.point.ask(request.review_id, "bob", request.question)
-        return self._view(request.review_id)
+        def commit() -> Message:
+            return self._server.desk.handle(verb, request, person)
 
-    def Revoke(self, request, context):
-        self._server.authenticate(context)
-        self._server.point.revoke(request.review_id, "bob", request.reason)
-        return self._view(request.review_id)
-
-    def _view(self, review_id: str) -> reviews_pb2.Review:
-        status: context_pb2.ReviewStatus = self._server.point.status(review_id)
-        view = reviews_pb2.Review(status=status)
-        view.previews["reviewer"].hash = f"{review_id}/{status.revision}".encode()
-        return view
+        try:
+            if self._server._faults[verb]:
+                return self._server._faults[verb].popleft()(commit, context)
+            return commit()
+        except CallFailed as failed:
+            _abort(context, failed)
 
 
 def _abort(context: grpc.ServicerContext, failed: CallFailed) -> NoReturn:

@@ -26,7 +26,7 @@ from countersign.client.conversation import Conversations
 from countersign.client.status import CallFailed
 from countersign.client.steps import Ask, Call, Done, Sleep, advance
 from countersign.client.testing import DecisionPoint, Rule
-from countersign.client.testing.decision_point import unsigned_token
+from countersign.client.testing.permits import unsigned_token
 from countersign.v1 import context_pb2, decisions_pb2
 
 EXPORT = Context(

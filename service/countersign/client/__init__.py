@@ -21,6 +21,7 @@ means that the action must not run. `guard` does the same around a function,
 """
 
 from countersign.client.aio import AsyncClient
+from countersign.client.assertion import PersonAssertion
 from countersign.client.context import Context, Resource
 from countersign.client.errors import (
     AlreadyClaimed,
@@ -48,18 +49,19 @@ from countersign.client.exchange import Timing
 from countersign.client.guard import guard
 from countersign.client.pending import Pending
 from countersign.client.principals import External, Person, Workload
-from countersign.client.reviews import ReviewsClient
+from countersign.client.reviews import ReviewsClient, ReviewsView
 from countersign.client.sync import Client
 from countersign.client.values import Decision, Grant, Permit, Question, ReviewStatus
 from countersign.client.waiting import Answer
 from countersign.credentials import Credential
-from countersign.model import Effect, Outcome, Reason, ReviewState
+from countersign.model import Choice, Effect, Outcome, Reason, ReviewState
 
 __all__ = [
     "AlreadyClaimed",
     "Answer",
     "AsyncClient",
     "Cancelled",
+    "Choice",
     "Client",
     "Context",
     "CountersignClientError",
@@ -83,6 +85,7 @@ __all__ = [
     "Permit",
     "PermitRejected",
     "Person",
+    "PersonAssertion",
     "PreconditionFailed",
     "ProtocolError",
     "Question",
@@ -91,6 +94,7 @@ __all__ = [
     "ReviewState",
     "ReviewStatus",
     "ReviewsClient",
+    "ReviewsView",
     "Revoked",
     "StillPending",
     "Timing",

@@ -11,16 +11,20 @@
 
 Only the network and the clock are replaced: what the SDK refuses in production
 (a second claim, another context, a passed deadline) it refuses here, and
-nothing ever sleeps. What no rule is about is denied.
+nothing ever sleeps. What no rule is about is denied. `fake.reviewer("bob")` and
+`fake.channel(accounts)` are the other side of it, a `ReviewsClient`, for tests
+of bots and of tools for reviewers.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import grpc
+from google.protobuf.message import Message
 
 from countersign import canonical
 from countersign.client.aio import AsyncClient
@@ -31,13 +35,23 @@ from countersign.client.principals import Person
 from countersign.client.status import CallFailed
 from countersign.client.steps import Call
 from countersign.client.sync import Client, closed
-from countersign.client.testing.decision_point import DecisionPoint
+from countersign.client.testing.decision_point import DecisionPoint, failure
+from countersign.client.testing.desk import Desk
+from countersign.client.testing.people import FakeReviewsClient
 from countersign.client.testing.rules import Rule
 from countersign.client.waiting import Answer
 from countersign.model import Effect, JsonObject, Outcome, Reason
 from countersign.v1 import context_pb2, decisions_pb2
 
-__all__ = ["DecisionPoint", "FakeAsyncClient", "FakeClient", "Rule", "Script"]
+__all__ = [
+    "DecisionPoint",
+    "Desk",
+    "FakeAsyncClient",
+    "FakeClient",
+    "FakeReviewsClient",
+    "Rule",
+    "Script",
+]
 
 
 class Script:
@@ -45,6 +59,7 @@ class Script:
 
     def _reset(self, timing: Timing | None) -> None:
         self.point = DecisionPoint(self._wall)
+        self.desk = Desk(self.point, self._wall)
         self.checked: list[Context] = []
         """Every context asked about, in order."""
         self._passed_s = 0.0
@@ -86,8 +101,14 @@ class Script:
         quorum: int = 1,
         approve_within_s: float = 3600,
         use_within_s: float = 300,
+        batch: bool = False,
+        break_glass: Sequence[str] = (),
     ) -> Rule:
-        """Ask people; script them on the rule: `.approve_by("bob")`. Else it expires."""
+        """Ask people; script them on the rule: `.approve_by("bob")`. Else it expires.
+
+        `batch` lets them approve it together with others, `break_glass` names
+        who may approve it alone in an emergency.
+        """
         return self._add(
             Rule(
                 pattern=action,
@@ -96,8 +117,40 @@ class Script:
                 quorum=quorum,
                 approve_within_s=approve_within_s,
                 use_within_s=use_within_s,
+                batch=batch,
+                break_glass=tuple(break_glass),
             )
         )
+
+    def reviewer(self, person: str) -> FakeReviewsClient:
+        """The same reviews as a person with their own credential sees them."""
+
+        def who(request: Any) -> str:
+            if "person" in request.DESCRIPTOR.fields_by_name and request.HasField("person"):
+                raise failure("PERMISSION_DENIED", "person.not_a_channel", "you speak for yourself")
+            return person
+
+        return self._people(who)
+
+    def channel(self, accounts: Mapping[tuple[str, str], str]) -> FakeReviewsClient:
+        """The same as a channel sees them; `accounts` says who is who.
+
+        `{("teams:contoso", "object-id"): "bob"}`: issuer and subject to person.
+        """
+
+        def who(request: Any) -> str:
+            if "person" not in request.DESCRIPTOR.fields_by_name:
+                raise failure(
+                    "PERMISSION_DENIED", "channel.not_a_person", "nobody's own credential"
+                )
+            if not request.HasField("person"):
+                raise failure("INVALID_ARGUMENT", "request.invalid", "is required", "person")
+            try:
+                return accounts[request.person.issuer, request.person.subject]
+            except KeyError:
+                raise failure("PERMISSION_DENIED", "person.unknown", "nobody's account") from None
+
+        return self._people(who)
 
     def unavailable(self, method: str, *, times: int = 1) -> None:
         """Let the next calls of one method ("Check", "Claim", …) find no server."""
@@ -139,12 +192,22 @@ class Script:
     def _wall(self) -> float:
         return time.time() + self._passed_s
 
+    def _people(self, who: Callable[[Any], str]) -> FakeReviewsClient:
+        def answering(method: str, request: Message) -> Message:
+            self._fail(method)
+            return self.desk.handle(method, request, who(request))
+
+        return FakeReviewsClient(answering, wall=self._wall, sleep=self.pass_time)
+
+    def _fail(self, method: str) -> None:
+        if method in self._failures:
+            self._failures.remove(method)
+            raise CallFailed(code=grpc.StatusCode.UNAVAILABLE, message="made unavailable")
+
     def _reply(self, call: Call) -> object:
         if self._is_closed:
             raise closed()
-        if call.method in self._failures:
-            self._failures.remove(call.method)
-            raise CallFailed(code=grpc.StatusCode.UNAVAILABLE, message="made unavailable")
+        self._fail(call.method)
         answer = self.point.handle(call.method, call.request)
         if isinstance(call.request, decisions_pb2.CheckRequest) and not answer.replayed:  # type: ignore[attr-defined]
             self.checked.append(Context.from_message(call.request.context))

@@ -10,9 +10,7 @@ gRPC, by the SDK's own tests.
 
 from __future__ import annotations
 
-import base64
 import fnmatch
-import json
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -24,14 +22,13 @@ from google.protobuf.message import Message
 from countersign import canonical
 from countersign.client.context import Context
 from countersign.client.errors import InvalidContext
-from countersign.client.permits import TYP
 from countersign.client.status import CallFailed
+from countersign.client.testing.permits import unsigned_permit
 from countersign.client.testing.rules import HeldReview, Rule
-from countersign.model import Effect, JsonObject, Reason, ReviewState, new_id
-from countersign.v1 import context_pb2, decisions_pb2
+from countersign.model import Effect, Reason, ReviewState, new_id
+from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 
 M = TypeVar("M", bound=Message)
-_PERMIT_S: Final = 300
 _EFFECTS: Final = {
     Effect.ALLOW: context_pb2.EFFECT_ALLOW,
     Effect.DENY: context_pb2.EFFECT_DENY,
@@ -63,7 +60,7 @@ class DecisionPoint:
             if request_id and key in self._answers:
                 known, answer = self._answers[key]
                 if known != content:
-                    raise _failed("FAILED_PRECONDITION", "request_id.reused", "was used before")
+                    raise failure("FAILED_PRECONDITION", "request_id.reused", "was used before")
                 return _replayed(answer)
             answer = _METHODS[method](self, request)
             if request_id and not getattr(answer, "retryable", False):
@@ -107,10 +104,10 @@ class DecisionPoint:
 
     def _claim(self, request: decisions_pb2.ClaimRequest) -> decisions_pb2.ClaimResponse:
         if not request.request_id:
-            raise _failed("INVALID_ARGUMENT", "request.invalid", "is required", "request_id")
+            raise failure("INVALID_ARGUMENT", "request.invalid", "is required", "request_id")
         context = _context(request.context)
         bound = context.canonical_bytes
-        review = self._review(request.review_id)
+        review = self.held(request.review_id)
         answer = decisions_pb2.ClaimResponse(decision_id=new_id("dec"), policy_revision="test")
         answer.effect = context_pb2.EFFECT_DENY
         if bound != review.bound:
@@ -134,9 +131,9 @@ class DecisionPoint:
         return answer
 
     def _answer(self, request: decisions_pb2.AnswerRequest) -> context_pb2.ReviewStatus:
-        review = self._review(request.review_id)
+        review = self.held(request.review_id)
         if request.question_id not in review.questions:
-            raise _failed("NOT_FOUND", "not_found", "no such question")
+            raise failure("NOT_FOUND", "not_found", "no such question")
         del review.questions[request.question_id]
         self.answered.append(request)
         if request.HasField("answered_by"):
@@ -148,16 +145,16 @@ class DecisionPoint:
         return self.status(review.id)
 
     def _cancel(self, request: decisions_pb2.CancelRequest) -> context_pb2.ReviewStatus:
-        review = self._review(request.review_id)
+        review = self.held(request.review_id)
         if not review.state.is_open:
-            raise _failed("FAILED_PRECONDITION", "review.closed", "the review is closed")
+            raise failure("FAILED_PRECONDITION", "review.closed", "the review is closed")
         self._move(review, ReviewState.CANCELLED)
         return self.status(review.id)
 
     def _report(self, request: decisions_pb2.ReportRequest) -> decisions_pb2.ReportResponse:
         name = request.permit_id or request.decision_id
         if name not in self._granted:
-            raise _failed("NOT_FOUND", "not_found", "no such permit or decision")
+            raise failure("NOT_FOUND", "not_found", "no such permit or decision")
         self.reports.append(request)
         answer = decisions_pb2.ReportResponse()
         review = self._granted[name]
@@ -181,6 +178,18 @@ class DecisionPoint:
             else:
                 self._move(review, review.state)
 
+    def break_glass(self, review_id: str, person: str) -> None:
+        """Approve alone, whatever the quorum; an after-review is open from then on."""
+        with self._lock:
+            review = self._voting(review_id)
+            if person in review.behind or person not in review.rule.break_glass:
+                raise ValueError(f"{person} may not break the glass of this review")
+            review.approvals.add(person)
+            review.after_review = reviews_pb2.AfterReview(person_id=person)
+            review.after_review.broken_at.FromMicroseconds(int(self._now() * 1e6))
+            review.use_by_s = self._now() + review.rule.use_within_s
+            self._move(review, ReviewState.APPROVED)
+
     def deny(self, review_id: str, person: str, reason: str) -> None:
         """Close a review; a denial wins."""
         with self._lock:
@@ -198,7 +207,7 @@ class DecisionPoint:
     def revoke(self, review_id: str, person: str, reason: str) -> None:
         """Take an approval back."""
         with self._lock:
-            review = self._review(review_id)
+            review = self.held(review_id)
             if review.state is not ReviewState.APPROVED:
                 raise ValueError(f"a review that is {review.state} cannot be revoked")
             review.reasons = (Reason(code="review.revoked", message=f"{person}: {reason}"),)
@@ -207,7 +216,7 @@ class DecisionPoint:
     def act(self, review_id: str) -> bool:
         """Let people do the next thing their rule scripts; False when there is none."""
         with self._lock:
-            review = self._review(review_id)
+            review = self.held(review_id)
             if not review.acts or not review.state.awaits_votes:
                 return False
             review.acts.pop(0)(self, review_id)
@@ -215,7 +224,7 @@ class DecisionPoint:
 
     def status(self, review_id: str) -> context_pb2.ReviewStatus:
         """A snapshot, with timers applied."""
-        review = self._review(review_id)
+        review = self.held(review_id)
         status = context_pb2.ReviewStatus(
             review_id=review.id,
             state=context_pb2.ReviewState.Value(f"REVIEW_STATE_{review.state.name}"),
@@ -259,12 +268,13 @@ class DecisionPoint:
         return review
 
     def _open(self) -> list[HeldReview]:
-        return [r for r in map(self._review, self.reviews) if r.state.is_open]
+        return [r for r in map(self.held, self.reviews) if r.state.is_open]
 
-    def _review(self, review_id: str) -> HeldReview:
+    def held(self, review_id: str) -> HeldReview:
+        """One review, with timers applied. Raises `CallFailed`."""
         review = self.reviews.get(review_id)
         if review is None:
-            raise _failed("NOT_FOUND", "not_found", "no such review")
+            raise failure("NOT_FOUND", "not_found", "no such review")
         if review.state.awaits_votes and self._now() >= review.approve_by_s:
             self._move(review, ReviewState.EXPIRED)
         if review.state is ReviewState.APPROVED and self._now() >= review.use_by_s:
@@ -272,7 +282,7 @@ class DecisionPoint:
         return review
 
     def _voting(self, review_id: str) -> HeldReview:
-        review = self._review(review_id)
+        review = self.held(review_id)
         if not review.state.awaits_votes:
             raise ValueError(f"a review that is {review.state} takes no votes")
         return review
@@ -285,24 +295,14 @@ class DecisionPoint:
     def _permit(
         self, decision_id: str, bound: bytes, salt: bytes, context: Context
     ) -> context_pb2.Permit:
-        now = int(self._now())
-        permit_id = new_id("prm")
-        commitment = canonical.commitment(canonical.bound_bytes(self._tenant, bound), salt)
-        token = unsigned_token(
-            {
-                "jti": permit_id,
-                "iat": now,
-                "exp": now + _PERMIT_S,
-                "tenant": self._tenant,
-                "action": context.action,
-                "commitment": commitment.hex(),
-                "salt": _b64(salt),
-                "decision": decision_id,
-            }
+        return unsigned_permit(
+            int(self._now()),
+            tenant=self._tenant,
+            action=context.action,
+            bound=bound,
+            salt=salt,
+            decision_id=decision_id,
         )
-        permit = context_pb2.Permit(permit_id=permit_id, token=token)
-        permit.expires_at.FromSeconds(now + _PERMIT_S)
-        return permit
 
 
 _METHODS: Final[dict[str, Callable[[DecisionPoint, Any], Message]]] = {
@@ -313,12 +313,6 @@ _METHODS: Final[dict[str, Callable[[DecisionPoint, Any], Message]]] = {
     "Cancel": DecisionPoint._cancel,  # noqa: SLF001
     "Report": DecisionPoint._report,  # noqa: SLF001
 }
-
-
-def unsigned_token(claims: JsonObject) -> str:
-    """A permit's form without a signature: good for the SDK, refused by executors."""
-    header = json.dumps({"alg": "EdDSA", "typ": TYP, "kid": "test"}).encode()
-    return f"{_b64(header)}.{_b64(json.dumps(claims).encode())}.{_b64(b'not a signature')}"
 
 
 def _content(request: Message) -> bytes:
@@ -332,24 +326,21 @@ def _content(request: Message) -> bytes:
     return bound.SerializeToString(deterministic=True)
 
 
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 def _context(message: context_pb2.Context) -> Context:
     """The context as it arrived, read as strictly as the server does."""
     try:
         return Context.from_message(message)
     except InvalidContext as error:
         field = f"context.{error.field}"
-        raise _failed("INVALID_ARGUMENT", error.code, error.problem, field) from None
+        raise failure("INVALID_ARGUMENT", error.code, error.problem, field) from None
 
 
 def _reasons(reasons: Sequence[Reason]) -> list[context_pb2.Reason]:
     return [context_pb2.Reason(code=reason.code, message=reason.message) for reason in reasons]
 
 
-def _failed(code: str, reason: str, message: str, field: str = "") -> CallFailed:
+def failure(code: str, reason: str, message: str, field: str = "") -> CallFailed:
+    """The status a call ends in."""
     fields = {field: message} if field else {}
     return CallFailed(code=grpc.StatusCode[code], reason=reason, message=message, fields=fields)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from countersign.model import Effect, Reason, ReviewState
-from countersign.v1 import context_pb2
+from countersign.v1 import context_pb2, reviews_pb2
 
 if TYPE_CHECKING:
     from countersign.client.testing.decision_point import DecisionPoint
@@ -33,6 +33,10 @@ class Rule:
     quorum: int = 1
     approve_within_s: float = 3600
     use_within_s: float = 300
+    batch: bool = False
+    """Whether people may approve it together with others."""
+    break_glass: tuple[str, ...] = ()
+    """People who may approve it alone in an emergency."""
     acts: list[Act] = dataclasses.field(default_factory=list)
     at_claim: list[Act] = dataclasses.field(default_factory=list)
 
@@ -66,11 +70,14 @@ class HeldReview:
     bound: bytes
     salt: bytes
     behind: frozenset[str]
+    """People who cannot decide."""
     approve_by_s: float
     state: ReviewState = ReviewState.PENDING
     version: int = 1
     revision: int = 1
     approvals: set[str] = dataclasses.field(default_factory=set)
+    after_review: reviews_pb2.AfterReview | None = None
+    """Set once the glass was broken."""
     questions: dict[str, str] = dataclasses.field(default_factory=dict)
     acts: list[Act] = dataclasses.field(default_factory=list)
     use_by_s: float = 0.0
