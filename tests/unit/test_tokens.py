@@ -221,6 +221,7 @@ def test_an_agent_that_acts_for_somebody_is_not_that_somebody(use):
         ({"exp": NOW + 300}, NOW + 330, "token.expired"),
         ({"iat": NOW + 30}, NOW, None),
         ({"iat": NOW + 31}, NOW, "token.not_yet_valid"),
+        ({"iat": NOW + 31, "nbf": NOW}, NOW, "token.not_yet_valid"),
         ({"nbf": NOW + 30}, NOW, None),
         ({"nbf": NOW + 31}, NOW, "token.not_yet_valid"),
         ({"exp": NOW + 900}, NOW, None),
@@ -363,6 +364,16 @@ def test_a_key_is_used_with_the_algorithm_it_states_alone():
     assert code(token, trust=trust, keys=stated) == "token.wrong_algorithm"
 
 
+def test_a_key_alone_keeps_to_its_algorithms_and_a_set_never_guesses():
+    ed25519_key, ec_key = KEYS.find("EdDSA"), KEYS.find("ES256")
+    assert ed25519_key.verifies("EdDSA", b"signed", ED_KEY.sign(b"signed"))
+    for alg in ("ES256", "RS256", "HS256", "none"):
+        assert not ed25519_key.verifies(alg, b"signed", ED_KEY.sign(b"signed"))
+    assert not ec_key.verifies("ES384", b"signed", b"")
+    assert KEYS.find(None) is None
+    assert KEYS.find("other") is None
+
+
 def test_a_foreign_key_under_our_key_id_signs_nothing():
     assert code(mint(key=FOREIGN)) == "token.bad_signature"
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -370,6 +381,13 @@ def test_a_foreign_key_under_our_key_id_signs_nothing():
     assert code(mint(alg="ES256", key=ec.generate_private_key(ec.SECP256R1()))) == (
         "token.bad_signature"
     )
+
+
+@pytest.mark.parametrize("alg", SIGNERS)
+@pytest.mark.parametrize("signature", [bytes(64), bytes(256), b"\0", b"\xff" * 64])
+def test_a_signature_of_nothing_is_none(alg, signature):
+    signed, _, _ = mint(alg=alg).rpartition(".")
+    assert code(f"{signed}.{b64(signature)}") == "token.bad_signature"
 
 
 def test_a_key_id_is_needed_unless_there_is_one_key():
@@ -616,6 +634,7 @@ SMALL = rsa.generate_private_key(public_exponent=65537, key_size=1024)
         jwk(RSA_KEY, "RS256", e="AQ"),
         jwk(RSA_KEY, "RS256", e="A"),
         jwk(SMALL, "RS256"),
+        jwk(RSA_KEY, "RS256", n=b64(b"\xff" * 1025)),
         jwk(EC_KEY, "ES256", x="AAAA"),
         jwk(EC_KEY, "ES256", y=jwk(EC_KEY, "ES256")["x"]),
         jwk(EC_KEY, "ES256", crv="P-384"),

@@ -79,8 +79,7 @@ class HeldKeys:
 
         Reads them again for it, if that is allowed by now.
         """
-        if self._read_at < moment:
-            await self._read_unless_just_tried()
+        await self._read_unless_just_tried()
         return self._read_at >= moment
 
     async def _read_unless_just_tried(self) -> None:
