@@ -69,7 +69,7 @@ class _Window:
             self._totals = [total - gone for total, gone in zip(self._totals, left, strict=True)]
         totals = dict(zip(_NAMES, self._totals, strict=True))
         # Saturated only here: what left could not be taken from a total that was cut.
-        if max(self._totals) > MAX_SUM:
+        if totals["rows"] > MAX_SUM or totals["amount"] > MAX_SUM:
             totals = {name: saturated(total) for name, total in totals.items()}
         return totals
 
@@ -109,7 +109,7 @@ class RecentCounts:
             counted = [(_CLAIMED, count)]
         else:
             return
-        if effect is Effect.ALLOW:
+        if effect is Effect.ALLOW and (rows or amount):
             counted += [(_ROWS, saturated(rows)), (_AMOUNT, saturated(amount))]
         key = self._key(tenant, caller, action)
         windows = self._windows.get(key)
