@@ -6,11 +6,14 @@ import fcntl
 import multiprocessing
 import os
 import sqlite3
+import time
 
 import pytest
 
 from countersign.errors import ConfigurationError
+from countersign.model import Instant
 from countersign.store import sqlite_file
+from countersign.store.clock import wall_clock
 from countersign.store.queries import migrations
 from countersign.store.sqlite import SqliteStore
 
@@ -165,3 +168,24 @@ async def test_a_reading_connection_cannot_write(tmp_path):
     with pytest.raises(sqlite3.OperationalError):
         connection.execute("CREATE TABLE a (x)")
     connection.close()
+
+
+# --- time ---
+
+
+async def test_a_store_goes_by_the_machines_clocks_unless_told_otherwise(tmp_path):
+    store = await opened(tmp_path / "store.db")
+    assert store._clock._wall is wall_clock
+    assert store._clock._steady is time.monotonic_ns
+    await store.close()
+
+
+async def test_beside_a_clock_that_is_not_the_machines_no_time_passes_by_itself(tmp_path):
+    walls = [Instant(5_000_000_000_000_000)]
+    store = await SqliteStore.open(
+        tmp_path / "store.db", log_id_of=log_id_of, clock=lambda: walls[-1]
+    )
+    told = store.now()
+    walls.append(Instant(told - 3600 * 1_000_000))
+    assert [store.now() for _ in range(100)] == [told] * 100
+    await store.close()
