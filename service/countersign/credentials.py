@@ -1,16 +1,20 @@
-"""Tokens of callers and people, and the private file a client keeps one in.
+"""Tokens, the names of proofs, and the private file a client keeps a token in.
 
-A token is `csc_` (a caller) or `csp_` (a person) and 256 random bits as 43
-base64url characters, so that a secret scanner knows one on sight. It carries
-no checksum: length and alphabet already catch a truncated paste, and any other
-typing error is simply nobody's token. The server keeps SHA-256 of the whole
+A token is `csc_` (a caller), `csp_` (a person) or `csh_` (a channel) and 256
+random bits as 43 base64url characters, so that a secret scanner knows one on
+sight. It carries no checksum: length and alphabet already catch a truncated
+paste, and any other typing error is simply nobody's token. The server keeps SHA-256 of the whole
 token, prefix included, so a caller's token can never be passed off as a
 person's; a hash of 256 random bits needs neither salt nor stretching, and
 looking it up in a table tells an attacker's stopwatch nothing about a token.
 
+A proof is the name of one way in, by which the store remembers since when it is
+whose and when it was last used: `<kind>:<64 hex digits>`, the same for ever, and
+nobody's address can be read off it.
+
 Invariant 7 begins here: machine and human credentials differ in kind. Standard
-library only, because the client imports this. Used by the client, the edge,
-the registry and the command line.
+library only, because the client imports this. Used by the client, the edge, the
+directory, the registry and the command line.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from countersign.errors import ConfigurationError
 
 _TOKEN_BYTES: Final = 32
 # 43 characters hold 258 bits: the last one has two spare bits, always zero.
-_TOKEN: Final = re.compile(r"(cs[cp])_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+_TOKEN: Final = re.compile(r"(cs[cph])_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _ENDPOINT: Final = re.compile(r"unix:[^\s]+|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 _FILE_KEYS: Final = ("ca_file", "cert_file", "key_file")
 _KEYS: Final = frozenset({"endpoint", "token", *_FILE_KEYS})
@@ -44,9 +48,14 @@ class SubjectKind(enum.StrEnum):
 
     CALLER = "caller"
     PERSON = "person"
+    CHANNEL = "channel"
 
 
-_PREFIXES: Final = {SubjectKind.CALLER: "csc", SubjectKind.PERSON: "csp"}
+_PREFIXES: Final = {
+    SubjectKind.CALLER: "csc",
+    SubjectKind.PERSON: "csp",
+    SubjectKind.CHANNEL: "csh",
+}
 _KINDS: Final = {prefix: kind for kind, prefix in _PREFIXES.items()}
 
 
@@ -64,6 +73,27 @@ def token_kind(token: str) -> SubjectKind | None:
 def token_hash(token: str) -> str:
     """SHA-256 of the whole token, as 64 lower-case hex digits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def proof_of_token(sha256_hex: str) -> str:
+    """The proof that a token is, by its hash: that names it, and tells nothing of it."""
+    return f"token:{sha256_hex}"
+
+
+def proof_of_mtls(subject: str) -> str:
+    """The proof that a certificate with this subject alternative name is."""
+    return f"mtls:{_digest('mtls', subject)}"
+
+
+def proof_of_account(issuer: str, subject: str) -> str:
+    """The proof that an account is, whether by a JWT or as a channel asserts it."""
+    return f"account:{_digest('account', issuer, subject)}"
+
+
+def _digest(*parts: str) -> str:
+    """A list in JSON, so that no two lists of parts read the same."""
+    data = json.dumps(["countersign/proof/v1", *parts]).encode("ascii")
+    return hashlib.sha256(data).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

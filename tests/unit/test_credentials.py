@@ -6,6 +6,7 @@ import base64
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ from countersign.credentials import (
     Credential,
     SubjectKind,
     new_token,
+    proof_of_account,
+    proof_of_mtls,
+    proof_of_token,
     read_credential,
     token_hash,
     token_kind,
@@ -25,6 +29,9 @@ from countersign.credentials import (
     write_credential,
 )
 from countersign.errors import ConfigurationError
+
+MTLS_PROOF = "mtls:30d8966438ba15f631db6712208bcc2fcaf6b30c0031971d3666ddde462f6ac2"
+ACCOUNT_PROOF = "account:b47a0ecda61b4284f9088b38c0afb69c1fd56bf7c07d0390ebd6dfc7a30c6d28"
 
 
 def private(path: Path, text: str) -> Path:
@@ -40,6 +47,9 @@ def test_a_token_carries_256_random_bits_and_says_whose_it_is() -> None:
     assert len(base64.urlsafe_b64decode(caller[4:] + "=")) == 32
     assert token_kind(caller) is SubjectKind.CALLER
     assert token_kind(person) is SubjectKind.PERSON
+    channel = new_token(SubjectKind.CHANNEL)
+    assert channel.startswith("csh_")
+    assert token_kind(channel) is SubjectKind.CHANNEL
     assert len({new_token(SubjectKind.CALLER) for _ in range(100)}) == 100
 
 
@@ -65,6 +75,21 @@ def test_the_hash_covers_the_prefix_so_a_caller_token_is_never_a_persons() -> No
     token = new_token(SubjectKind.CALLER)
     assert token_hash(token) == hashlib.sha256(token.encode()).hexdigest()
     assert token_hash(token) != token_hash(token.replace("csc_", "csp_", 1))
+
+
+def test_a_proof_names_one_way_in_for_ever_and_shows_nothing_of_it() -> None:
+    # Stores remember these: they must never change.
+    assert proof_of_token("ab" * 32) == f"token:{'ab' * 32}"
+    assert proof_of_mtls("spiffe://acme/agent") == MTLS_PROOF
+    assert proof_of_account("https://login.example", "00u1") == ACCOUNT_PROOF
+    for proof in (MTLS_PROOF, ACCOUNT_PROOF):
+        assert re.fullmatch(r"(mtls|account):[0-9a-f]{64}", proof)
+
+
+@given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
+def test_two_accounts_never_have_one_proof(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (proof_of_account(*one) == proof_of_account(*other)) == (one == other)
+    assert proof_of_account(*one) != proof_of_mtls(one[0])
 
 
 def test_what_is_written_is_read_back_and_only_the_owner_can(tmp_path: Path) -> None:
