@@ -11,14 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.credentials import SubjectKind, new_token, token_hash
-from countersign.directory import Directory, Login, diff
-from countersign.enrolment import Pattern
+from countersign.credentials import (
+    SubjectKind,
+    new_token,
+    proof_of_account,
+    proof_of_mtls,
+    proof_of_token,
+    token_hash,
+)
+from countersign.directory import Directory, Group, Login, diff
+from countersign.enrolment import MAX_NESTED_GROUPS, Pattern
 from countersign.errors import ConfigurationError, UnauthenticatedError
 from countersign.model import (
+    Account,
     ActionContext,
     Caller,
     CallerId,
+    Channel,
+    ChannelId,
     Person,
     PersonId,
     Principal,
@@ -29,6 +39,7 @@ from countersign.model import (
 
 ACME = TenantId("acme")
 OTHER = TenantId("other")
+LOGIN = "https://login.example"
 
 
 def caller(id: str = "export-agent", **changes: Any) -> Caller:
@@ -43,27 +54,38 @@ def caller(id: str = "export-agent", **changes: Any) -> Caller:
     return dataclasses.replace(plain, **changes)
 
 
-def person(
-    id: str, *groups: str, tenant: TenantId = ACME, accounts: tuple[str, ...] = ()
-) -> Person:
+def person(id: str, *groups: str, tenant: TenantId = ACME, **facts: Any) -> Person:
     return Person(
-        tenant=tenant,
-        id=PersonId(id),
-        name=id.title(),
-        groups=frozenset(groups),
-        accounts=accounts,
+        tenant=tenant, id=PersonId(id), name=id.title(), groups=frozenset(groups), **facts
     )
 
 
-def login(subject: Caller | Person, *tokens: str, mtls: str | None = None) -> Login:
-    kind = SubjectKind.CALLER if isinstance(subject, Caller) else SubjectKind.PERSON
-    hashes = tuple(map(token_hash, tokens))
+def account(subject: str, issuer: str = LOGIN) -> Account:
+    return Account(issuer=issuer, subject=subject)
+
+
+def channel(id: str = "teams", **changes: Any) -> Channel:
+    plain = Channel(tenant=ACME, id=ChannelId(id), issuers=("teams:contoso",))
+    return dataclasses.replace(plain, **changes)
+
+
+KINDS = {
+    Caller: SubjectKind.CALLER,
+    Person: SubjectKind.PERSON,
+    Channel: SubjectKind.CHANNEL,
+}
+
+
+def login(
+    subject: Caller | Person | Channel, *tokens: str, mtls: str | None = None, **more: Any
+) -> Login:
     return Login(
         tenant=subject.tenant,
-        kind=kind,
+        kind=KINDS[type(subject)],
         subject=subject.id,
-        token_sha256=hashes,
+        token_sha256=tuple(map(token_hash, tokens)),
         mtls_subject=mtls,
+        **more,
     )
 
 
@@ -85,9 +107,11 @@ def context(
     )
 
 
-def refusal(callers: list[Caller], people: list[Person], *logins: Login) -> ConfigurationError:
+def refusal(
+    callers: list[Caller], people: list[Person], *logins: Login, **more: Any
+) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as refused:
-        Directory.of(callers, people, logins)
+        Directory.of(callers, people, logins, **more)
     return refused.value
 
 
@@ -145,6 +169,119 @@ def test_a_token_instead_of_its_hash_is_refused_and_not_repeated() -> None:
         assert not wrong or wrong not in str(error)
 
 
+def test_a_channel_is_known_by_its_own_credentials_and_by_no_other() -> None:
+    agent, alice, teams = caller(), person("alice"), channel()
+    token, hers = new_token(SubjectKind.CHANNEL), new_token(SubjectKind.PERSON)
+    directory = Directory.of(
+        [agent],
+        [alice],
+        [login(teams, token, mtls="teams.bot.test"), login(alice, hers)],
+        [teams, channel(tenant=OTHER)],
+    )
+    assert directory.channel_by_token(token_hash(token)) is teams
+    assert directory.channel_by_mtls("teams.bot.test") is teams
+    assert directory.channels(ACME) == (teams,)
+    assert directory.channel_by_token(token_hash(hers)) is None
+    assert directory.person_by_token(token_hash(token)) is None
+    assert directory.caller_by_token(token_hash(token)) is None
+    assert directory.tenants == {ACME, OTHER}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "names"),
+    [
+        ({"id": "Teams"}, "directory.invalid_id", "channel number 1: id"),
+        ({"tenant": ""}, "directory.invalid_id", "channel number 1: tenant"),
+        ({"issuers": ()}, "directory.empty_scope", "issuers is empty"),
+        ({"issuers": ("ok", " ")}, "directory.invalid_text", "issuers[1]"),
+    ],
+)
+def test_a_wrong_channel_is_refused_by_name_and_field(
+    changes: dict[str, Any], code: str, names: str
+) -> None:
+    error = refusal([], [], channels=[channel(**changes)])
+    assert error.code == code
+    assert names in str(error)
+    assert refusal([], [], channels=[channel()] * 2).code == "directory.duplicate_id"
+
+
+def test_a_login_by_jwt_is_exact_and_leads_to_one_tenant() -> None:
+    agent, alice = caller(), person("alice", accounts=(account("00u1"),))
+    twin = person("alison", tenant=OTHER, accounts=(account("00u1"),))
+    directory = Directory.of(
+        [agent, caller(tenant=OTHER, owners=("alison",))],
+        [alice, twin],
+        [login(agent, jwt=(account("machine"),))],
+    )
+    assert directory.person_by_login(LOGIN, "00u1", (ACME,)) is alice
+    assert directory.person_by_login(LOGIN, "00u1", (OTHER,)) is twin
+    assert directory.person_by_login(LOGIN, "00u1", (TenantId("none"),)) is None
+    assert directory.person_by_login(LOGIN, "00u1", (ACME, OTHER)) is None
+    for issuer, subject in (
+        (LOGIN, "00U1"), (LOGIN, "00u1 "), (f"{LOGIN}/", "00u1"), (LOGIN, "alice"),
+        (LOGIN, "machine"), ("", ""),
+    ):  # fmt: skip
+        assert directory.person_by_login(issuer, subject, (ACME,)) is None
+    assert directory.caller_by_login(LOGIN, "machine", (ACME, OTHER)) is agent
+    assert directory.caller_by_login(LOGIN, "machine", (OTHER,)) is None
+    assert directory.caller_by_login(LOGIN, "00u1", (ACME,)) is None
+    assert directory.person_by_account(ACME, account("00u1")) is alice
+    assert directory.person_by_account(OTHER, account("machine")) is None
+
+
+def test_an_account_is_one_subjects_within_a_tenant_machines_included() -> None:
+    alice = person("alice", accounts=(account("00u1"),))
+    as_hers = login(caller(), jwt=(account("00u1"),))
+    error = refusal([caller()], [alice], as_hers)
+    assert error.code == "directory.duplicate_credential"
+    assert "00u1" not in str(error)
+    both = [login(caller(name), jwt=(account("m"),)) for name in ("one", "two")]
+    error = refusal([caller("one"), caller("two")], [alice], *both)
+    assert error.code == "directory.duplicate_credential"
+    error = refusal([caller()], [alice], login(caller(), jwt=(account("\n"),)))
+    assert (error.code, "jwt[0].subject" in str(error)) == ("directory.invalid_text", True)
+    Directory.of([caller()], [alice], [login(caller(), jwt=(account("00u1", "https://x"),))])
+
+
+def test_every_way_in_has_a_name_and_a_proof() -> None:
+    token, certificate = new_token(SubjectKind.PERSON), "spiffe://acme/alice"
+    alice, bob = person("alice", accounts=(account("00u1"),)), person("bob")
+    agent = caller(clients=("agent-app",))
+    directory = Directory.of(
+        [agent],
+        [alice, bob],
+        [login(alice, token, mtls=certificate), login(agent, jwt=(account("machine"),))],
+    )
+    sha256 = token_hash(token)
+    hers = directory.credentials(ACME, SubjectKind.PERSON, "alice")
+    assert [(way.kind, way.name, way.proof) for way in hers] == [
+        ("token", sha256[:12], proof_of_token(sha256)),
+        ("mtls", certificate, proof_of_mtls(certificate)),
+        ("jwt", f"{LOGIN} 00u1", proof_of_account(LOGIN, "00u1")),
+    ]
+    assert directory.proofs(ACME) == {
+        "alice": frozenset(way.proof for way in hers),
+        "bob": frozenset(),
+    }
+    assert directory.proofs(OTHER) == {}
+    (machine,) = directory.credentials(ACME, SubjectKind.CALLER, "export-agent")
+    assert machine.proof == proof_of_account(LOGIN, "machine")
+    assert directory.credentials(ACME, SubjectKind.CHANNEL, "alice") == ()
+    assert directory.is_client(ACME, "agent-app")
+    assert not directory.is_client(OTHER, "agent-app")
+    assert not directory.is_client(ACME, "")
+
+
+def test_it_is_remembered_who_was_shown_a_token_while_it_works() -> None:
+    token, gone = new_token(SubjectKind.PERSON), new_token(SubjectKind.PERSON)
+    alice, mallory = person("alice"), PersonId("mallory")
+    seen = tuple((token_hash(each)[:12], mallory) for each in (token, gone))
+    directory = Directory.of([], [alice], [login(alice, token, shown_to=seen)])
+    assert directory.shown_to(ACME, proof_of_token(token_hash(token))) == mallory
+    assert directory.shown_to(ACME, proof_of_token(token_hash(gone))) is None
+    assert directory.shown_to(OTHER, proof_of_token(token_hash(token))) is None
+
+
 # --- what is refused when a directory is built ---
 
 
@@ -171,6 +308,7 @@ def test_a_token_instead_of_its_hash_is_refused_and_not_repeated() -> None:
         ({"parent": "nobody"}, "directory.unknown_parent", "its parent"),
         ({"parent": "export-agent"}, "directory.parent_cycle", "circle"),
         ({"audience": " "}, "directory.invalid_text", "audience"),
+        ({"clients": ("ok", "\n")}, "directory.invalid_text", "clients[1]"),
     ],
 )
 def test_a_wrong_caller_is_refused_by_name_and_field(
@@ -189,11 +327,14 @@ def test_a_wrong_caller_is_refused_by_name_and_field(
         ({"groups": frozenset({"Data Owners"})}, "directory.invalid_id", "groups"),
         ({"name": ""}, "directory.invalid_text", "name"),
         ({"name": "Bob\u202eecilA"}, "directory.invalid_text", "name"),
-        ({"accounts": ("",)}, "directory.invalid_text", "accounts[0]"),
-        ({"accounts": ("bob@x.org", " b@x.org")}, "directory.invalid_text", "accounts[1]"),
-        ({"accounts": ("ALICE@example.com",)}, "directory.duplicate_account", '"alice"'),
-        ({"accounts": ("alice",)}, "directory.duplicate_account", '"alice"'),
-        ({"accounts": ("\uff41lice",)}, "directory.duplicate_account", '"alice"'),
+        ({"aliases": ("",)}, "directory.invalid_text", "aliases[0]"),
+        ({"aliases": ("bob@x.org", " b@x.org")}, "directory.invalid_text", "aliases[1]"),
+        ({"aliases": ("ALICE@example.com",)}, "directory.duplicate_account", '"alice"'),
+        ({"aliases": ("alice",)}, "directory.duplicate_account", '"alice"'),
+        ({"aliases": ("\uff41lice",)}, "directory.duplicate_account", '"alice"'),
+        ({"accounts": (account(""),)}, "directory.invalid_text", "accounts[0].subject"),
+        ({"accounts": (account("x", " i"),)}, "directory.invalid_text", "accounts[0].issuer"),
+        ({"accounts": (account("00u1"),)}, "directory.duplicate_account", '"alice"'),
         ({"id": "alice@example.com"}, "directory.duplicate_account", '"alice"'),
         ({"id": "alice"}, "directory.duplicate_id", '"alice" of tenant "acme" is there twice'),
     ],
@@ -201,7 +342,11 @@ def test_a_wrong_caller_is_refused_by_name_and_field(
 def test_a_wrong_person_is_refused_by_name_and_field(
     changes: dict[str, Any], code: str, names: str
 ) -> None:
-    alice = person("alice", accounts=("alice@example.com", "Alice@Example.com"))
+    alice = person(
+        "alice",
+        aliases=("alice@example.com", "Alice@Example.com"),
+        accounts=(account("00u1"), account("alice@example.com")),
+    )
     error = refusal([], [alice, dataclasses.replace(person("bob"), **changes)])
     assert error.code == code
     assert names in str(error)
@@ -232,19 +377,20 @@ def test_a_caller_speaks_only_for_what_it_is_registered_for() -> None:
     agent = caller()
     directory = Directory.of([agent], [person("alice")])
     assert directory.scope_refusal(agent, context()) is None
-    for wrong, code in (
-        ({"actor": ("workload", "other-bot")}, "caller.actor_not_registered"),
-        ({"actor": ("workload", "export-agent")}, "caller.actor_not_registered"),
-        ({"actor": ("workload", "EXPORT-BOT")}, "caller.actor_not_registered"),
-        ({"actor": ("person", "export-bot")}, "caller.actor_not_registered"),
-        ({"environment": "dev"}, "caller.environment_not_registered"),
-        ({"environment": ""}, "caller.environment_not_registered"),
-        ({"resource": ("table", "hr/salaries")}, "caller.resource_not_registered"),
-        ({"resource": ("view", "sales/2026")}, "caller.resource_not_registered"),
+    for wrong, field in (
+        ({"actor": ("workload", "other-bot")}, "/actor"),
+        ({"actor": ("workload", "export-agent")}, "/actor"),
+        ({"actor": ("workload", "EXPORT-BOT")}, "/actor"),
+        ({"actor": ("person", "export-bot")}, "/actor"),
+        ({"environment": "dev"}, "/environment"),
+        ({"environment": ""}, "/environment"),
+        ({"resource": ("table", "hr/salaries")}, "/resource"),
+        ({"resource": ("view", "sales/2026")}, "/resource"),
     ):
         reason = directory.scope_refusal(agent, context(**wrong))
         assert reason is not None
-        assert reason.code == code
+        assert reason.code == "context.not_permitted"
+        assert reason.message.startswith(f"{field}: ")
         for value in ("other-bot", "EXPORT-BOT", "salaries", "view"):
             assert value not in reason.message
 
@@ -328,16 +474,119 @@ def test_a_stage_asks_for_registered_people_of_its_tenant_only() -> None:
     assert directory.person(OTHER, PersonId("alice")) is None
 
 
-def test_ids_are_known_but_accounts_names_and_other_tenants_are_not() -> None:
-    directory = Directory.of(
-        [caller()],
-        [person("alice", "owners", accounts=("alice@example.com",)), person("zed", tenant=OTHER)],
+def nested(*groups: tuple[str, str], people: list[Person] | None = None) -> Directory:
+    entries = [Group(tenant=ACME, id=name, includes=tuple(of.split())) for name, of in groups]
+    return Directory.of([], people or [], groups=entries)
+
+
+def test_members_of_an_included_group_are_members_of_this_one() -> None:
+    directory = nested(
+        ("approvers", "owners security"),
+        ("all", "approvers ops"),
+        people=[
+            person("alice", "owners"),
+            person("bob", "ops", "owners"),
+            person("carol", "approvers"),
+            person("dave"),
+            person("zed", "owners", tenant=OTHER),
+        ],
     )
-    for known in ("export-agent", "export-bot", "alice", "owners"):
+    assert directory.groups_of(ACME, PersonId("alice")) == {"owners", "approvers", "all"}
+    assert directory.groups_of(ACME, PersonId("bob")) == {"ops", "owners", "approvers", "all"}
+    assert directory.groups_of(ACME, PersonId("carol")) == {"approvers", "all"}
+    assert directory.groups_of(ACME, PersonId("dave")) == frozenset()
+    assert directory.groups_of(OTHER, PersonId("zed")) == {"owners"}
+    alice = directory.person(ACME, PersonId("alice"))
+    assert alice is not None
+    assert alice.groups == {"owners"}
+    for group, members in (
+        ("approvers", {"alice", "bob", "carol"}),
+        ("all", {"alice", "bob", "carol"}),
+        ("owners", {"alice", "bob"}),
+        ("security", set()),
+    ):
+        assert directory.eligible(ACME, Stage(name="s", groups=(group,))) == members
+    assert directory.eligible(OTHER, Stage(name="s", groups=("approvers",))) == frozenset()
+
+
+def test_a_wider_group_lends_nothing_to_the_narrower_ones_in_it() -> None:
+    directory = nested(("all", "owners"), people=[person("alice", "all")])
+    assert directory.groups_of(ACME, PersonId("alice")) == {"all"}
+    assert directory.eligible(ACME, Stage(name="s", groups=("owners",))) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("groups", "code", "names"),
+    [
+        ([("a", "a")], "directory.group_cycle", 'group "a"'),
+        ([("a", "b"), ("b", "c"), ("c", "a")], "directory.group_cycle", "circle"),
+        ([("x", "a"), ("a", "b"), ("b", "a")], "directory.group_cycle", "circle"),
+        ([("a", "B")], "directory.invalid_id", 'group "a" of tenant "acme": includes[0]'),
+        ([("A", "")], "directory.invalid_id", "group number 1: id"),
+        ([("a", ""), ("a", "b")], "directory.duplicate_id", 'group "a"'),
+    ],
+)
+def test_groups_that_include_each_other_wrongly_are_refused(
+    groups: list[tuple[str, str]], code: str, names: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        nested(*groups)
+    assert refused.value.code == code
+    assert names in str(refused.value)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_groups_nest_so_deep_and_no_deeper_in_whatever_order_they_stand(backwards: bool) -> None:
+    line = [(f"g{n}", f"g{n + 1}") for n in range(MAX_NESTED_GROUPS)]
+    order = -1 if backwards else 1
+    deepest = person("alice", f"g{MAX_NESTED_GROUPS}")
+    assert len(nested(*line[::order], people=[deepest]).groups_of(ACME, deepest.id) or ()) == 9
+    line.append((f"g{MAX_NESTED_GROUPS}", "g9"))
+    with pytest.raises(ConfigurationError) as refused:
+        nested(*line[::order])
+    assert refused.value.code == "directory.group_depth"
+
+
+def test_many_ways_to_one_group_are_walked_once() -> None:
+    wide = " ".join(f"l1-{n}" for n in range(30))
+    layers = [("top", wide)]
+    for level in range(1, MAX_NESTED_GROUPS):
+        below = " ".join(f"l{level + 1}-{n}" for n in range(30))
+        layers += [(f"l{level}-{n}", below) for n in range(30)]
+    nested(*layers)
+
+
+def test_a_name_resolves_to_the_one_person_who_goes_by_it() -> None:
+    directory = Directory.of(
+        [],
+        [
+            person("bob", aliases=("bob@example.com",), accounts=(account("00u1"),)),
+            person("eve", accounts=(account("bob", "https://x"), account("00u2"))),
+            person("zed", accounts=(account("00u2", "https://x"),)),
+        ],
+    )
+    for name in ("bob", "BOB@example.com", "00u1", "00U1"):
+        assert directory.resolve(ACME, name) == "bob"
+        assert directory.resolve(OTHER, name) is None
+    assert directory.resolve(ACME, "00u2") is None
+    assert directory.resolve(ACME, "nobody") is None
+
+
+def test_ids_are_known_but_accounts_names_and_other_tenants_are_not() -> None:
+    alice = person("alice", "owners", aliases=("alice@example.com",), accounts=(account("00u1"),))
+    directory = Directory.of(
+        [caller(clients=("agent-app",))],
+        [alice, person("zed", tenant=OTHER)],
+        channels=[channel()],
+        groups=[Group(tenant=ACME, id="approvers", includes=("owners", "security"))],
+    )
+    groups = ("owners", "approvers", "security")
+    for known in ("export-agent", "export-bot", "alice", "teams", *groups):
         assert directory.is_known(ACME, known)
         assert not directory.is_known(OTHER, known)
-    for data in ("alice@example.com", "Alice", "ALICE", "zed", "production", ""):
-        assert not directory.is_known(ACME, data)
+    data = ("alice@example.com", "00u1", "Alice", "ALICE", "zed", "production", "agent-app", "")
+    for unknown in data:
+        assert not directory.is_known(ACME, unknown)
 
 
 def test_tenants_may_use_the_same_ids_and_never_meet() -> None:
@@ -356,13 +605,28 @@ def test_tenants_may_use_the_same_ids_and_never_meet() -> None:
 # --- what changed ---
 
 
-def test_a_change_is_told_in_ids_and_field_names_only() -> None:
-    agent, alice, bob = caller(), person("alice"), person("bob", accounts=("bob@example.com",))
+def test_a_change_is_told_in_full_where_it_is_neither_personal_nor_secret() -> None:
+    agent, alice, bob = caller(), person("alice"), person("bob", aliases=("bob@example.com",))
     token = new_token(SubjectKind.CALLER)
-    old = Directory.of([agent, caller("gone")], [alice, bob], [login(agent, token)])
+    approvers = Group(tenant=ACME, id="approvers", includes=("owners",))
+    old = Directory.of(
+        [agent, caller("gone")], [alice, bob], [login(agent, token)], [channel()], [approvers]
+    )
     new = Directory.of(
-        [dataclasses.replace(agent, environments=("dev",)), caller("fresh")],
-        [alice, dataclasses.replace(bob, name="Robert", accounts=()), person("carol")],
+        [dataclasses.replace(agent, environments=("dev",), parent="fresh"), caller("fresh")],
+        [
+            alice,
+            dataclasses.replace(
+                bob,
+                name="Robert",
+                aliases=(),
+                accounts=(account("00u2"),),
+                groups=frozenset({"security", "owners"}),
+            ),
+            person("carol"),
+        ],
+        channels=[channel(issuers=("teams:fabrikam",)), channel("console")],
+        groups=[dataclasses.replace(approvers, includes=("owners", "security"))],
     )
     changes = diff(old, new)
     assert changes == {
@@ -370,18 +634,71 @@ def test_a_change_is_told_in_ids_and_field_names_only() -> None:
             "callers": {
                 "added": ["fresh"],
                 "removed": ["gone"],
-                "changed": {"export-agent": ["environments", "token_sha256"]},
+                "changed": {
+                    "export-agent": {
+                        "environments": {"old": ["staging", "production"], "new": ["dev"]},
+                        "parent": {"old": None, "new": "fresh"},
+                        "token_sha256": {},
+                    }
+                },
             },
             "people": {
                 "added": ["carol"],
                 "removed": [],
-                "changed": {"bob": ["accounts", "name"]},
+                "changed": {
+                    "bob": {
+                        "name": {},
+                        "groups": {"old": [], "new": ["owners", "security"]},
+                        "accounts": {},
+                        "aliases": {},
+                    }
+                },
+            },
+            "channels": {
+                "added": ["console"],
+                "removed": [],
+                "changed": {
+                    "teams": {"issuers": {"old": ["teams:contoso"], "new": ["teams:fabrikam"]}}
+                },
+            },
+            "groups": {
+                "added": [],
+                "removed": [],
+                "changed": {
+                    "approvers": {"includes": {"old": ["owners"], "new": ["owners", "security"]}}
+                },
             },
         }
     }
     told = json.dumps(changes)
-    for secret in (token_hash(token), "example.com", "Robert"):
+    for secret in (token_hash(token), "example.com", "Robert", "00u2"):
         assert secret not in told
+
+
+def test_no_field_of_a_subject_is_told_unless_it_is_said_to_be_harmless() -> None:
+    harmless = set(
+        "tenant id actors environments resources owners users parent audience clients "
+        "groups issuers includes".split()
+    )
+    withheld = set("name accounts aliases token_sha256 mtls_subject jwt shown_to".split())
+    withheld |= {"kind", "subject"}
+    fields = {
+        field.name
+        for kind in (Caller, Person, Channel, Group, Login)
+        for field in dataclasses.fields(kind)
+    }
+    assert fields == harmless | withheld
+    alice = dataclasses.replace(person("alice"), name="Alice Before")
+    before = Directory.of([caller()], [alice], [login(alice, mtls="alice@before.example")])
+    alice = dataclasses.replace(person("alice"), name="Alice After")
+    after = Directory.of(
+        [caller()],
+        [alice],
+        [login(caller(), jwt=(account("after"),), shown_to=(("0a", PersonId("after")),))],
+    )
+    changed = diff(before, after)[ACME]
+    assert changed["people"]["changed"] == {"alice": {"name": {}, "mtls_subject": {}}}
+    assert changed["callers"]["changed"] == {"export-agent": {"jwt": {}, "shown_to": {}}}
 
 
 def test_a_revoked_token_alone_is_a_change_and_the_same_again_is_none() -> None:
@@ -394,7 +711,7 @@ def test_a_revoked_token_alone_is_a_change_and_the_same_again_is_none() -> None:
     assert diff(both, left)[ACME]["callers"] == {
         "added": [],
         "removed": [],
-        "changed": {"export-agent": ["token_sha256"]},
+        "changed": {"export-agent": {"token_sha256": {}}},
     }
 
 

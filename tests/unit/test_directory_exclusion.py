@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.directory import Chain, Directory
+from countersign.credentials import SubjectKind
+from countersign.directory import Chain, Directory, Login
 from countersign.model import (
+    Account,
     ActionContext,
     Caller,
     CallerId,
@@ -42,9 +45,14 @@ def caller(
     )
 
 
-def person(id: str, *accounts: str, tenant: TenantId = ACME) -> Person:
+def person(id: str, *aliases: str, tenant: TenantId = ACME, account: str = "") -> Person:
     return Person(
-        tenant=tenant, id=PersonId(id), name=id, groups=frozenset({"owners"}), accounts=accounts
+        tenant=tenant,
+        id=PersonId(id),
+        name=id,
+        groups=frozenset({"owners"}),
+        accounts=(Account(issuer="https://login.example", subject=account),) if account else (),
+        aliases=aliases,
     )
 
 
@@ -59,7 +67,7 @@ PEOPLE = [
         person(name)
         for name in ["olga", "uma", "mike", "mona", "tess", "tom", "sid", "sue", "tina"]
     ),
-    person("bob", "Bob@Example.com", "oid-4711", "Jos\u00e9"),
+    person("bob", "Bob@Example.com", "Jos\u00e9", account="OID-4711"),
     person("fred", "bob@example.com", tenant=OTHER),
 ]
 DIRECTORY = Directory.of([SUB, MID, TOP, SIDE, TWIN, FOREIGN], PEOPLE)
@@ -71,8 +79,10 @@ def chain(
     by: Caller = SUB,
     actor: tuple[str, str] = ("workload", "sub-bot"),
     owner: str = "",
+    proven: str | None = None,
+    directory: Directory | None = None,
 ) -> Chain:
-    return DIRECTORY.requester_chain(
+    return (directory or DIRECTORY).requester_chain(
         by,
         ActionContext(
             actor=Principal(type=actor[0], id=actor[1]),
@@ -84,6 +94,7 @@ def chain(
             reason="",
             session="",
         ),
+        PersonId(proven) if proven else None,
     )
 
 
@@ -157,6 +168,83 @@ def test_names_resolve_within_the_tenant_only() -> None:
     assert chain(("workload", "side-bot")).excluded == REGISTERED | {"sid", "sue"}
 
 
+def test_whoever_shares_an_accounts_subject_is_excluded_with_its_owner() -> None:
+    people = [
+        person("bob", account="4711"),
+        Person(
+            tenant=ACME,
+            id=PersonId("eve"),
+            name="Eve",
+            groups=frozenset(),
+            accounts=(Account(issuer="teams:contoso", subject="4711"),),
+        ),
+        *(person(name) for name in sorted(REGISTERED)),
+    ]
+    directory = Directory.of([SUB, MID, TOP], people)
+    assert chain(("person", "4711"), directory=directory).excluded == REGISTERED | {"bob", "eve"}
+
+
+def test_whoever_was_shown_a_token_of_the_line_could_drive_it() -> None:
+    def excluded(name: str, caller: str) -> frozenset[PersonId]:
+        login = Login(
+            tenant=ACME,
+            kind=SubjectKind.CALLER,
+            subject=caller,
+            token_sha256=("ab" * 32,),
+            shown_to=((name, PersonId("bob")),),
+        )
+        directory = Directory.of([SUB, MID, TOP, SIDE, TWIN], PEOPLE, [login])
+        assert directory.registered_chain(ACME, SUB.id) == chain(directory=directory).excluded
+        spared = chain(directory=directory, proven="uma").excluded
+        assert ("bob" in spared) == ("bob" in chain(directory=directory).excluded)
+        return chain(directory=directory).excluded
+
+    assert excluded("ab" * 6, "sub") == REGISTERED | {"bob"}
+    assert excluded("ab" * 6, "top") == REGISTERED | {"bob"}
+    assert excluded("cd" * 6, "sub") == REGISTERED
+    assert excluded("ab" * 6, "side") == REGISTERED
+
+
+# --- proof ---
+
+OWNERS = {"olga", "mike", "tess"}
+
+
+@pytest.mark.parametrize("who", ["uma", "mona", "tom"])
+def test_proof_by_a_user_of_the_line_spares_its_other_users_and_no_owner(who: str) -> None:
+    assert chain(proven=who).excluded == OWNERS | {who}
+    assert DIRECTORY.registered_chain(ACME, SUB.id, PersonId(who)) == OWNERS | {who}
+
+
+def test_proof_by_an_owner_spares_the_users_too() -> None:
+    assert chain(proven="mike").excluded == OWNERS
+
+
+@pytest.mark.parametrize("who", ["bob", "sue", "nobody"])
+def test_proof_by_somebody_else_spares_nobody_and_adds_them(who: str) -> None:
+    assert chain(proven=who).excluded == REGISTERED | {who}
+    assert DIRECTORY.registered_chain(ACME, SUB.id, PersonId(who)) == REGISTERED | {who}
+    assert DIRECTORY.registered_chain(ACME, CallerId("gone"), PersonId(who)) == {who}
+
+
+def test_the_line_named_again_brings_nobody_back() -> None:
+    for name in ("sub", "sub-bot", "SUB-BOT", "mid", "top-bot"):
+        assert chain(("workload", name), proven="uma").excluded == OWNERS | {"uma"}
+
+
+def test_proof_says_nothing_of_another_caller_by_the_actors_name_or_named_besides() -> None:
+    shared = chain(by=SIDE, actor=("workload", "shared-bot"), proven="sue")
+    assert shared.excluded == {"sid", "sue", "tina", "tess", "tom"}
+    assert chain(("workload", "side"), proven="uma").excluded == OWNERS | {"uma", "sid", "sue"}
+    sub_agent = chain(("workload", "sub"), by=TOP, actor=("workload", "top-bot"), proven="tom")
+    assert sub_agent.excluded == REGISTERED
+
+
+def test_proof_spares_nobody_who_is_named() -> None:
+    assert chain(("person", "mona"), proven="uma").excluded == OWNERS | {"uma", "mona"}
+    assert chain(("workload", "mona"), proven="uma").excluded == OWNERS | {"uma", "mona"}
+
+
 def test_the_owner_of_the_resource_is_not_a_requester() -> None:
     assert chain(owner="bob").excluded == REGISTERED
     assert "bob" in chain(("person", "bob"), owner="bob").excluded
@@ -167,16 +255,102 @@ NAMES = st.sampled_from([*KNOWN, "side", "side-bot", "shared-bot", "top", "zed"]
 TYPES = st.sampled_from(["person", "workload", "external", "Person", ""])
 PRINCIPALS = st.lists(st.tuples(TYPES, NAMES | st.text(max_size=8)), max_size=6)
 CALLERS = st.sampled_from([SUB, MID, TOP, SIDE, TWIN])
+PROVEN = st.none() | st.sampled_from([each.id for each in PEOPLE if each.tenant == ACME])
 
 
-@given(CALLERS, PRINCIPALS, PRINCIPALS)
+@given(CALLERS, PRINCIPALS, PRINCIPALS, PROVEN)
 def test_what_a_caller_asserts_never_shrinks_the_exclusion(
-    by: Caller, some: list[tuple[str, str]], more: list[tuple[str, str]]
+    by: Caller,
+    some: list[tuple[str, str]],
+    more: list[tuple[str, str]],
+    proven: str | None,
 ) -> None:
-    silent, less, all_ = (chain(*named, by=by) for named in ([], some, some + more))
-    assert {*by.owners, *by.users} <= silent.excluded <= less.excluded <= all_.excluded
+    silent, less, all_ = (chain(*named, by=by, proven=proven) for named in ([], some, some + more))
+    registered = {*by.owners} if proven else {*by.owners, *by.users}
+    assert registered <= silent.excluded <= less.excluded <= all_.excluded
     assert set(less.unresolved) <= set(all_.unresolved)
-    assert chain(*more, *some, by=by).excluded == all_.excluded
+    assert chain(*more, *some, by=by, proven=proven).excluded == all_.excluded
+
+
+@given(CALLERS, PRINCIPALS, PROVEN.filter(bool), NAMES)
+def test_proof_spares_at_most_the_users_of_the_callers_own_line(
+    by: Caller, named: list[tuple[str, str]], proven: str, actor: str
+) -> None:
+    def found(who: str | None) -> Chain:
+        return chain(*named, by=by, actor=("workload", actor), proven=who)
+
+    asserted, with_proof = found(None), found(proven)
+    spared = asserted.excluded - with_proof.excluded
+    line = [by]
+    while line[-1].parent:
+        line.append({"mid": MID, "top": TOP}[line[-1].parent])
+    assert with_proof.excluded - asserted.excluded <= {proven}
+    assert proven in with_proof.excluded
+    assert with_proof.unresolved == asserted.unresolved
+    for caller in line:
+        assert not spared & set(caller.owners)
+    if proven not in {who for each in line for who in (*each.owners, *each.users)}:
+        assert not spared
+    assert spared <= {who for each in line for who in each.users}
+    people = {each.id: each for each in PEOPLE if each.tenant == ACME}
+    for _, name in named:
+        assert name not in people or name not in spared
+
+
+# --- Mallory, who drives the caller and would like to approve what it asks ---
+
+MALLORY = Person(
+    tenant=ACME,
+    id=PersonId("mallory"),
+    name="Mallory",
+    groups=frozenset({"owners"}),
+    accounts=(
+        Account(issuer="https://login.example", subject="00uMallory"),
+        Account(issuer="teams:contoso", subject="9d6c-object-id"),
+    ),
+    aliases=("mallory@example.com", "Mall\u00f3ry"),
+)
+HERS = caller("hers", owners="olga", users="mallory uma", parent="top", actors="hers-bot")
+BELOW = caller("below", owners="sid", users="sue", parent="hers")
+HER_WORLD = Directory.of([HERS, BELOW, TOP, SIDE, TWIN], [*PEOPLE, MALLORY])
+HER_NAMES = [
+    *("mallory", "MALLORY", "mallory@example.com", "Mallory@Example.COM", "mailto:mallory"),
+    *("00uMallory", "00umallory", "9d6c-object-id", "Mallo\u0301ry", " mallory ", "mal\u200blory"),
+]
+HER_TRICKS = st.lists(
+    st.tuples(
+        TYPES,
+        st.sampled_from(HER_NAMES)
+        | st.sampled_from(["mallroy", "below", "below-bot", "hers", "top-bot", "side", "bob", ""])
+        | st.text(max_size=12),
+    ),
+    max_size=5,
+)
+ACTORS = st.sampled_from(["hers-bot", "below-bot", "side-bot", "mallory", "bob", "nobody"])
+
+
+@given(HER_TRICKS, st.sampled_from([HERS, BELOW]), TYPES, ACTORS)
+def test_whatever_mallory_names_she_does_not_approve_what_her_caller_asks(
+    named: list[tuple[str, str]], by: Caller, kind: str, actor: str
+) -> None:
+    found = chain(*named, by=by, actor=(kind, actor), directory=HER_WORLD)
+    assert "mallory" in found.excluded
+
+
+@given(HER_TRICKS, HER_TRICKS, st.sampled_from(HER_NAMES), TYPES)
+def test_somebody_elses_proof_does_not_spare_mallory_when_she_is_named(
+    before: list[tuple[str, str]], behind: list[tuple[str, str]], name: str, kind: str
+) -> None:
+    named = [*before, (kind, name), *behind]
+    found = chain(
+        *named, by=HERS, actor=("workload", "hers-bot"), proven="uma", directory=HER_WORLD
+    )
+    assert "mallory" in found.excluded
+
+
+def test_mallorys_own_proof_excludes_mallory() -> None:
+    found = chain(by=HERS, actor=("workload", "hers-bot"), proven="mallory", directory=HER_WORLD)
+    assert found.excluded == {"olga", "tess", "mallory"}
 
 
 @given(CALLERS, PRINCIPALS, st.data())

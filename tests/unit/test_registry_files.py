@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from countersign.credentials import SubjectKind, new_token, token_hash
+from countersign.credentials import SubjectKind, new_token, proof_of_token, token_hash
 from countersign.errors import ConfigurationError
-from countersign.model import Caller, CallerId, Person, PersonId
+from countersign.model import Account, Caller, CallerId, Channel, ChannelId, Person, PersonId
 from countersign.registry import DEFAULT_TENANT, load
 from countersign.registry import files as registry_files
 
 CALLER_TOKEN = new_token(SubjectKind.CALLER)
 PERSON_TOKEN = new_token(SubjectKind.PERSON)
+
+CHANNEL_TOKEN = new_token(SubjectKind.CHANNEL)
+TWICE = ", ".join(['{ issuer = "i", subject = "s" }'] * 2)
+NO_ISSUER = '{ subject = "s" }'
+MORE = '{ issuer = "i", subject = "s", name = "n" }'
 
 CALLERS = f"""\
 # Agents of the data team.
@@ -32,7 +37,8 @@ PEOPLE = f"""\
 id = "alice"
 name = "Alice Example"
 groups = ["data-owners"]
-accounts = ["alice@example.com"]
+accounts = [{{ issuer = "https://login.example", subject = "00u1" }}]
+aliases = ["alice@example.com"]
 token_sha256 = ["{token_hash(PERSON_TOKEN)}"]
 
 [[people]]
@@ -41,15 +47,25 @@ name = "Bob Example"
 """
 
 
+CHANNELS = f"""\
+[[channels]]
+id = "teams"
+issuers = ["teams:contoso", "https://login.example"]
+token_sha256 = ["{token_hash(CHANNEL_TOKEN)}"]
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Files:
     callers: Path
     people: Path
+    channels: Path
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    found = Files(callers=tmp_path / "callers.toml", people=tmp_path / "people.toml")
+    names = (f"{name}.toml" for name in ("callers", "people", "channels"))
+    found = Files(*(tmp_path / name for name in names))
     found.callers.write_text(CALLERS, encoding="utf-8")
     found.people.write_text(PEOPLE, encoding="utf-8")
     return found
@@ -57,7 +73,7 @@ def files(tmp_path: Path) -> Files:
 
 def refusal(files: Files) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        load(files.callers, files.people)
+        load(files.callers, files.people, files.channels)
     assert refused.value.code == "directory.invalid_file"
     return str(refused.value)
 
@@ -79,7 +95,8 @@ def test_both_files_together_make_a_directory(files: Files) -> None:
         id=PersonId("alice"),
         name="Alice Example",
         groups=frozenset({"data-owners"}),
-        accounts=("alice@example.com",),
+        accounts=(Account(issuer="https://login.example", subject="00u1"),),
+        aliases=("alice@example.com",),
     )
     bob = directory.person(DEFAULT_TENANT, PersonId("bob"))
     assert bob is not None
@@ -101,16 +118,65 @@ owners = ["bob"]
 users = ["alice"]
 parent = "export-agent"
 audience = "gateway"
+clients = ["agent-app"]
+jwt = [{ issuer = "https://login.example", subject = "machine" }]
 """
     )
-    files.people.write_text(PEOPLE + 'tenant = "default"\nmtls_subject = "CN=bob"\n')
+    files.people.write_text(
+        PEOPLE
+        + f"""\
+tenant = "default"
+mtls_subject = "bob.people.example"
+token_sha256 = ["{"ab" * 32}"]
+shown_to = {{ {"ab" * 6} = "alice" }}
+
+[[groups]]
+id = "approvers"
+tenant = "default"
+includes = ["data-owners"]
+"""
+    )
     directory = load(files.callers, files.people)
     child = directory.caller_by_mtls("spiffe://example/child")
     assert child is not None
     assert (child.users, child.parent, child.audience) == (("alice",), "export-agent", "gateway")
-    bob = directory.person_by_mtls("CN=bob")
+    assert child.clients == ("agent-app",)
+    assert directory.caller_by_login("https://login.example", "machine", (DEFAULT_TENANT,)) is child
+    assert directory.groups_of(DEFAULT_TENANT, PersonId("alice")) == {"data-owners", "approvers"}
+    assert directory.shown_to(DEFAULT_TENANT, proof_of_token("ab" * 32)) == "alice"
+    bob = directory.person_by_mtls("bob.people.example")
     assert bob is not None
     assert bob.id == "bob"
+
+
+def test_channels_are_read_from_a_file_that_may_be_missing(files: Files) -> None:
+    assert load(files.callers, files.people, files.channels).channels(DEFAULT_TENANT) == ()
+    files.channels.write_text(CHANNELS)
+    directory = load(files.callers, files.people, files.channels)
+    assert directory.channel_by_token(token_hash(CHANNEL_TOKEN)) == Channel(
+        tenant=DEFAULT_TENANT,
+        id=ChannelId("teams"),
+        issuers=("teams:contoso", "https://login.example"),
+    )
+    assert load(files.callers, files.people).channels(DEFAULT_TENANT) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('id = "teams"', "", "[[channels]] number 1: id is missing"),
+        ("issuers = [", "x = [", 'the key "x" is unknown; known are id, issuers'),
+        ("token_sha256 = [", "# [", "token_sha256 is missing, and mtls_subject too"),
+        ("[[channels]]", "[[callers]]", 'the key "callers" is unknown; known are channels'),
+        ("token_sha256 = [", "jwt = []\ntoken_sha256 = [", 'the key "jwt" is unknown'),
+    ],
+)
+def test_a_wrong_channel_is_refused_by_place_and_key(
+    files: Files, old: str, new: str, names: str
+) -> None:
+    assert old in CHANNELS
+    files.channels.write_text(CHANNELS.replace(old, new, 1))
+    assert names in refusal(files)
 
 
 def test_empty_files_are_a_directory_of_nobody(files: Files) -> None:
@@ -143,7 +209,11 @@ def test_a_missing_file_is_named_with_the_remedy(files: Files) -> None:
         ('owners = ["alice"]', 'owner = ["alice"]', 'the key "owner" is unknown; known are actors'),
         ("token_sha256 =", "token =", 'the key "token" is unknown'),
         ("token_sha256 = [", 'TOKEN = ["x"]\ntoken_sha256 = [', "a key is unknown"),
-        ("token_sha256 = [", "# [", "token_sha256 is missing, and mtls_subject too"),
+        ("token_sha256 = [", "# [", "token_sha256 is missing, and mtls_subject and jwt too"),
+        ("token_sha256 = [", "jwt = []\n# [", "token_sha256 is missing"),
+        ("token_sha256 = [", 'jwt = ["x"]\ntoken_sha256 = [', "jwt must be a list of accounts"),
+        ("token_sha256 = [", 'clients = "x"\ntoken_sha256 = [', "clients must be a list"),
+        ("token_sha256 = [", "shown_to = [1]\ntoken_sha256 = [", "shown_to must say who"),
         ("token_sha256 = [", 'parent = ["x"]\ntoken_sha256 = [', "parent must be a string"),
         ("token_sha256 = [", 'audience = ""\ntoken_sha256 = [', "audience must be a string"),
         ("token_sha256 = [", 'mtls_subject = ""\ntoken_sha256 = [', "mtls_subject must be"),
@@ -175,7 +245,14 @@ def test_a_wrong_file_is_refused_by_place_and_key_and_never_shows_a_token(
         ('name = "Bob Example"', "", 'number 2 "bob": name is missing'),
         ('name = "Bob Example"', 'name = "B"\nemail = "b@x"', 'the key "email" is unknown'),
         ('name = "Bob Example"', 'name = "B"\ngroups = "g"', "groups must be a list"),
-        ('name = "Bob Example"', 'name = "B"\naccounts = [["x"]]', "accounts must be a list"),
+        ('name = "Bob Example"', 'name = "B"\naliases = [["x"]]', "aliases must be a list"),
+        ('name = "Bob Example"', 'name = "B"\naccounts = ["b@x"]', "other names belong in aliases"),
+        ('name = "Bob Example"', f'name = "B"\naccounts = [{TWICE}]', "lists something twice"),
+        ('name = "Bob Example"', f'name = "B"\naccounts = [{NO_ISSUER}]', "must be a list of"),
+        ('name = "Bob Example"', f'name = "B"\naccounts = [{MORE}]', "must be a list of accounts"),
+        ('name = "Bob Example"', 'name = "B"\njwt = []', 'the key "jwt" is unknown'),
+        ('name = "Bob Example"', 'name = "B"\n[[groups]]\nx = 1', 'number 1: the key "x"'),
+        ('name = "Bob Example"', 'name = "B"\n[[groups]]', "[[groups]] number 1: id is missing"),
     ],
 )
 def test_a_wrong_person_is_refused_by_place_and_key(
@@ -196,15 +273,21 @@ def test_a_token_where_its_hash_belongs_is_not_repeated(files: Files) -> None:
 
 def test_the_reference_page_shows_files_that_load_and_names_every_key(files: Files) -> None:
     page = (Path(__file__).parents[2] / "docs/reference/callers-and-people.md").read_text()
-    callers, people = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    callers, people, groups, channels = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     files.callers.write_text(callers)
-    files.people.write_text(people)
-    directory = load(files.callers, files.people)
+    files.people.write_text(people + groups)
+    files.channels.write_text(channels)
+    directory = load(files.callers, files.people, files.channels)
     assert len(directory.callers(DEFAULT_TENANT)) == 2
-    assert len(directory.people(DEFAULT_TENANT)) == 3
-    about_callers, about_people = page.split("## people.toml")
-    for keys, text in (
-        (registry_files._CALLER_KEYS, about_callers),
-        (registry_files._PERSON_KEYS, about_people),
+    assert len(directory.people(DEFAULT_TENANT)) == 4
+    assert len(directory.groups(DEFAULT_TENANT)) == 1
+    assert len(directory.channels(DEFAULT_TENANT)) == 1
+    about = re.split(r"^##+ ", page, flags=re.MULTILINE)
+    for keys, title in (
+        (registry_files._CALLER_KEYS, "callers.toml"),
+        (registry_files._PERSON_KEYS, "people.toml"),
+        (registry_files._GROUP_KEYS, "Groups of groups"),
+        (registry_files._CHANNEL_KEYS, "channels.toml"),
     ):
+        (text,) = (part for part in about if part.startswith(f"{title}\n"))
         assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
