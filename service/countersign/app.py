@@ -35,7 +35,7 @@ from countersign.flow import Flow, Parts
 from countersign.flow.notices import notice, started, to_all
 from countersign.flow.sweep import sweeper
 from countersign.keys import read_key
-from countersign.model import JsonValue, TenantId
+from countersign.model import JsonValue, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.binary import find_opa
 from countersign.policy.bundle import Bundle
@@ -289,8 +289,11 @@ class App:
         tenants = self._registry.current.tenants
         await notice(self._store, kind, to_all(sorted(tenants), change))
 
-    async def _directory_changed(self, old: Directory, new: Directory) -> None:
-        await notice(self._store, "directory.changed", diff(old, new))
+    async def _directory_changed(self, old: Directory, new: Directory, by: PersonId | None) -> None:
+        changes = diff(old, new)
+        if by is not None:
+            changes = {tenant: {**change, "by": by} for tenant, change in changes.items()}
+        await notice(self._store, "directory.changed", changes)
 
     def _policy_changed(self, bundle: Bundle) -> None:
         async def record() -> None:

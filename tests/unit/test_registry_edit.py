@@ -6,19 +6,32 @@ import dataclasses
 import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from countersign.credentials import SubjectKind, new_token, token_hash
+from countersign.credentials import SubjectKind, new_token, token_hash, token_kind
 from countersign.directory import Directory
 from countersign.errors import ConfigurationError
-from countersign.model import Caller, CallerId, Person, PersonId, TenantId
-from countersign.registry import DEFAULT_TENANT, add_caller, add_person, load
+from countersign.model import (
+    Account,
+    Caller,
+    CallerId,
+    Channel,
+    ChannelId,
+    Person,
+    PersonId,
+    TenantId,
+)
+from countersign.registry import DEFAULT_TENANT, Registers, Who, add_caller, add_person, load
 from countersign.registry import edit as registry_edit
+from countersign.registry.edit import MAX_TOKENS
 from countersign.registry.files import Source
 
 CALLER_TOKEN = new_token(SubjectKind.CALLER)
@@ -39,7 +52,7 @@ PEOPLE = f"""\
 id = "alice"
 name = "Alice Example"
 groups = ["data-owners"]
-accounts = ["alice@example.com"]
+aliases = ["alice@example.com"]
 token_sha256 = ["{token_hash(PERSON_TOKEN)}"]
 
 [[people]]
@@ -56,13 +69,18 @@ AGENT = Caller(
     users=(PersonId("alice"),),
     parent=CallerId("export-agent"),
     audience="https://gateway.example",
+    clients=("client-1",),
 )
 CAROL = Person(
     tenant=DEFAULT_TENANT,
     id=PersonId("carol"),
     name='Carol "Möller" \\ 李',
     groups=frozenset({"security", "data-owners"}),
-    accounts=("carol@example.com",),
+    accounts=(
+        Account(issuer="https://idp.example", subject='c"1'),
+        Account(issuer="teams:t", subject="9"),
+    ),
+    aliases=("carol@example.com",),
 )
 
 
@@ -113,7 +131,7 @@ def test_the_first_ones_make_the_files_and_only_the_owner_can_read_them(tmp_path
 def test_adding_never_opens_a_file_further_and_keeps_its_group_reading(files: Files) -> None:
     for before, after in ((0o644, 0o640), (0o600, 0o600), (0o666, 0o640), (0o400, 0o600)):
         files.people.chmod(before)
-        person = dataclasses.replace(CAROL, id=PersonId(f"p{before}"), accounts=())
+        person = dataclasses.replace(CAROL, id=PersonId(f"p{before}"), accounts=(), aliases=())
         add_person(files.callers, files.people, person)
         assert files.people.stat().st_mode & 0o777 == after
 
@@ -148,7 +166,7 @@ def test_what_would_not_load_is_not_added(files: Files, changes: dict[str, Any],
 def test_nobody_is_added_twice_or_under_anothers_account(files: Files) -> None:
     for twin in (
         dataclasses.replace(CAROL, id=PersonId("bob")),
-        dataclasses.replace(CAROL, accounts=("ALICE@example.com",)),
+        dataclasses.replace(CAROL, aliases=("ALICE@example.com",)),
     ):
         with pytest.raises(ConfigurationError):
             add_person(files.callers, files.people, twin)
@@ -198,7 +216,7 @@ def test_no_other_adder_gets_in_between_reading_and_replacing(
     parse = registry_edit.parse
     held: list[bool] = []
 
-    def while_another_tries(callers: Source, people: Source) -> Directory:
+    def while_another_tries(*sources: Source) -> Directory:
         other = os.open(files.people.parent, os.O_RDONLY)
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,7 +225,7 @@ def test_no_other_adder_gets_in_between_reading_and_replacing(
             held.append(True)
         finally:
             os.close(other)
-        return parse(callers, people)
+        return parse(*sources)
 
     monkeypatch.setattr(registry_edit, "parse", while_another_tries)
     add_person(files.callers, files.people, CAROL)
@@ -237,3 +255,334 @@ def test_adders_at_the_same_time_lose_nothing(files: Files) -> None:
     assert [run.wait(timeout=60) for run in runs] == [0, 0, 0]
     people = load(files.callers, files.people).people(TenantId("default"))
     assert len(people) == 2 + 30
+
+
+# --- changing, removing, rotating, revoking ---
+
+REVIEWED = f"""\
+# Agents of the data team.
+# Reviewed by carol.
+
+[[callers]]   # first
+id = "export-agent"   # nightly
+actors = ["export-bot"]
+environments = [
+  "production",  # since May
+  "staging",
+]
+resources = ["table:*"]
+owners = ["alice"]  # ask her
+token_sha256 = [
+  "{token_hash(CALLER_TOKEN)}",  # on host 7
+]
+mtls_subject = "export.internal"
+
+# The next one is an experiment.
+[[callers]]
+id = 'other'
+actors = ["other"]
+environments = ["dev"]
+resources = ["table:*"]
+owners = ["bob"]
+token_sha256 = ["{"ab" * 32}"]
+
+# the end
+"""
+EXPORT = Who(tenant=DEFAULT_TENANT, kind=SubjectKind.CALLER, id="export-agent")
+OTHER = Who(tenant=DEFAULT_TENANT, kind=SubjectKind.CALLER, id="other")
+ALICE = Who(tenant=DEFAULT_TENANT, kind=SubjectKind.PERSON, id="alice")
+BOT = Who(tenant=DEFAULT_TENANT, kind=SubjectKind.CHANNEL, id="bot")
+CHANNEL = Channel(tenant=DEFAULT_TENANT, id=ChannelId("bot"), issuers=("teams:t",))
+OLGA = PersonId("olga")
+
+
+@pytest.fixture
+def registers(files: Files) -> Registers:
+    files.callers.write_text(REVIEWED)
+    return Registers(
+        callers=files.callers,
+        people=files.people,
+        channels=files.people.with_name("channels.toml"),
+    )
+
+
+def registered(registers: Registers, id: str) -> Caller:
+    caller = registers.load().caller(DEFAULT_TENANT, CallerId(id))
+    assert caller is not None
+    return caller
+
+
+def refused_code(edit: Callable[[], object]) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        edit()
+    assert refused.value.advice
+    return refused.value.code
+
+
+def test_a_change_keeps_credentials_and_everything_else_as_it_was_written(
+    registers: Registers,
+) -> None:
+    wanted = dataclasses.replace(
+        registered(registers, "export-agent"),
+        environments=("production", "dev"),
+        owners=(PersonId("bob"),),
+        audience="gateway",
+    )
+    assert registers.put(wanted) is None
+    assert registered(registers, "export-agent") == wanted
+    assert registers.callers.read_text() == REVIEWED.replace(
+        '  "staging",\n', '  "dev",\n'
+    ).replace('owners = ["alice"]', 'owners = ["bob"]').replace(
+        'mtls_subject = "export.internal"\n',
+        'mtls_subject = "export.internal"\naudience = "gateway"\n',
+    )
+
+
+def test_what_is_said_already_changes_no_byte(registers: Registers) -> None:
+    assert registers.put(registered(registers, "export-agent")) is None
+    assert registers.callers.read_text() == REVIEWED
+    stamp = registers.callers.stat().st_mtime_ns
+    assert registers.put(registered(registers, "other")) is None
+    assert registers.callers.stat().st_mtime_ns == stamp
+
+
+def test_a_default_is_taken_out_again(registers: Registers) -> None:
+    caller = registered(registers, "other")
+    registers.put(dataclasses.replace(caller, users=(PersonId("alice"),), clients=("c",)))
+    assert 'users = ["alice"]' in registers.callers.read_text()
+    registers.put(caller)
+    assert registers.callers.read_text() == REVIEWED
+
+
+def test_every_field_of_every_kind_comes_back_as_it_was_put(registers: Registers) -> None:
+    assert registers.put(AGENT)
+    assert registered(registers, "fresh-agent") == AGENT
+    assert registers.put(CAROL)
+    carol = registers.load().person(DEFAULT_TENANT, CAROL.id)
+    assert carol == CAROL
+    fewer = dataclasses.replace(CAROL, accounts=CAROL.accounts[1:], groups=frozenset())
+    assert registers.put(fewer) is None
+    assert registers.load().person(DEFAULT_TENANT, CAROL.id) == fewer
+    assert registers.put(CHANNEL)
+    wider = dataclasses.replace(CHANNEL, issuers=("teams:t", "https://idp.example"))
+    assert registers.put(wider) is None
+    assert registers.load().channels(DEFAULT_TENANT) == (wider,)
+
+
+def test_the_first_channel_makes_its_file_and_its_token_works(registers: Registers) -> None:
+    token = registers.add(CHANNEL)
+    assert token_kind(token) is SubjectKind.CHANNEL
+    assert registers.load().channel_by_token(token_hash(token)) == CHANNEL
+    assert registers.channels.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_same_id_in_another_tenant_is_another_subject(registers: Registers) -> None:
+    other = TenantId("other")
+    registers.add(dataclasses.replace(CAROL, tenant=other, id=PersonId("alice")))
+    registers.remove(Who(tenant=other, kind=SubjectKind.PERSON, id="alice"))
+    assert registers.people.read_text() == PEOPLE
+
+
+def test_a_removed_subject_takes_its_own_lines_only(registers: Registers) -> None:
+    registers.remove(OTHER)
+    assert registers.callers.read_text() == (
+        REVIEWED.partition("[[callers]]\nid = 'other'")[0] + "\n# the end\n"
+    )
+    registers.remove(EXPORT)
+    assert registers.callers.read_text() == (
+        "# Agents of the data team.\n# Reviewed by carol.\n\n"
+        "# The next one is an experiment.\n\n# the end\n"
+    )
+
+
+def test_groups_and_tables_in_any_order_stay_where_they_are(registers: Registers) -> None:
+    groups = '\n[[groups]]\nid = "all"\nincludes = ["data-owners"]\n'
+    registers.people.write_text(PEOPLE + groups)
+    token = registers.add(CAROL)
+    assert registers.people.read_text().startswith(PEOPLE + groups + "\n[[people]]\n")
+    carol = Who.of(CAROL)
+    registers.rotate(carol)
+    registers.put(dataclasses.replace(CAROL, name="C"))
+    assert registers.people.read_text().startswith(PEOPLE + groups + "\n[[people]]\n")
+    assert registers.load().person_by_token(token_hash(token)) is not None
+    registers.remove(carol)
+    assert registers.people.read_text() == PEOPLE + groups
+
+
+def test_rotation_overlaps_and_revocation_ends_the_old(registers: Registers) -> None:
+    new = registers.rotate(EXPORT)
+    directory = registers.load()
+    for token in (CALLER_TOKEN, new):
+        assert directory.caller_by_token(token_hash(token)) is not None
+    assert "# on host 7" in registers.callers.read_text()
+    assert new not in registers.callers.read_text()
+    assert registers.revoke(EXPORT) == (token_hash(CALLER_TOKEN)[:12],)
+    directory = registers.load()
+    assert directory.caller_by_token(token_hash(CALLER_TOKEN)) is None
+    assert directory.caller_by_token(token_hash(new)) is not None
+    assert registers.revoke(EXPORT) == (), "the newest one stays"
+
+
+def test_one_token_is_revoked_by_its_name(registers: Registers) -> None:
+    new = registers.rotate(EXPORT)
+    assert registers.revoke(EXPORT, token_hash(new)[:12]) == (token_hash(new)[:12],)
+    assert registers.callers.read_text() == REVIEWED
+    code = refused_code(lambda: registers.revoke(EXPORT, token_hash(new)[:12]))
+    assert code == "directory.unknown_token"
+    assert refused_code(lambda: registers.revoke(EXPORT, "ab")) == "directory.unknown_token"
+
+
+def test_tokens_are_bounded(registers: Registers) -> None:
+    for _ in range(MAX_TOKENS - 1):
+        registers.rotate(EXPORT)
+    before = registers.callers.read_text()
+    assert refused_code(lambda: registers.rotate(EXPORT)) == "directory.too_many_tokens"
+    assert registers.callers.read_text() == before
+    assert len(registers.revoke(EXPORT)) == MAX_TOKENS - 1
+    registers.rotate(EXPORT)
+
+
+def test_the_last_credential_of_a_machine_is_not_taken_away(registers: Registers) -> None:
+    registers.add(CHANNEL)
+    for who in (OTHER, BOT):
+        assert refused_code(lambda who=who: registers.revoke(who, every=True)) == (
+            "directory.last_credential"
+        )
+    assert refused_code(lambda: registers.revoke(OTHER, "ab" * 6)) == "directory.last_credential"
+    assert registers.callers.read_text() == REVIEWED
+    assert len(registers.revoke(EXPORT, every=True)) == 1, "its certificate still works"
+    assert len(registers.revoke(ALICE, every=True)) == 1, "people have accounts"
+
+
+@pytest.mark.parametrize("who", [EXPORT, ALICE, BOT])
+def test_nobody_is_not_changed(registers: Registers, who: Who) -> None:
+    stranger = dataclasses.replace(who, id="zed")
+    elsewhere = dataclasses.replace(who, tenant=TenantId("other"))
+    for unknown in (stranger, elsewhere):
+        for edit in (registers.remove, registers.rotate, registers.revoke):
+            assert refused_code(lambda: edit(unknown)) == "directory.not_registered"  # noqa: B023
+    assert registers.callers.read_text() == REVIEWED
+
+
+def test_a_person_a_caller_needs_is_not_removed(registers: Registers) -> None:
+    assert refused_code(lambda: registers.remove(ALICE)) == "directory.unknown_person"
+    assert registers.people.read_text() == PEOPLE
+
+
+def test_whoever_was_shown_a_token_stands_beside_it_while_it_works(registers: Registers) -> None:
+    first = registers.put(AGENT, shown_to=OLGA)
+    assert first is not None
+    second = registers.rotate(Who.of(AGENT), shown_to=PersonId("pia"))
+    third = registers.rotate(Who.of(AGENT))
+    registers.put(dataclasses.replace(AGENT, audience=""), shown_to=PersonId("mallory"))
+    table = tomllib.loads(registers.callers.read_text())["callers"][2]
+    assert table["shown_to"] == {token_hash(first)[:12]: "olga", token_hash(second)[:12]: "pia"}
+    assert token_hash(third) in table["token_sha256"]
+    registers.revoke(Who.of(AGENT), token_hash(first)[:12])
+    table = tomllib.loads(registers.callers.read_text())["callers"][2]
+    assert table["shown_to"] == {token_hash(second)[:12]: "pia"}
+    registers.revoke(Who.of(AGENT))
+    assert "shown_to" not in registers.callers.read_text()
+
+
+# --- judged, refused, interrupted ---
+
+
+def test_a_judge_sees_both_directories_and_its_word_is_final(registers: Registers) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class NeverError(Exception):
+        pass
+
+    def judge(old: Directory, new: Directory) -> None:
+        seen.append((len(old.callers(DEFAULT_TENANT)), len(new.callers(DEFAULT_TENANT))))
+        raise NeverError
+
+    edits = (
+        lambda: registers.put(AGENT, judge=judge),
+        lambda: registers.remove(OTHER, judge=judge),
+        lambda: registers.rotate(OTHER, judge=judge),
+        lambda: registers.revoke(EXPORT, every=True, judge=judge),
+    )
+    for edit in edits:
+        with pytest.raises(NeverError):
+            edit()
+    assert seen == [(2, 3), (2, 1), (2, 2), (2, 2)]
+    assert registers.callers.read_text() == REVIEWED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'people = [{ id = "x", name = "X" }]\n',
+        '[[people]]\nid = "x"\nname = "X"\ngroups = [\n["y"]\n]\n',
+        '[["people"]]\nid = "x"\nname = "X"\n',
+        '[[people]]\nid = "x"\nname = """X \\\n[[people]]"""\n',
+        "\ufeff[[people]]\nid = 'x'\n",
+        "[[people]]\nid = 'x'\nshown_to = 7\n",
+    ],
+)
+def test_what_cannot_be_spliced_safely_is_left_to_the_operators_hand(
+    tmp_path: Path, text: str
+) -> None:
+    registers = Registers(
+        callers=tmp_path / "c.toml", people=tmp_path / "p.toml", channels=tmp_path / "h.toml"
+    )
+    registers.people.write_text(text)
+    who = Who(tenant=DEFAULT_TENANT, kind=SubjectKind.PERSON, id="x")
+    for edit in (registers.rotate, registers.remove):
+        assert refused_code(lambda: edit(who)) in (  # noqa: B023
+            "directory.unspliceable",
+            "directory.invalid_file",
+        )
+        assert registers.people.read_text() == text
+
+
+def test_sub_tables_and_windows_lines_are_understood(tmp_path: Path) -> None:
+    registers = Registers(
+        callers=tmp_path / "c.toml", people=tmp_path / "p.toml", channels=tmp_path / "h.toml"
+    )
+    text = (
+        '# one\n[[people]]\nid = "x"\nname = "X"\n\n[[people.accounts]]\nissuer = "i"\n'
+        'subject = "s"\n\n# two\n[[people]]\nid = "y"\nname = "Y"'
+    ).replace("\n", "\r\n")
+    registers.people.write_bytes(text.encode())
+    token = registers.rotate(Who(tenant=DEFAULT_TENANT, kind=SubjectKind.PERSON, id="x"))
+    person = registers.load().person_by_token(token_hash(token))
+    assert person is not None
+    assert person.accounts == (Account(issuer="i", subject="s"),)
+    registers.remove(Who(tenant=DEFAULT_TENANT, kind=SubjectKind.PERSON, id="x"))
+    assert registers.people.read_bytes().split(b"\n")[-3:] == text.encode().split(b"\n")[-3:]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from countersign.credentials import SubjectKind
+from countersign.model import TenantId
+from countersign.registry import Registers, Who
+def killed(self, target):
+    assert "token_sha256" in self.read_text(), "everything was written"
+    os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = killed
+registers = Registers(*(), **{name: Path(path) for name, path in zip(
+    ("callers", "people", "channels"), sys.argv[1:], strict=True)})
+registers.rotate(Who(tenant=TenantId("default"), kind=SubjectKind.CALLER, id="other"))
+"""
+
+
+def test_a_kill_between_write_and_rename_leaves_the_old_file(registers: Registers) -> None:
+    run = subprocess.run(
+        [
+            sys.executable, "-c", _KILLED,
+            registers.callers, registers.people, registers.channels,
+        ],
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert run.returncode == -signal.SIGKILL
+    assert registers.callers.read_text() == REVIEWED
+    folder = registers.callers.parent
+    assert len(list(folder.iterdir())) == 3, "what was written beside is there still"
+    registers.rotate(OTHER)
+    assert sorted(path.name for path in folder.iterdir()) == ["callers.toml", "people.toml"]

@@ -43,35 +43,57 @@ class Core:
 
     def __init__(self) -> None:
         self.recorded: list[tuple[Directory, Directory]] = []
+        self.editors: list[PersonId | None] = []
         self.errors: list[str | None] = []
         self.fault: Exception | None = None
         self.in_force_while_recording: list[Directory] = []
         self.registry: Registry | None = None
 
-    async def record(self, old: Directory, new: Directory) -> None:
+    async def record(self, old: Directory, new: Directory, by: PersonId | None) -> None:
         assert self.registry is not None
         self.in_force_while_recording.append(self.registry.current)
         if self.fault is not None:
             raise self.fault
         self.recorded.append((old, new))
+        self.editors.append(by)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
     callers: Path
     people: Path
+    channels: Path
     core: Core
     registry: Registry
+    clock: Clock
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    paths = (tmp_path / "callers.toml", tmp_path / "people.toml")
+    paths = tuple(tmp_path / f"{name}.toml" for name in ("callers", "people", "channels"))
     paths[0].write_text(callers(TOKEN))
     paths[1].write_text(people("alice"))
-    core = Core()
-    core.registry = Registry(*paths, on_change=core.record, on_error=core.errors.append)
-    return Site(callers=paths[0], people=paths[1], core=core, registry=core.registry)
+    core, clock = Core(), Clock()
+    core.registry = Registry(
+        *paths, on_change=core.record, on_error=core.errors.append, clock=clock
+    )
+    return Site(
+        callers=paths[0],
+        people=paths[1],
+        channels=paths[2],
+        core=core,
+        registry=core.registry,
+        clock=clock,
+    )
 
 
 def works(site: Site, token: str) -> bool:
@@ -119,11 +141,9 @@ async def test_a_change_is_recorded_before_it_takes_effect(site: Site) -> None:
     assert await site.registry.poll()
     assert site.core.in_force_while_recording == [old]
     assert site.core.recorded == [(old, site.registry.current)]
-    assert diff(*site.core.recorded[0])[DEFAULT]["callers"] == {
-        "added": [],
-        "removed": [],
-        "changed": {"export-agent": ["token_sha256"]},
-    }
+    changes = diff(*site.core.recorded[0])[DEFAULT]["callers"]
+    assert list(changes["changed"]["export-agent"]) == ["token_sha256"]
+    assert site.core.editors == [None]
 
 
 @pytest.mark.parametrize(
@@ -263,8 +283,8 @@ async def test_watching_polls_until_cancelled(site: Site) -> None:
     recorded = asyncio.Event()
     record = site.core.record
 
-    async def record_and_tell(old: Directory, new: Directory) -> None:
-        await record(old, new)
+    async def record_and_tell(old: Directory, new: Directory, by: PersonId | None) -> None:
+        await record(old, new, by)
         recorded.set()
 
     registry = Registry(site.callers, site.people, on_change=record_and_tell)
@@ -283,3 +303,153 @@ async def test_nobody_has_to_listen(site: Site) -> None:
     site.callers.write_text("oops")
     assert not await registry.poll()
     assert registry.error is not None
+
+
+# --- channels, which may be missing ---
+
+
+async def test_the_channels_may_be_missing_come_and_go(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_SETTLED_NS", -(10**18))
+    await site.registry.poll()
+    token = new_token(SubjectKind.CHANNEL)
+    site.channels.write_text(
+        f'[[channels]]\nid = "bot"\nissuers = ["teams:t"]\ntoken_sha256 = ["{token_hash(token)}"]\n'
+    )
+    assert await site.registry.poll()
+    assert site.registry.current.channel_by_token(token_hash(token)) is not None
+    site.channels.unlink()
+    assert await site.registry.poll()
+    assert site.registry.current.channel_by_token(token_hash(token)) is None
+    site.channels.write_text("oops")
+    assert not await site.registry.poll()
+    assert "channels.toml" in str(site.registry.error)
+
+
+# --- how old what is in force is ---
+
+
+async def test_what_is_in_force_ages_until_it_is_confirmed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_SETTLED_NS", -(10**18))
+    await site.registry.poll()
+    site.clock.now += 7
+    assert site.registry.age_s() == 7
+    await site.registry.poll()
+    assert site.registry.age_s() == 0, "unchanged stamps confirm it"
+    site.clock.now += 7
+    site.callers.write_text(callers(NEXT))
+    await site.registry.poll()
+    assert site.registry.age_s() == 0, "a change taken over is fresh"
+    site.clock.now += 7
+    await site.registry.reload()
+    assert site.registry.age_s() == 0
+
+
+@pytest.mark.parametrize("wrong", ["oops", None])
+async def test_what_is_in_force_ages_while_the_files_are_wrong(
+    site: Site, monkeypatch: pytest.MonkeyPatch, wrong: str | None
+) -> None:
+    monkeypatch.setattr(watcher, "_SETTLED_NS", -(10**18))
+    site.callers.unlink() if wrong is None else site.callers.write_text(wrong)
+    for age in (3, 6, 9):
+        site.clock.now += 3
+        assert not await site.registry.poll()
+        assert site.registry.age_s() == age
+    site.callers.write_text(callers(TOKEN))
+    await site.registry.poll()
+    assert site.registry.age_s() == 0
+
+
+async def test_what_is_in_force_ages_while_a_change_cannot_be_recorded(site: Site) -> None:
+    site.core.fault = UnavailableError("audit.unavailable", "full")
+    site.callers.write_text(callers(NEXT))
+    site.clock.now += 3
+    assert not await site.registry.poll()
+    assert site.registry.age_s() == 3
+
+
+# --- an operator's edit ---
+
+OLGA = PersonId("olga")
+
+
+async def test_an_edit_is_recorded_as_its_makers_and_in_force_on_return(site: Site) -> None:
+    def change() -> str:
+        site.callers.write_text(callers(NEXT))
+        return "done"
+
+    assert await site.registry.edit(change, OLGA) == "done"
+    assert works(site, NEXT)
+    assert not works(site, TOKEN)
+    assert site.core.editors == [OLGA]
+
+
+async def test_what_others_changed_before_is_not_the_editors(site: Site) -> None:
+    site.people.write_text(people("alice", "bob"))
+    await site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
+    assert site.core.editors == [None, OLGA]
+    first, second = (diff(*change)[DEFAULT] for change in site.core.recorded)
+    assert first["people"]["added"] == ["bob"]
+    assert second["people"]["added"] == []
+
+
+async def test_an_edit_that_raises_is_told_and_leaves_no_trace(site: Site) -> None:
+    def refused() -> None:
+        raise ConfigurationError("directory.x", "no")
+
+    with pytest.raises(ConfigurationError):
+        await site.registry.edit(refused, OLGA)
+    site.callers.write_text(callers(NEXT))
+    assert await site.registry.poll()
+    assert site.core.editors == [None]
+
+
+async def test_files_that_are_wrong_are_not_edited(site: Site) -> None:
+    site.people.write_text("oops")
+    with pytest.raises(UnavailableError) as refused:
+        await site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
+    assert refused.value.code == "admin.registers_invalid"
+    assert token_hash(NEXT) not in site.callers.read_text()
+    assert str(site.people) not in str(refused.value), "an operator of one tenant is told no path"
+
+
+async def test_an_edit_that_cannot_be_recorded_says_so_and_stays_its_makers(site: Site) -> None:
+    def change() -> None:
+        site.callers.write_text(callers(NEXT))
+        site.core.fault = UnavailableError("audit.unavailable", "full")
+
+    with pytest.raises(UnavailableError) as refused:
+        await site.registry.edit(change, OLGA)
+    assert refused.value.code == "admin.not_in_force"
+    assert works(site, TOKEN)
+    assert not works(site, NEXT)
+    site.core.fault = None
+    assert await site.registry.poll()
+    assert works(site, NEXT)
+    assert site.core.editors == [OLGA]
+
+
+async def test_an_editor_who_hangs_up_leaves_no_change_unrecorded(site: Site) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    record = site.core.record
+
+    async def slowly(old: Directory, new: Directory, by: PersonId | None) -> None:
+        begun.set()
+        await go_on.wait()
+        await record(old, new, by)
+
+    site.registry._on_change = slowly
+    editing = asyncio.create_task(
+        site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
+    )
+    await begun.wait()
+    editing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await editing
+    go_on.set()
+    await site.registry.poll()  # takes its turn after the edit
+    assert site.core.editors == [OLGA]
+    assert works(site, NEXT)

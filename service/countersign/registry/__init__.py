@@ -1,20 +1,33 @@
-"""Callers and people as the operator's files have them.
+"""Callers, people and channels as the operator's files have them.
 
-`files` reads `callers.toml` and `people.toml`, `edit` changes them; `watcher`
-keeps the last good version in force while the files change. Used by `app`, which
-gives the current `Directory` to whoever asks, and by the command line.
+`files` reads the registers, `edit` changes them; `watcher` keeps the last good
+version in force while they change. Used by `app`, which gives the current
+`Directory` to whoever asks, by the edge for operators, and by the command line.
 """
 
-from countersign.registry.edit import add_caller, add_person
+from countersign.registry.edit import (
+    Judge,
+    Registers,
+    Subject,
+    Who,
+    add_caller,
+    add_person,
+    kind_of,
+)
 from countersign.registry.files import DEFAULT_TENANT, load
 from countersign.registry.watcher import OnChange, OnError, Registry
 
 __all__ = [
     "DEFAULT_TENANT",
+    "Judge",
     "OnChange",
     "OnError",
+    "Registers",
     "Registry",
+    "Subject",
+    "Who",
     "add_caller",
     "add_person",
+    "kind_of",
     "load",
 ]

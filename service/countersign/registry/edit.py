@@ -1,128 +1,344 @@
-"""Changes of `callers.toml` and `people.toml` that are safe to make at any time.
+"""Changes of the registers that are safe to make at any time, by anybody.
 
-Adding keeps the operator's comments and formatting: it appends one table, and
-the new file takes the old one's place only after both files together made a
-valid directory. Used by the command line.
+Invariants kept: every edit holds the registers against other editors, reads
+them, changes one table, and replaces that one file only after all registers
+together made a valid directory and the `judge` let it through; until then, and
+whatever fails, nothing has changed. Tokens are made here and kept nowhere: the
+registers get their hashes. Whoever was shown a token stands beside its hash,
+because they can use it.
+
+Used by the command line on the host, and by the edge for operators.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import os
-import secrets
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final, TypeAlias
 
-from countersign.credentials import SubjectKind, new_token, token_hash, toml_string
+from countersign.credentials import SubjectKind, new_token, token_hash
+from countersign.directory import Directory
 from countersign.errors import ConfigurationError
-from countersign.model import Caller, Person
-from countersign.registry.files import Source, parse
+from countersign.model import Caller, Channel, Person, PersonId, TenantId
+from countersign.registry import tables
+from countersign.registry.files import DEFAULT_TENANT, Source, parse
+from countersign.registry.replace import held, replace
+from countersign.registry.tables import Values
+
+Subject: TypeAlias = Caller | Person | Channel
+Judge: TypeAlias = Callable[[Directory, Directory], None]
+"""Raises unless the directory may change from the first to the second."""
+_Change: TypeAlias = Callable[[str], str]
+MAX_TOKENS: Final = 4
+"""Of one subject at once: rotation needs two."""
+TOKEN_NAME_CHARS: Final = 12
+"""How much of a token's hash names it. A prefix proves nothing."""
+_NAMES: Final = {
+    SubjectKind.CALLER: "callers",
+    SubjectKind.PERSON: "people",
+    SubjectKind.CHANNEL: "channels",
+}
+_COMMANDS: Final = {kind: f"countersign {kind}" for kind in SubjectKind}
+
+
+def _anything(_old: Directory, _new: Directory) -> None:
+    """Whoever may write the files may change everything in them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """One subject, registered or not."""
+
+    tenant: TenantId
+    kind: SubjectKind
+    id: str
+
+    @classmethod
+    def of(cls, subject: Subject) -> Who:
+        """Whom a subject's registration is about."""
+        return cls(tenant=subject.tenant, kind=kind_of(subject), id=subject.id)
+
+    def __str__(self) -> str:
+        return f'{self.kind} "{self.id}" of tenant "{self.tenant}"'
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Registers:
+    """The files that say who may ask and who may decide. `channels` may be missing."""
+
+    callers: Path
+    people: Path
+    channels: Path
+
+    def load(self) -> Directory:
+        """What they say now. Raises `ConfigurationError` unless all of it is right."""
+        return _parse({kind: _read_if_there(path) for kind, path in self._paths().items()})
+
+    def add(self, subject: Subject) -> str:
+        """Register a new subject and return its token, which is kept nowhere.
+
+        Raises `ConfigurationError`, and changes nothing, unless the result loads.
+        """
+        token, entries = _first_token(subject, None)
+        name = _NAMES[kind_of(subject)]
+        self._edit(kind_of(subject), lambda text: tables.appended(text, name, entries), None)
+        return token
+
+    def put(
+        self, subject: Subject, *, shown_to: PersonId | None = None, judge: Judge = _anything
+    ) -> str | None:
+        """Register a subject; or replace what is registered of it but its credentials.
+
+        Returns the token of a new one. `shown_to` is who gets to see it.
+        """
+        who, name = Who.of(subject), _NAMES[kind_of(subject)]
+        token, entries = _first_token(subject, shown_to)
+        new = False
+
+        def change(text: str) -> str:
+            nonlocal new
+            index = _index(text, who)
+            new = index is None
+            if index is None:
+                return tables.appended(text, name, entries)
+            return tables.changed(text, name, index, _registered(subject))
+
+        self._edit(who.kind, change, judge)
+        return token if new else None
+
+    def remove(self, who: Who, *, judge: Judge = _anything) -> None:
+        """Take a subject out; its credentials stop working."""
+        self._edit(
+            who.kind,
+            lambda text: tables.removed(text, _NAMES[who.kind], _found(text, who)),
+            judge,
+        )
+
+    def rotate(
+        self, who: Who, *, shown_to: PersonId | None = None, judge: Judge = _anything
+    ) -> str:
+        """Make a new token beside the old ones and return it; it is kept nowhere."""
+        token = new_token(who.kind)
+
+        def change(text: str) -> str:
+            index, table = _table(text, who)
+            hashes = _hashes(table)
+            if len(hashes) >= MAX_TOKENS:
+                raise ConfigurationError(
+                    "directory.too_many_tokens",
+                    f"{who}: it has {len(hashes)} tokens, and {MAX_TOKENS} are the most",
+                    advice=f"Take old ones away first: {_COMMANDS[who.kind]} revoke {who.id}",
+                )
+            values = _tokens(table, (*hashes, token_hash(token)), shown_to)
+            return tables.changed(text, _NAMES[who.kind], index, values)
+
+        self._edit(who.kind, change, judge)
+        return token
+
+    def revoke(
+        self, who: Who, name: str = "", *, every: bool = False, judge: Judge = _anything
+    ) -> tuple[str, ...]:
+        """Take tokens away, and return the names of those that no longer work.
+
+        The one called `name`; without a name all but the newest; or `every` one.
+        """
+        gone: tuple[str, ...] = ()
+
+        def change(text: str) -> str:
+            nonlocal gone
+            index, table = _table(text, who)
+            hashes = _hashes(table)
+            if name:
+                left = tuple(sha256 for sha256 in hashes if token_name(sha256) != name)
+                if left == hashes:
+                    raise _no_such_token(who)
+            else:
+                left = () if every else hashes[-1:]
+            if not left and hashes and not _does_without(who.kind, table):
+                raise _last_credential(who)
+            gone = tuple(token_name(sha256) for sha256 in hashes if sha256 not in left)
+            return tables.changed(text, _NAMES[who.kind], index, _tokens(table, left))
+
+        self._edit(who.kind, change, judge)
+        return gone
+
+    # --- one edit ---
+
+    def _edit(self, kind: SubjectKind, change: _Change, judge: Judge | None) -> None:
+        """Hold, read, change, parse everything together, judge, and only then replace.
+
+        Without a judge what is there may be wrong, if it is right afterwards.
+        """
+        paths = self._paths()
+        with held(paths.values()):
+            sources = {which: _read_if_there(path) for which, path in paths.items()}
+            before = None if judge is None else _parse(sources)
+            old = sources[kind]
+            new = Source(path=old.path, data=_changed(old, change))
+            after = _parse({**sources, kind: new})
+            if judge is not None and before is not None:
+                judge(before, after)
+            if new.data != old.data:
+                replace(new.path, new.data)
+
+    def _paths(self) -> dict[SubjectKind, Path]:
+        return {
+            SubjectKind.CALLER: self.callers,
+            SubjectKind.PERSON: self.people,
+            SubjectKind.CHANNEL: self.channels,
+        }
 
 
 def add_caller(callers_path: Path, people_path: Path, caller: Caller) -> str:
-    """Append a caller to its file and return its new token, which is kept nowhere.
-
-    Raises `ConfigurationError`, and changes nothing, unless the result loads.
-    """
-    token = new_token(SubjectKind.CALLER)
-    entries = _entries(caller, token)
-    with _replacing(callers_path) as edit:
-        callers = edit.appended("callers", entries)
-        parse(callers, _read_if_there(people_path))
-        edit.commit(callers.data)
-    return token
+    """Register a caller where the channels are beside the people; see `Registers.add`."""
+    return _beside(callers_path, people_path).add(caller)
 
 
 def add_person(callers_path: Path, people_path: Path, person: Person) -> str:
-    """Append a person to its file and return their new token, which is kept nowhere.
-
-    Raises `ConfigurationError`, and changes nothing, unless the result loads.
-    """
-    token = new_token(SubjectKind.PERSON)
-    entries = _entries(person, token)
-    with _replacing(people_path) as edit:
-        people = edit.appended("people", entries)
-        parse(_read_if_there(callers_path), people)
-        edit.commit(people.data)
-    return token
+    """Register a person where the channels are beside the people; see `Registers.add`."""
+    return _beside(callers_path, people_path).add(person)
 
 
-def _entries(subject: Caller | Person, token: str) -> str:
-    """The body of a table. Empty values are left out: they are the defaults."""
-    values = {field.name: getattr(subject, field.name) for field in dataclasses.fields(subject)}
-    values["token_sha256"] = (token_hash(token),)
-    lines = []
-    for key, value in values.items():
-        if isinstance(value, str) and value:
-            lines.append(f"{key} = {toml_string(value)}\n")
-        elif value:
-            items = sorted(value) if isinstance(value, frozenset) else value
-            lines.append(f"{key} = [{', '.join(map(toml_string, items))}]\n")
-    return "".join(lines)
+def _beside(callers: Path, people: Path) -> Registers:
+    return Registers(callers=callers, people=people, channels=people.with_name("channels.toml"))
+
+
+def kind_of(subject: Subject) -> SubjectKind:
+    """What kind of subject this is."""
+    if isinstance(subject, Caller):
+        return SubjectKind.CALLER
+    return SubjectKind.PERSON if isinstance(subject, Person) else SubjectKind.CHANNEL
+
+
+def token_name(sha256_hex: str) -> str:
+    """How a token is called where it may be seen."""
+    return sha256_hex[:TOKEN_NAME_CHARS]
+
+
+# --- tables and values ---
+
+
+def _registered(subject: Subject) -> Values:
+    """What is registered of a subject: all but who it is and how it proves that."""
+    if isinstance(subject, Caller):
+        return {
+            "actors": subject.actors,
+            "environments": subject.environments,
+            "resources": subject.resources,
+            "owners": subject.owners,
+            "users": subject.users,
+            "parent": subject.parent or "",
+            "audience": subject.audience,
+            "clients": subject.clients,
+        }
+    if isinstance(subject, Person):
+        accounts = ({"issuer": a.issuer, "subject": a.subject} for a in subject.accounts)
+        return {
+            "name": subject.name,
+            "groups": tuple(sorted(subject.groups)),
+            "accounts": tuple(accounts),
+            "aliases": subject.aliases,
+        }
+    return {"issuers": subject.issuers}
+
+
+def _first_token(subject: Subject, shown_to: PersonId | None) -> tuple[str, Values]:
+    """A token for a new subject, and the table that registers both."""
+    token = new_token(kind_of(subject))
+    return token, {
+        "id": subject.id,
+        "tenant": subject.tenant,
+        **_registered(subject),
+        **_tokens({}, (token_hash(token),), shown_to),
+    }
+
+
+def _tokens(
+    table: Mapping[str, Any], hashes: Sequence[str], shown_to: PersonId | None = None
+) -> Values:
+    """A subject's tokens as values, with whom they were shown to; the last one to `shown_to`."""
+    names = [token_name(sha256) for sha256 in hashes]
+    shown = {name: who for name, who in table.get("shown_to", {}).items() if name in names}
+    if shown_to is not None:
+        shown[names[-1]] = shown_to
+    return {"token_sha256": tuple(hashes), "shown_to": shown}
+
+
+def _hashes(table: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(table.get("token_sha256", ()))
+
+
+def _does_without(kind: SubjectKind, table: dict[str, Any]) -> bool:
+    """Whether a subject needs no token: people have accounts, or act no more."""
+    return kind is SubjectKind.PERSON or bool(table.get("mtls_subject") or table.get("jwt"))
+
+
+def _index(text: str, who: Who) -> int | None:
+    """Which table is about a subject."""
+    for index, table in enumerate(tables.tables(text, _NAMES[who.kind])):
+        if (table.get("id"), table.get("tenant", DEFAULT_TENANT)) == (who.id, who.tenant):
+            return index
+    return None
+
+
+def _found(text: str, who: Who) -> int:
+    index = _index(text, who)
+    if index is None:
+        raise ConfigurationError(
+            "directory.not_registered",
+            f"no such {who.kind} is registered in its tenant",
+            advice=f"See who is: {_COMMANDS[who.kind]} list",
+        )
+    return index
+
+
+def _table(text: str, who: Who) -> tuple[int, dict[str, Any]]:
+    index = _found(text, who)
+    return index, tables.tables(text, _NAMES[who.kind])[index]
+
+
+def _changed(old: Source, change: _Change) -> bytes:
+    """A file's new content. What is wrong with its text is told with its path."""
+    try:
+        text = old.data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            "directory.invalid_file",
+            f"{old.path} is not TOML in UTF-8",
+            advice="Save it as UTF-8.",
+        ) from None
+    try:
+        return change(text).encode("utf-8", "surrogatepass")  # parsing refuses those
+    except ConfigurationError as error:
+        if error.code not in ("directory.invalid_file", "directory.unspliceable"):
+            raise
+        message = f"{old.path}: {error.message}"
+        raise ConfigurationError(error.code, message, advice=error.advice) from None
+
+
+def _parse(sources: Mapping[SubjectKind, Source]) -> Directory:
+    return parse(
+        sources[SubjectKind.CALLER], sources[SubjectKind.PERSON], sources[SubjectKind.CHANNEL]
+    )
 
 
 def _read_if_there(path: Path) -> Source:
     return Source.read(path) if path.exists() else Source(path=path, data=b"")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Edit:
-    """A file held against other adders, until its successor takes its place."""
-
-    path: Path
-    directory: int
-    """Descriptor of the directory, locked."""
-
-    def appended(self, name: str, entries: str) -> Source:
-        """The file with one more table after everything it says now."""
-        data = _read_if_there(self.path).data
-        gap = b"" if not data else b"\n" if data.endswith(b"\n") else b"\n\n"
-        table = f"[[{name}]]\n{entries}".encode("utf-8", "surrogatepass")  # parsing refuses those
-        return Source(path=self.path, data=data + gap + table)
-
-    def commit(self, data: bytes) -> None:
-        """Write beside, flush, rename, flush the directory."""
-        beside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                self._keep_access(file.fileno())
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        os.fsync(self.directory)
-
-    def _keep_access(self, descriptor: int) -> None:
-        """Whoever could read the old file can read the new one; a group at most."""
-        with contextlib.suppress(FileNotFoundError):
-            old = self.path.stat()
-            new = os.fstat(descriptor)
-            if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-                os.fchown(descriptor, old.st_uid, old.st_gid)
-            os.fchmod(descriptor, (stat.S_IMODE(old.st_mode) & 0o040) | 0o600)
+def _no_such_token(who: Who) -> ConfigurationError:
+    return ConfigurationError(
+        "directory.unknown_token",
+        f"{who}: it has no token of this name",
+        advice=f"See the names of its tokens: {_COMMANDS[who.kind]} show {who.id}",
+    )
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[_Edit]:
-    """Hold the directory of a file. A link's target is replaced, not the link."""
-    target = path.resolve()
-    try:
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            yield _Edit(path=target, directory=directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise ConfigurationError(
-            "directory.unwritable",
-            f"{path} cannot be replaced: {error.strerror}",
-            advice="Run this as the owner of the file, in a directory you may write to.",
-        ) from error
+def _last_credential(who: Who) -> ConfigurationError:
+    return ConfigurationError(
+        "directory.last_credential",
+        f"{who}: this would take away its last credential",
+        advice=f"Make another first ({_COMMANDS[who.kind]} rotate {who.id}), "
+        f"or end it: {_COMMANDS[who.kind]} remove {who.id}",
+    )

@@ -1,11 +1,12 @@
 """The directory in force, and how a change of its files takes effect.
 
-Invariants kept: a new version takes effect whole or not at all (both files are
+Invariants kept: a new version takes effect whole or not at all (all files are
 read and checked together, and an invalid version leaves the last good one in
 force, visibly); no change takes effect before it is recorded (`on_change` is
 awaited first, and tried again until it succeeds); a token that is removed from
-its file stops working at the next poll. Built by `app`, read by the edge and
-the flow through `current`.
+its file stops working at the next poll. An edit made through `edit` is in force
+when the call returns, and recorded with who made it. Built by `app`, read by the
+edge and the flow through `current`.
 
 Files are polled: it needs no platform's watcher, sees through every way to
 replace a file, and is as fast as its interval.
@@ -19,16 +20,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from countersign.directory import Directory, diff
-from countersign.errors import ConfigurationError, CountersignError
+from countersign.errors import ConfigurationError, CountersignError, UnavailableError
+from countersign.model import PersonId
 from countersign.registry.files import Source, parse
 
-OnChange: TypeAlias = Callable[[Directory, Directory], Awaitable[None]]
+OnChange: TypeAlias = Callable[[Directory, Directory, PersonId | None], Awaitable[None]]
+"""Told the old and the new directory, and who made the change, if it was an operator's edit."""
 OnError: TypeAlias = Callable[[str | None], None]
-_Paths: TypeAlias = tuple[Path, Path]
-_Sources: TypeAlias = tuple[Source, Source]
+T = TypeVar("T")
+_Paths: TypeAlias = tuple[Path, Path, Path | None]
+_Sources: TypeAlias = tuple[Source, Source, Source | None]
 _Stamps: TypeAlias = tuple[tuple[int, ...], ...]
 
 _log = logging.getLogger(__name__)
@@ -38,32 +42,43 @@ _SETTLED_NS: Final = 2_000_000_000
 
 
 class Registry:
-    """Two files, the last good snapshot of them, and what is wrong now."""
+    """The registers, the last good snapshot of them, and what is wrong now.
+
+    A `DirectorySource`.
+    """
 
     def __init__(
         self,
         callers_path: Path,
         people_path: Path,
+        channels_path: Path | None = None,
         *,
         on_change: OnChange | None = None,
         on_error: OnError | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Load both files. Raises `ConfigurationError` when they are not right.
+        """Load all files. Raises `ConfigurationError` when they are not right.
 
-        `on_change(old, new)` is awaited before a changed snapshot becomes
-        current; when it raises, the old one stays and the change is tried
-        again. `on_error` is told each new `error`, and None when it is over.
+        The channels' file may be missing. `on_change(old, new, by)` is awaited
+        before a changed snapshot becomes current; when it raises, the old one
+        stays and the change is tried again. `on_error` is told each new `error`,
+        and None when it is over. `clock` never goes back.
         """
-        self._paths = (callers_path, people_path)
+        self._paths = (callers_path, people_path, channels_path)
         self._on_change = on_change
         self._on_error = on_error
+        self._clock = clock
         self._turn = asyncio.Lock()
+        self._edits: set[asyncio.Future[Any]] = set()
         self._error: str | None = None
+        self._editor: PersonId | None = None
+        """Who made what the files say now and nobody has recorded yet."""
         stamps, sources = _read(self._paths)
         self._current = parse(*sources)
         self._applied = _digest(sources)
         self._stamps = stamps
         """Of the version last judged to the end; None: look again."""
+        self._confirmed_s = clock()
 
     @property
     def current(self) -> Directory:
@@ -75,6 +90,10 @@ class Registry:
         """Why the files are not in force as they are now; None when they are."""
         return self._error
 
+    def age_s(self) -> float:
+        """Seconds since the files were last seen to say what is in force."""
+        return self._clock() - self._confirmed_s
+
     async def watch(self, interval_s: float) -> None:
         """Poll for ever, until cancelled."""
         while True:
@@ -84,8 +103,11 @@ class Registry:
     async def poll(self) -> bool:
         """Look whether the files changed. True when a change took effect."""
         async with self._turn:
+            looked_s = self._clock()
             stamps = await asyncio.to_thread(_stamps, self._paths)
             if stamps is not None and stamps == self._stamps:
+                if self._error is None:
+                    self._confirmed_s = looked_s
                 return False
             return await self._attempt()
 
@@ -97,9 +119,50 @@ class Registry:
         async with self._turn:
             return await self._attempt()
 
+    async def edit(self, change: Callable[[], T], by: PersonId) -> T:
+        """Let an operator change the files: recorded as theirs and in force on return.
+
+        `change` runs in a thread, while nothing else is taken over, and raises
+        when it changed nothing. Raises `UnavailableError` when the files are not
+        in force as they are, before or after. A change that could not be recorded
+        stays in the files, and takes effect, as theirs, once it can be.
+        """
+        # Not cancelled half-way: one who hangs up must not leave a change unrecorded.
+        running = asyncio.ensure_future(self._edit(change, by))
+        self._edits.add(running)
+        running.add_done_callback(self._edits.discard)
+        return await asyncio.shield(running)
+
+    async def _edit(self, change: Callable[[], T], by: PersonId) -> T:
+        async with self._turn:
+            await self._attempt()  # what others changed before is not theirs
+            if self._error is not None:
+                raise UnavailableError(
+                    "admin.registers_invalid",
+                    "the registers on the server are not in force as they are now; "
+                    "nothing was changed",
+                    advice="The server's log says why; whoever runs it can correct that.",
+                )
+            self._editor = by
+            try:
+                result = await asyncio.to_thread(change)
+            except BaseException:
+                self._editor = None
+                raise
+            await self._attempt()
+            if self._error is not None:
+                raise UnavailableError(
+                    "admin.not_in_force",
+                    "the change was written and is not in force: it could not be recorded",
+                    advice="It takes effect once it can be recorded. Look what is registered "
+                    "before you try again; a token that was not shown is replaced by rotating.",
+                )
+            return result
+
     async def _attempt(self) -> bool:
         """Read, check, record, apply: each only after the one before."""
         self._stamps = None
+        looked_s = self._clock()
         try:
             stamps, sources = await asyncio.to_thread(_read, self._paths)
             digest = _digest(sources)
@@ -118,6 +181,7 @@ class Registry:
             self._report(f"{type(error).__name__} while taking over a change", fault=error)
             return False
         self._current, self._applied, self._stamps = found, digest, stamps
+        self._editor, self._confirmed_s = None, looked_s
         self._report(None)
         return changed
 
@@ -127,8 +191,8 @@ class Registry:
         if not changes:
             return False
         if self._on_change is not None:
-            await self._on_change(self._current, new)
-        _log.info("callers and people changed in %d tenants", len(changes))
+            await self._on_change(self._current, new, self._editor)
+        _log.info("the registers changed in %d tenants", len(changes))
         return True
 
     def _report(self, error: str | None, *, fault: Exception | None = None) -> None:
@@ -137,7 +201,7 @@ class Registry:
             return
         self._error = error
         if error is not None:
-            _log.error("callers and people stay as they were: %s", error, exc_info=fault)
+            _log.error("the registers in force stay as they were: %s", error, exc_info=fault)
         if self._on_error is not None:
             self._on_error(error)
 
@@ -145,24 +209,39 @@ class Registry:
 def _stamps(paths: _Paths) -> _Stamps | None:
     """What changes whenever a file does; None when that cannot be relied on."""
     try:
-        found = [path.stat() for path in paths]
+        found = [_stat(path, optional=path is paths[-1]) for path in paths]
     except OSError:
         return None
-    newest = max(max(stat.st_mtime_ns, stat.st_ctime_ns) for stat in found)
+    newest = max(max(stamp[:2]) for stamp in found)
     if time.time_ns() - newest < _SETTLED_NS:
         return None
-    return tuple((s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for s in found)
+    return tuple(found)
+
+
+def _stat(path: Path | None, *, optional: bool) -> tuple[int, ...]:
+    """One file's stamp, modification times first."""
+    if path is None or (optional and not path.exists()):
+        return (0, 0)
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def _read(paths: _Paths) -> tuple[_Stamps | None, _Sources]:
-    """Both files. Stamps are taken first: what changes meanwhile differs later."""
+    """All files. Stamps are taken first: what changes meanwhile differs later."""
     stamps = _stamps(paths)
-    callers, people = map(Source.read, paths)
-    return stamps, (callers, people)
+    callers, people, channels = paths
+    if channels is not None and not channels.exists():
+        channels = None
+    return stamps, (
+        Source.read(callers),
+        Source.read(people),
+        None if channels is None else Source.read(channels),
+    )
 
 
 def _digest(sources: _Sources) -> bytes:
-    return hashlib.sha256(b"".join(hashlib.sha256(s.data).digest() for s in sources)).digest()
+    digests = (hashlib.sha256(source.data if source else b"").digest() for source in sources)
+    return hashlib.sha256(b"".join(digests)).digest()
 
 
 def _judge(sources: _Sources) -> Directory | ConfigurationError:
