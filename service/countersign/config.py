@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from countersign.errors import ConfigurationError
-from countersign.flow import Floor, Limits
-from countersign.model import JsonValue
+from countersign.flow import Floor, Limits, Quota
+from countersign.issuers import IssuerSource
+from countersign.model import Assurance, JsonValue, TenantId
+from countersign.tokens import IssuerSettings, TokenUse
 
 CONFIG_NAME: Final = "countersign.toml"
 _Port = Annotated[int, Field(ge=0, le=65535)]
@@ -72,7 +74,57 @@ class DirectorySection(_Section):
 
     callers: str = "callers.toml"
     people: str = "people.toml"
+    channels: str = "channels.toml"
     poll_s: Annotated[float, Field(gt=0, le=60)] = 1
+    max_age_s: Annotated[float, Field(gt=0, le=86_400)] = 300
+    new_account_wait_s: Annotated[int, Field(ge=0, le=30 * 86_400)] = 600
+
+
+class AdminSection(_Section):
+    """`[admin]`: who may change the registers over the network."""
+
+    groups: list[str] = Field(default_factory=list)
+
+
+class IssuerSection(_Section):
+    """`[[issuers]]`: whose tokens are believed, and how far."""
+
+    issuer: str
+    tenants: list[str] = Field(default_factory=lambda: ["default"])
+    jwks_file: str = ""
+    jwks_url: str = ""
+    evidence_audience: str = ""
+    caller_audience: str = ""
+    person_audience: str = ""
+    algorithms: list[str] = Field(default_factory=lambda: ["RS256", "ES256", "EdDSA"])
+    max_lifetime_s: int = 900
+
+    def source(self, path: Callable[[str], Path]) -> IssuerSource:
+        """The source of keys it describes. Raises `ConfigurationError`."""
+        audiences = {
+            TokenUse.EVIDENCE: self.evidence_audience,
+            TokenUse.CALLER: self.caller_audience,
+            TokenUse.PERSON: self.person_audience,
+        }
+        return IssuerSource(
+            settings=IssuerSettings(
+                issuer=self.issuer,
+                tenants=tuple(map(TenantId, self.tenants)),
+                audiences={use: audience for use, audience in audiences.items() if audience},
+                algorithms=tuple(self.algorithms),
+                max_lifetime_s=self.max_lifetime_s,
+            ),
+            jwks_file=path(self.jwks_file) if self.jwks_file else None,
+            jwks_url=self.jwks_url or None,
+        )
+
+
+class QuotaSection(_Section):
+    """`[quotas.<tenant>]`: what one tenant may use of the service."""
+
+    max_open_reviews: Annotated[int, Field(ge=1)] = 1000
+    requests_per_s: Annotated[float, Field(ge=0)] = 0
+    requests_burst: Annotated[int, Field(ge=1)] = 10_000
 
 
 class KeysSection(_Section):
@@ -89,8 +141,13 @@ class LimitsSection(_Section):
 
     permit_ttl_s: Annotated[int, Field(ge=5, le=3600)] = 120
     max_open_reviews: Annotated[int, Field(ge=1)] = 100
+    max_open_reviews_behind: Annotated[int, Field(ge=1)] = 50
+    requests_per_s_behind: Annotated[float, Field(ge=0)] = 50
+    requests_burst_behind: Annotated[int, Field(ge=1)] = 200
     deny_cool_down_s: Annotated[int, Field(ge=0)] = 60
     max_await_s: Annotated[float, Field(gt=0, le=3600)] = 60
+    max_delegation_s: Annotated[int, Field(ge=0, le=366 * 86_400)] = 30 * 86_400
+    max_assertion_age_s: Annotated[float, Field(gt=0, le=86_400)] = 300
 
 
 class FloorSection(_Section):
@@ -98,6 +155,10 @@ class FloorSection(_Section):
 
     least_quorum: Annotated[int, Field(ge=1, le=20)] = 1
     max_use_within_s: Annotated[int, Field(ge=1, le=86_400)] = 86_400
+    least_assurance: Literal["channel", "person"] = "channel"
+    require_reason: bool = False
+    allow_batch: bool = True
+    allow_break_glass: bool = True
 
 
 class SanitizerSection(_Section):
@@ -118,6 +179,9 @@ class Config(_Section):
     keys: KeysSection = KeysSection()
     limits: LimitsSection = LimitsSection()
     floors: dict[str, FloorSection] = Field(default_factory=dict)
+    quotas: dict[str, QuotaSection] = Field(default_factory=dict)
+    admin: AdminSection = AdminSection()
+    issuers: list[IssuerSection] = Field(default_factory=list)
     sanitizer: SanitizerSection = SanitizerSection()
 
     base: Path = Field(default=Path(), exclude=True)
@@ -127,8 +191,13 @@ class Config(_Section):
 
     def effective(self) -> dict[str, JsonValue]:
         """The settings that bear on a decision, for the record: no paths, no addresses."""
-        sections = {"floors", "limits", "log", "policy", "sanitizer", "server"}
-        places = {
+        sections = {
+            *("admin", "directory", "floors", "issuers", "limits", "log"),
+            *("policy", "quotas", "sanitizer", "server"),
+        }
+        places: dict[str, Any] = {
+            "directory": {"callers", "people", "channels"},
+            "issuers": {"__all__": {"jwks_file", "jwks_url"}},
             "log": {"directory"},
             "policy": {"directory", "opa"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
@@ -145,15 +214,37 @@ class Config(_Section):
             policy_deadline_s=self.policy.deadline_s,
             permit_ttl_s=self.limits.permit_ttl_s,
             max_open_reviews=self.limits.max_open_reviews,
+            max_open_reviews_behind=self.limits.max_open_reviews_behind,
+            max_delegation_s=self.limits.max_delegation_s,
+            new_account_wait_s=self.directory.new_account_wait_s,
+            max_directory_age_s=self.directory.max_age_s,
+            quotas={
+                tenant: Quota(max_open_reviews=quota.max_open_reviews)
+                for tenant, quota in self.quotas.items()
+            },
             deny_cool_down_s=self.limits.deny_cool_down_s,
             max_await_s=self.limits.max_await_s,
             floors={
                 environment: Floor(
-                    least_quorum=floor.least_quorum, max_use_within_s=floor.max_use_within_s
+                    least_quorum=floor.least_quorum,
+                    max_use_within_s=floor.max_use_within_s,
+                    least_assurance=Assurance(floor.least_assurance),
+                    require_reason=floor.require_reason,
+                    allow_batch=floor.allow_batch,
+                    allow_break_glass=floor.allow_break_glass,
                 )
                 for environment, floor in self.floors.items()
             },
         )
+
+    def issuer_sources(self) -> list[IssuerSource]:
+        """Whose tokens are believed. Raises `ConfigurationError`."""
+        return [issuer.source(self.path) for issuer in self.issuers]
+
+    def tenant_rate(self, tenant: str) -> tuple[float, int]:
+        """Requests a second (0: no limit) and burst of a tenant."""
+        quota = self.quotas.get(tenant) or self.quotas.get("*") or QuotaSection()
+        return quota.requests_per_s, quota.requests_burst
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:

@@ -24,9 +24,11 @@ from countersign.flow.claim import ClaimAsk
 from countersign.flow.parts import Limits, Parts
 from countersign.flow.people import VoteAsk
 from countersign.flow.service import Flow
+from countersign.flow.voter import Voter
 from countersign.model import (
     SECOND_US,
     ActionContext,
+    Assurance,
     Caller,
     CallerId,
     Choice,
@@ -56,6 +58,18 @@ DEADLINE_S = 5.0
 
 OWNERS = Stage(name="owner", groups=("data-owners",))
 SECURITY = Stage(name="security", groups=("security",))
+
+
+@dataclasses.dataclass
+class Source:
+    """`directory.DirectorySource`: who is registered, and how long ago that was confirmed."""
+
+    current: Directory
+    age: float = 0.0
+
+    def age_s(self) -> float:
+        """Seconds since the directory was last confirmed."""
+        return self.age
 
 
 class Clock:
@@ -159,6 +173,14 @@ def person(id: str, *groups: str, tenant: TenantId = TENANT, **facts: Any) -> Pe
     )
 
 
+def voter(who: Person | Voter, **facts: Any) -> Voter:
+    """Somebody who proved themselves with their own credential, unless told otherwise."""
+    if isinstance(who, Voter):
+        return who
+    defaults = {"assurance": Assurance.PERSON, "proof": f"token:{who.id}"}
+    return Voter(person=who, **(defaults | facts))
+
+
 AGENT = caller("agent", owners=["alice"])
 SCOUT = caller("scout", owners=["sam"])
 GATEWAY = caller("gateway", owners=["gwen"], audience="gateway")
@@ -201,7 +223,7 @@ class World:
         self.clock = Clock()
         self.policy = ScriptedPolicy()
         self.policy.says(needs())
-        self.directory = Directory.of(CALLERS, PEOPLE)
+        self.source = Source(Directory.of(CALLERS, PEOPLE))
         self.permits = PermitKeys("https://countersign.test", [Ed25519PrivateKey.generate()])
         self._path = path
         self._limits = limits
@@ -239,7 +261,7 @@ class World:
             store=self.store,
             policy=self.policy,
             sanitizer=self._sanitizer,
-            directory=lambda: self.directory,
+            source=self.source,
             permits=self.permits,
             limits=self._limits,
             lockable=self._lockable,
@@ -259,7 +281,12 @@ class World:
         self, callers: Sequence[Caller] = CALLERS, people: Sequence[Person] = PEOPLE
     ) -> None:
         """Replace the directory: who is not given is no longer registered."""
-        self.directory = Directory.of(callers, people)
+        self.source.current = Directory.of(callers, people)
+
+    @property
+    def directory(self) -> Directory:
+        """Who is registered now."""
+        return self.source.current
 
     def request_id(self) -> str:
         """A request id nobody used before."""
@@ -284,23 +311,28 @@ class World:
 
     async def vote(
         self,
-        person: Person,
+        person: Person | Voter,
         review_id: ReviewId,
         choice: Choice = Choice.APPROVE,
         **changes: Any,
     ) -> Review:
         """Vote on what the review shows now, unless the vote is told to say otherwise."""
+        ask = await self.vote_ask(review_id, choice=choice, **changes)
+        return await self.flow.vote(voter(person), ask)
+
+    async def vote_ask(self, review_id: ReviewId, **changes: Any) -> VoteAsk:
+        """A vote on what the review shows now, with these changes."""
         review = await self.review(review_id)
         values: dict[str, Any] = {
             "review_id": review_id,
             "revision": review.revision,
             "profile": "reviewer",
             "preview_hash": review.previews["reviewer"].hash,
-            "choice": choice,
+            "choice": Choice.APPROVE,
             "reason": "",
             "request_id": self.request_id(),
         }
-        return await self.flow.vote(person, VoteAsk(**(values | changes)))
+        return VoteAsk(**(values | changes))
 
     async def approved(self, context: ActionContext, *voters: Person, **options: Any) -> Review:
         """A review that these people approved."""

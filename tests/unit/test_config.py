@@ -10,6 +10,8 @@ import pytest
 
 from countersign.config import Config, credential_path, load, opa_candidates
 from countersign.errors import ConfigurationError
+from countersign.model import Assurance, TenantId
+from countersign.tokens import TokenUse
 
 
 def written(tmp_path, text):
@@ -22,7 +24,7 @@ def test_the_default_file_shows_every_key_with_its_default(tmp_path):
     text = importlib.resources.files("countersign").joinpath("default.toml").read_text("utf-8")
     shown = tomllib.loads(text)
     defaults = Config().model_dump()
-    assert defaults.pop("floors") == {}
+    assert [defaults.pop(name) for name in ("floors", "quotas", "issuers")] == [{}, {}, []]
     assert shown == defaults
     assert load(written(tmp_path, text), {}).base == tmp_path
 
@@ -59,9 +61,49 @@ def test_floors_reach_the_flow_and_star_is_everywhere_else(tmp_path):
     assert limits.floor("dev").max_use_within_s == 60
 
 
+def test_issuers_quotas_and_the_rest_of_a_floor_reach_who_keeps_them(tmp_path):
+    text = """
+[floors.production]
+least_assurance = "person"
+require_reason = true
+allow_break_glass = false
+[quotas.acme]
+max_open_reviews = 3
+requests_per_s = 5.0
+[[issuers]]
+issuer = "https://login.example"
+tenants = ["acme"]
+jwks_file = "keys/jwks.json"
+evidence_audience = "ours"
+"""
+    settings = load(written(tmp_path, text), {})
+    floor = settings.flow_limits().floor("production")
+    assert (floor.least_assurance, floor.require_reason) == (Assurance.PERSON, True)
+    assert (floor.allow_break_glass, floor.allow_batch) == (False, True)
+    assert settings.flow_limits().quota(TenantId("acme")).max_open_reviews == 3
+    assert settings.flow_limits().quota(TenantId("other")).max_open_reviews == 1000
+    assert settings.tenant_rate("acme") == (5.0, 10_000)
+    assert settings.tenant_rate("other")[0] == 0
+    (source,) = settings.issuer_sources()
+    assert source.jwks_file == tmp_path / "keys" / "jwks.json"
+    assert dict(source.settings.audiences) == {TokenUse.EVIDENCE: "ours"}
+
+
+def test_one_audience_for_two_uses_is_refused(tmp_path):
+    text = """
+[[issuers]]
+issuer = "https://login.example"
+jwks_file = "jwks.json"
+evidence_audience = "ours"
+person_audience = "ours"
+"""
+    with pytest.raises(ConfigurationError, match="must differ"):
+        load(written(tmp_path, text), {}).issuer_sources()
+
+
 def test_the_record_of_a_start_holds_no_place(tmp_path):
     shown = json.dumps(load(written(tmp_path, ""), {}).effective())
-    for place in ("127.0.0.1", "keys/", "callers", "countersign.db", str(tmp_path), "directory"):
+    for place in ("127.0.0.1", "keys/", "callers.toml", "countersign.db", str(tmp_path)):
         assert place not in shown
     assert '"permit_ttl_s": 120' in shown
 

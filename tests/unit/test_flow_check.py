@@ -19,6 +19,8 @@ from countersign.errors import (
 )
 from countersign.flow.parts import Floor, Limits
 from countersign.model import (
+    Assurance,
+    BreakGlass,
     Choice,
     Durability,
     Effect,
@@ -33,9 +35,9 @@ from simulators.world import (
     AGENT,
     BOB,
     CALLERS,
-    CAROL,
     OWNERS,
     SCOUT,
+    SECURITY,
     TENANT,
     World,
     allow,
@@ -196,7 +198,9 @@ async def test_a_caller_speaks_only_for_what_is_registered(world):
         (context(actor=Principal(type="workload", id="other-bot")), "actor"),
         (context(environment="moon"), "environment"),
     ):
-        assert code(await world.check(wrong)) == f"caller.{why}_not_registered"
+        answer = await world.check(wrong)
+        assert code(answer) == "context.not_permitted"
+        assert answer.decision.reasons[0].message.startswith(f"/{why}:")
     narrow = caller("agent", owners=["alice"], resources=("table:sales",))
     world.register([narrow, *CALLERS[1:]])
     assert code(await world.check(context(), narrow)) == "caller.resource_not_registered"
@@ -213,17 +217,44 @@ async def test_a_caller_that_is_gone_gets_no_decision(world):
 # --- what policy may not do --------------------------------------------------------------
 
 
-async def test_floors_raise_the_quorum_and_cut_the_time_to_use(tmp_path):
-    floors = {"production": Floor(least_quorum=2, max_use_within_s=60)}
-    world = await World.open(tmp_path, limits=Limits(floors=floors))
-    review = await world.opened(context())
-    assert sum(stage.quorum for stage in review.requirement.stages) == 2
-    assert review.requirement.use_within_s == 60
-    assert (await world.vote(BOB, review.id)).state is ReviewState.PENDING
-    approved = await world.vote(CAROL, review.id)
-    assert approved.use_by == approved.approved_at + 60_000_000
-    elsewhere = await world.opened(context(environment="staging"))
-    assert elsewhere.requirement.stages[0].quorum == 1
+@pytest.mark.parametrize(
+    ("floor", "below", "named", "enough"),
+    [
+        (Floor(least_quorum=2), {}, "requirement.stages", {"stages": (OWNERS, SECURITY)}),
+        (
+            Floor(max_use_within_s=60),
+            {"use_within_s": 61},
+            "requirement.use_within_s",
+            {"use_within_s": 60},
+        ),
+        (
+            Floor(least_assurance=Assurance.PERSON),
+            {},
+            "requirement.min_assurance",
+            {"min_assurance": Assurance.PERSON},
+        ),
+        (Floor(require_reason=True), {}, "requirement.require_reason", {"require_reason": True}),
+        (Floor(allow_batch=False), {"batch": True}, "requirement.batch", {}),
+        (
+            Floor(allow_break_glass=False),
+            {"break_glass": BreakGlass(groups=("security",))},
+            "requirement.break_glass",
+            {},
+        ),
+    ],
+)
+async def test_policy_below_a_floor_is_as_wrong_as_any_other_and_says_where(
+    tmp_path, floor, below, named, enough
+):
+    world = await World.open(tmp_path, limits=Limits(floors={"production": floor}))
+    world.policy.says(needs(**below))
+    refused = await world.check(context())
+    assert code(refused) == "policy.invalid"
+    assert named in refused.decision.reasons[0].message
+    assert refused.review is None
+    assert (await world.opened(context(environment="staging"))).state is ReviewState.PENDING
+    world.policy.says(needs(*enough.pop("stages", ()), **enough))
+    assert (await world.opened(context())).state is ReviewState.PENDING
     await world.close()
 
 

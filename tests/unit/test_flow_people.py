@@ -34,6 +34,7 @@ from simulators.world import (
     context,
     needs,
     person,
+    voter,
 )
 
 
@@ -53,12 +54,12 @@ async def refusal(attempt) -> str:
 
 def ask(world, who, review, question="Why now?", **changes):
     values = {"revision": review.revision, "question": question, "request_id": world.request_id()}
-    return world.flow.ask_info(who, review.id, **(values | changes))
+    return world.flow.ask_info(voter(who), review.id, **(values | changes))
 
 
 def revoke(world, who, review, reason="on second thoughts", **changes):
     values = {"reason": reason, "request_id": world.request_id()} | changes
-    return world.flow.revoke(who, review.id, **values)
+    return world.flow.revoke(voter(who), review.id, **values)
 
 
 # --- who sees -------------------------------------------------------------------------
@@ -164,9 +165,10 @@ async def test_whoever_left_the_group_cannot_vote_and_whoever_joined_can(world):
 async def test_a_replay_shows_nothing_to_somebody_who_may_no_longer_see(world):
     review = await world.opened(context())
     asked = {"question": "Why?", "revision": 1, "request_id": "r"}
-    assert (await world.flow.ask_info(CAROL, review.id, **asked)).thread
+    assert (await world.flow.ask_info(voter(CAROL), review.id, **asked)).thread
     world.register(people=[p for p in PEOPLE if p.id != "carol"] + [person("carol")])
-    assert await refusal(world.flow.ask_info(CAROL, review.id, **asked)) == "review.not_found"
+    again = world.flow.ask_info(voter(CAROL), review.id, **asked)
+    assert await refusal(again) == "review.not_found"
 
 
 async def test_the_same_vote_again_is_one_vote_and_another_is_told_so(world):
@@ -225,8 +227,8 @@ async def test_many_long_reasons_do_not_stop_a_review(world):
     world.register(people=[*PEOPLE, *voters])
     world.policy.says(needs(dataclasses.replace(OWNERS, quorum=10)))
     review = await world.opened(context())
-    for voter in voters:
-        review = await world.vote(voter, review.id, reason="it looks right to me " * 190)
+    for who in voters:
+        review = await world.vote(who, review.id, reason="it looks right to me " * 190)
     assert review.state is ReviewState.APPROVED
     stored = await world.store.records(TENANT, 0, 100)
     assert max(len(record.body) for record in stored) <= MAX_RECORD_BYTES

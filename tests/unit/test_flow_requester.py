@@ -25,6 +25,7 @@ from simulators.world import (
     allow,
     context,
     needs,
+    voter,
 )
 
 
@@ -70,7 +71,7 @@ async def asked(world):
     """A review with an open question."""
     review = await world.opened(context())
     return await world.flow.ask_info(
-        BOB, review.id, revision=1, question="Why?", request_id=world.request_id()
+        voter(BOB), review.id, revision=1, question="Why?", request_id=world.request_id()
     )
 
 

@@ -55,6 +55,7 @@ from simulators.world import (
     down,
     needs,
     person,
+    voter,
 )
 
 SEEDED = ("quiet.person@example.com", "AKIAIOSFODNN7EXAMPLE", "4111111111111111")
@@ -351,17 +352,17 @@ class FlowMachine(RuleBasedStateMachine):
             reason=reason,
             request_id=self.world.request_id(),
         )
-        voter = self.person(who)
+        cast_by = voter(self.person(who))
         facts = {"choice": choice, "reason": reason, "stale": slip == "stale"}
         done = self.attempted(
             lambda: self.model.attempt("vote", review_id, who, **facts, wrong=slip == "wrong"),
-            self.world.flow.vote(voter, ask),
+            self.world.flow.vote(cast_by, ask),
         )
         if done:
             other = dataclasses.replace(ask, reason="another")
             self.bind(
-                lambda: self.world.flow.vote(voter, ask),
-                lambda: self.world.flow.vote(voter, other),
+                lambda: self.world.flow.vote(cast_by, ask),
+                lambda: self.world.flow.vote(cast_by, other),
                 done[1],
                 review_id,
             )
@@ -379,7 +380,7 @@ class FlowMachine(RuleBasedStateMachine):
 
         def send(words: str) -> Awaitable[Any]:
             return self.world.flow.ask_info(
-                self.person(who),
+                voter(self.person(who)),
                 review_id,
                 revision=revision,
                 question=words,
@@ -403,7 +404,7 @@ class FlowMachine(RuleBasedStateMachine):
 
         def send(words: str) -> Awaitable[Any]:
             return self.world.flow.revoke(
-                self.person(who), review_id, reason=words, request_id=request_id
+                voter(self.person(who)), review_id, reason=words, request_id=request_id
             )
 
         done = self.attempted(lambda: self.model.attempt("revoke", review_id, who), send(SEEDED[0]))

@@ -6,6 +6,7 @@ import grpc
 
 from countersign.edge import decode, encode
 from countersign.edge.authentication import as_caller
+from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import InvalidRequestError
@@ -14,6 +15,7 @@ from countersign.flow.answer import Answer
 from countersign.flow.aside import aside
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
+from countersign.flow.evidence import Evidence
 from countersign.flow.requester import ReportAsk
 from countersign.model import (
     ActionContext,
@@ -21,6 +23,7 @@ from countersign.model import (
     DecisionId,
     Outcome,
     PermitId,
+    Principal,
     QuestionId,
     ReviewId,
 )
@@ -32,9 +35,16 @@ _OUTCOMES = {number: outcome for outcome, number in encode.OUTCOMES.items()}
 class Decisions:
     """The verbs of `countersign.v1.Decisions`."""
 
-    def __init__(self, flow: Flow, decoder: decode.Decoder, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        decoder: decode.Decoder,
+        evidence: EvidenceReader,
+        metrics: Metrics,
+    ) -> None:
         self._flow = flow
         self._decoder = decoder
+        self._evidence = evidence
         self._metrics = metrics
 
     def handlers(self, rpc: Rpc) -> grpc.GenericRpcHandler:
@@ -72,10 +82,16 @@ class Decisions:
             if message.supersedes
             else "",
             trace=decode.trace_id(call.trace),
+            evidence=await self._proof(call.subject, decode.evidence(message.context)),
         )
         answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
         self._count("check", call.subject, answer)
         return encode.check(answer, self._flow.parts.permits)
+
+    async def _proof(
+        self, caller: Caller, given: tuple[str, Principal, str] | None
+    ) -> Evidence | None:
+        return await self._evidence.read(caller, *given) if given else None
 
     async def _context(self, message: context_pb2.Context) -> ActionContext:
         return await aside(message.ByteSize(), lambda: self._decoder.context(message))
@@ -117,12 +133,17 @@ class Decisions:
         self, call: Call[Caller], message: decisions_pb2.AnswerRequest
     ) -> context_pb2.ReviewStatus:
         """Answer."""
+        answered_by = decode.answered_by(message)
+        token = message.answered_by.evidence
+        given = ("answered_by", answered_by, token) if answered_by and token else None
         review = await self._flow.answer(
             call.subject,
             ReviewId(decode.reference("review_id", message.review_id)),
             question_id=QuestionId(decode.reference("question_id", message.question_id)),
             text=decode.text("text", message.text),
             request_id=decode.request_id(message.request_id, required=True),
+            answered_by=answered_by,
+            evidence=await self._proof(call.subject, given),
         )
         return encode.status(review)
 

@@ -13,12 +13,20 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from countersign.canonical import StrictJsonError, parse_object
 from countersign.errors import InvalidRequestError
-from countersign.model import ActionContext, JsonObject, Principal, Resource
-from countersign.v1 import context_pb2
+from countersign.model import (
+    SECOND_US,
+    ActionContext,
+    Instant,
+    JsonObject,
+    Principal,
+    Resource,
+)
+from countersign.v1 import context_pb2, decisions_pb2
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -34,6 +42,8 @@ MAX_RESOURCE_ID_CHARS: Final = 1024
 MAX_TEXT_BYTES: Final = 4096
 MAX_LABELS: Final = 16
 SHA256_BYTES: Final = 32
+MAX_SECONDS: Final = 253_402_300_800
+"""The year 10000, where RFC 3339 ends."""
 
 
 class Decoder:
@@ -92,6 +102,42 @@ class Decoder:
         except StrictJsonError as error:
             where = pointer + self._mask_pointer(error.pointer)
             raise InvalidRequestError(where, error.problem, code="context.json") from None
+
+
+def evidence(message: context_pb2.Context) -> tuple[str, Principal, str] | None:
+    """The one principal of a context that comes with evidence: pointer, itself, the token.
+
+    Raises `InvalidRequestError`.
+    """
+    named = [("/actor", message.actor)]
+    named += [(f"/on_behalf_of/{index}", p) for index, p in enumerate(message.on_behalf_of)]
+    proven = [(pointer, principal) for pointer, principal in named if principal.evidence]
+    if not proven:
+        return None
+    if len(proven) > 1:
+        raise InvalidRequestError(
+            f"{proven[1][0]}/evidence", "only one principal of a call can be proven; leave it out"
+        )
+    pointer, principal = proven[0]
+    if principal.type != "person":
+        raise InvalidRequestError(
+            f"{pointer}/evidence", 'proves a person; name one of type "person" in on_behalf_of'
+        )
+    return pointer, _principal(pointer, principal), principal.evidence
+
+
+def answered_by(message: decisions_pb2.AnswerRequest) -> Principal | None:
+    """Who answers for the requester, when that is said."""
+    if not message.HasField("answered_by"):
+        return None
+    return _principal("answered_by", message.answered_by)
+
+
+def instant(field: str, value: Timestamp) -> Instant:
+    """A moment of a request. Raises `InvalidRequestError`."""
+    if not 0 < value.seconds < MAX_SECONDS or not 0 <= value.nanos < 1_000_000_000:
+        raise InvalidRequestError(field, "is not a moment this server can keep")
+    return Instant(value.seconds * SECOND_US + value.nanos // 1000)
 
 
 def request_id(value: str, *, required: bool) -> str:
@@ -160,10 +206,6 @@ def trace_id(traceparent: str) -> str:
 def _principal(pointer: str, message: context_pb2.Principal) -> Principal:
     if not message.id:
         raise InvalidRequestError(f"{pointer}/id", "is missing; name who this is")
-    if message.evidence:
-        raise InvalidRequestError(
-            f"{pointer}/evidence", "is not verified by this server; leave it out"
-        )
     if message.type not in PRINCIPAL_TYPES:
         raise InvalidRequestError(f"{pointer}/type", f"must be one of {', '.join(PRINCIPAL_TYPES)}")
     return Principal(type=message.type, id=_name(f"{pointer}/id", message.id))

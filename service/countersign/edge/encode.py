@@ -10,8 +10,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from countersign.flow.answer import Answer
 from countersign.flow.wait import cursor
 from countersign.model import (
+    AfterReview,
     Assurance,
     Choice,
+    Delegation,
     Effect,
     Instant,
     Outcome,
@@ -23,7 +25,17 @@ from countersign.model import (
     ReviewState,
 )
 from countersign.permit import PermitKeys
-from countersign.review import People, approvals, cannot_approve, cannot_decide, visible_previews
+from countersign.review import (
+    People,
+    approvals,
+    asked,
+    cannot_approve,
+    cannot_decide,
+    current_stage,
+    excluded,
+    glass_breakers,
+    visible_previews,
+)
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 
 EFFECTS: Final = {
@@ -134,16 +146,17 @@ def claim(answer: Answer, keys: PermitKeys) -> decisions_pb2.ClaimResponse:
     return message
 
 
-def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
+def review(
+    shown: Review, reader: Person, people: People, assurance: Assurance
+) -> reviews_pb2.Review:
     """A review as one person sees it: only their previews."""
     counted = set(approvals(shown))
     barred = (
-        cannot_approve(shown, reader.id, people, Assurance.PERSON)
-        if shown.state.awaits_votes
-        else None
+        cannot_approve(shown, reader.id, people, assurance) if shown.state.awaits_votes else None
     )
-    stages = shown.requirement.stages
-    return reviews_pb2.Review(
+    stages = asked(shown, shown.requirement.stages)
+    open_stage = current_stage(shown)
+    message = reviews_pb2.Review(
         status=status(shown),
         previews={
             profile: reviews_pb2.Preview(
@@ -162,6 +175,11 @@ def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
                 approvals=sum(vote.stage == index for vote in counted),
                 groups=stage.groups,
                 people=stage.people,
+                escalates_at=(
+                    timestamp(shown.escalate_at)
+                    if index == open_stage and shown.escalate_at is not None
+                    else None
+                ),
             )
             for index, stage in enumerate(stages)
         ],
@@ -175,6 +193,9 @@ def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
                 cast_at=timestamp(vote.at),
                 assurance=vote.assurance.value,
                 counts=vote in counted or vote.choice is Choice.DENY,
+                delegated_by=vote.delegated_by or "",
+                channel_id=vote.channel or "",
+                break_glass=vote.break_glass,
             )
             for vote in shown.votes
         ],
@@ -195,9 +216,48 @@ def review(shown: Review, reader: Person, people: People) -> reviews_pb2.Review:
         policy_revision=shown.policy_revision,
         reasons=_reasons(shown.reasons),
         verified=reviews_pb2.Verified(
-            caller_id=shown.caller, owners=shown.owners, excluded=shown.excluded
+            caller_id=shown.caller,
+            owners=shown.owners,
+            excluded=shown.excluded,
+            requester=shown.requester or "",
         ),
         created_at=timestamp(shown.created_at),
         cannot_approve=barred.message if barred else "",
         cannot_decide=cannot_decide(shown, reader.id, people) is not None,
+        batch=shown.requirement.batch,
+        can_break_glass=(
+            shown.state.awaits_votes
+            and assurance is Assurance.PERSON
+            and reader.id in glass_breakers(shown, people)
+            and excluded(shown, reader.id) is None
+        ),
+    )
+    if shown.after_review is not None:
+        message.after_review.CopyFrom(after_review(shown.after_review))
+    return message
+
+
+def after_review(owed: AfterReview) -> reviews_pb2.AfterReview:
+    """What is owed after a broken glass."""
+    return reviews_pb2.AfterReview(
+        person_id=owed.person,
+        broken_at=timestamp(owed.at),
+        closed_by=owed.closed_by or "",
+        closed_at=timestamp(owed.closed_at) if owed.closed_at is not None else None,
+        justified=bool(owed.justified),
+        note=owed.note,
+    )
+
+
+def delegation(lent: Delegation) -> reviews_pb2.Delegation:
+    """A delegation."""
+    return reviews_pb2.Delegation(
+        delegation_id=lent.id,
+        delegator_id=lent.delegator,
+        delegate_id=lent.delegate,
+        starts_at=timestamp(lent.starts_at),
+        ends_at=timestamp(lent.ends_at),
+        reason=lent.reason,
+        ended_at=timestamp(lent.ended_at) if lent.ended_at is not None else None,
+        assurance=lent.assurance.value,
     )

@@ -41,6 +41,12 @@ class Metrics:
             ("method", "effect", "tenant"),
             registry=self.registry,
         )
+        self._glass = Counter(
+            "countersign_break_glass_total",
+            "Glasses broken, and after-reviews of them closed, by tenant. Alert on the first.",
+            ("event", "tenant"),
+            registry=self.registry,
+        )
 
     def observer(self, method: str) -> Callable[[str, float], None]:
         """A function that counts one call of `method`: code and seconds."""
@@ -59,6 +65,10 @@ class Metrics:
     def decision(self, method: str, effect: str, tenant: str) -> None:
         """Count one decision."""
         self._decisions.labels(method, effect, tenant).inc()
+
+    def glass(self, event: str, tenant: str) -> None:
+        """Count a glass `broken`, or one whose after-review was `closed`."""
+        self._glass.labels(event, tenant).inc()
 
     def refused_calls(self) -> dict[str, int]:
         """Calls so far that led to no decision, by status code: for heartbeats."""

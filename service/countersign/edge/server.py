@@ -19,6 +19,7 @@ from countersign.errors import ConfigurationError
 SERVICES: Final = (
     "countersign.v1.Decisions",
     "countersign.v1.Reviews",
+    "countersign.v1.Admin",
     "countersign.v1.Trust",
 )
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024

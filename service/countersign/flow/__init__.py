@@ -9,7 +9,7 @@ denial or a typed error (invariant 2).
 `Flow` puts the verbs together; the edge calls it and nothing else.
 """
 
-from countersign.flow.parts import Floor, Limits, Parts
+from countersign.flow.parts import Floor, Limits, Parts, Quota
 from countersign.flow.service import Flow
 
-__all__ = ["Floor", "Flow", "Limits", "Parts"]
+__all__ = ["Floor", "Flow", "Limits", "Parts", "Quota"]

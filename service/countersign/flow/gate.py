@@ -1,27 +1,46 @@
 """What keeps a person from deciding right now, whoever they are.
 
-Two doubts about identity, judged in the same transaction as the decision:
-whether the way they proved themselves has been theirs long enough, and whether
-anybody has confirmed lately who is registered. The first defends against an
-account that somebody with access to the directory has just added. To deny takes
-no confirmed directory: it is the safe way out.
+Three doubts about identity, judged in the same transaction as the decision:
+whether the way they proved themselves has been theirs long enough (somebody
+with access to the directory may just have added it), whether anybody in the
+requester chain was shown the token they came with (an operator who made it),
+and whether anybody has confirmed lately who is registered. To deny takes no
+confirmed directory: it is the safe way out.
 """
 
 from __future__ import annotations
 
 from countersign.flow.parts import Parts
 from countersign.flow.voter import Voter
-from countersign.model import Choice, after, rfc3339
-from countersign.review import AfterReviewClosed, Event, GlassBroken, Refusal, VoteCast
+from countersign.model import Choice, Review, after, rfc3339
+from countersign.review import AfterReviewClosed, Event, GlassBroken, Refusal, VoteCast, barred
 from countersign.store.protocol import Transaction
 
 
-def not_now(parts: Parts, tx: Transaction, voter: Voter, event: Event) -> Refusal | None:
+def not_now(
+    parts: Parts, tx: Transaction, voter: Voter, review: Review, event: Event
+) -> Refusal | None:
     """Why this person may not do this now."""
     if not isinstance(event, VoteCast | GlassBroken | AfterReviewClosed):
         return None
     denies = isinstance(event, VoteCast) and event.choice is Choice.DENY
-    return too_new(parts, tx, voter) or (None if denies else stale(parts))
+    return (
+        too_new(parts, tx, voter)
+        or _known_to_the_chain(parts, voter, review)
+        or (None if denies else stale(parts))
+    )
+
+
+def _known_to_the_chain(parts: Parts, voter: Voter, review: Review) -> Refusal | None:
+    """Whether somebody who must not decide has seen the token that decides here."""
+    shown_to = parts.directory().shown_to(voter.person.tenant, voter.proof)
+    if shown_to is None or shown_to not in barred(review):
+        return None
+    return Refusal(
+        code="vote.token_known",
+        message="this token of yours was made by somebody in the requester chain, who could be "
+        "the one using it",
+    )
 
 
 def too_new(parts: Parts, tx: Transaction, voter: Voter) -> Refusal | None:

@@ -308,7 +308,7 @@ async def _act(
         review = _excluding_todays_chain(tx, directory, elapsed(tx, review))
         event = act.event(people)
         fields = _of_event(event, review, voter, people)
-        result = not_now(parts, tx, voter, event) or moved(
+        result = not_now(parts, tx, voter, review, event) or moved(
             tx, review, event, act.kind, request=request.record, **fields
         )
         if isinstance(result, Refusal):

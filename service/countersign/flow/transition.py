@@ -77,6 +77,7 @@ _ADVICE = {
     "vote.not_eligible": "The review names the groups and people it asks for.",
     "vote.assurance": "Decide with your own credential: `countersign review approve`.",
     "vote.account_too_new": "Use a way in that you had before, or wait until then.",
+    "vote.token_known": "Use another credential of yours, or have a new token made elsewhere.",
     "vote.batch_not_allowed": "Approve it by itself.",
     "vote.no_break_glass": "Ask an approver of the open stage.",
     "after_review.own": "Somebody else has to look at it.",
@@ -93,6 +94,7 @@ _NOT_PERMITTED = (
     "vote.no_break_glass",
     "vote.not_eligible",
     "vote.self_approval",
+    "vote.token_known",
 )
 _PASSING = ("directory.stale",)
 

@@ -39,6 +39,7 @@ from countersign.review.rules import step
 from countersign.review.seats import (
     approvals,
     asked,
+    barred,
     current_stage,
     first_unfilled,
     unsatisfiable,
@@ -69,6 +70,7 @@ __all__ = [
     "Withdrawn",
     "approvals",
     "asked",
+    "barred",
     "cannot_approve",
     "cannot_decide",
     "current_stage",
