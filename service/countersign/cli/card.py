@@ -1,5 +1,6 @@
 """A review on a terminal: what would run, what is known of it, what the agent says.
 
+What is proven stands apart from what is asserted, above all who is behind it.
 Nothing of the preview is left out or shortened: the vote names its hash, so
 all of it must have been on the screen. Only sanitized values arrive here, and
 still none of them may steer the terminal: everything passes `output.safe`.
@@ -8,6 +9,7 @@ still none of them may steer the terminal: everything passes `output.safe`.
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def print_card(review: reviews_pb2.Review, credential: Path | None) -> None:
     profile = profile_shown(review)
     preview = review.previews[profile] if profile else reviews_pb2.Preview()
     context = _json(preview.context_json)
-    print(f"REVIEW {status.review_id}: {output.STATES[status.state]}")
+    print(f"REVIEW {status.review_id}: {output.STATES[status.state]}{_alarm(review)}")
     print("\nWhat would run, once")
     _action(context)
     print("\nVerified by Countersign")
@@ -40,6 +42,7 @@ def print_card(review: reviews_pb2.Review, credential: Path | None) -> None:
     output.reasons(review.reasons)
     output.field("policy", review.policy_revision)
     _progress(review)
+    _glass(review)
     print("\nWhat you see")
     _legend(_json(preview.mask_report_json))
     output.field("preview", f"{preview.hash.hex()[:16]} ({profile}, revision {status.revision})")
@@ -54,6 +57,28 @@ def headline(review: reviews_pb2.Review) -> str:
     context = _json(review.previews[profile].context_json) if profile else {}
     words = (review.verified.caller_id, context.get("action"), _resource(context))
     return f"{' '.join(map(str, words))} in {context.get('environment')}"
+
+
+def action_shown(review: reviews_pb2.Review) -> str:
+    """The action as this reader is shown it."""
+    profile = profile_shown(review)
+    return str(_json(review.previews[profile].context_json).get("action", "")) if profile else ""
+
+
+def summary(review: reviews_pb2.Review) -> dict[str, str]:
+    """What tells reviews apart at a glance, by name; for reviews that stand together."""
+    profile = profile_shown(review)
+    preview = review.previews[profile] if profile else reviews_pb2.Preview()
+    context = _json(preview.context_json)
+    facts = _json(preview.facts_json)
+    return {
+        "caller": review.verified.caller_id,
+        "requester": review.verified.requester or "(not proven)",
+        "action": str(context.get("action", "")),
+        "environment": str(context.get("environment", "")),
+        "resource": _resource(context),
+        "facts": "; ".join(_told(facts)) or "(none)",
+    }
 
 
 def plain(review: reviews_pb2.Review) -> dict[str, Any]:
@@ -91,14 +116,23 @@ def _principal(value: Any) -> str:
 def _verified(review: reviews_pb2.Review) -> None:
     output.field("caller", review.verified.caller_id)
     output.field("owners", ", ".join(review.verified.owners))
+    proven = review.verified.requester
+    output.field("requester", f"{proven}, proven by a token" if proven else "(nobody is proven)")
     excluded = ", ".join(review.verified.excluded)
     output.field("may not vote", f"{excluded} (behind this request)" if excluded else "(nobody)")
 
 
 def _facts(facts: dict[str, Any]) -> None:
-    for name, value in sorted(facts.items()):
-        if (name, value) != ("columns_unread", 0):
-            output.field("fact", f"{name.replace('_', ' ')}: {_in_words(name, value)}")
+    for words in _told(facts):
+        output.field("fact", words)
+
+
+def _told(facts: dict[str, Any]) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')}: {_in_words(name, value)}"
+        for name, value in sorted(facts.items())
+        if (name, value) != ("columns_unread", 0)
+    ]
 
 
 def _in_words(name: str, value: Any) -> str:
@@ -137,11 +171,10 @@ def _progress(review: reviews_pb2.Review) -> None:
     for stage in review.stages:
         who = ", ".join([*(f"group {group}" for group in stage.groups), *stage.people])
         output.field("stage", f"{stage.name}: {stage.approvals} of {stage.quorum} from {who}")
+        if stage.HasField("escalates_at"):
+            output.field("", f"asks more people {output.until(stage.escalates_at)}, if still open")
     for vote in review.votes:
-        verb = "approved" if vote.vote == reviews_pb2.VOTE_APPROVE else "denied"
-        void = "" if vote.counts else " (void: something changed since)"
-        words = f": {vote.reason}" if vote.reason else ""
-        output.field("vote", f"{vote.person_id} {verb}{void} {output.moment(vote.cast_at)}{words}")
+        output.field("vote", _vote(vote))
     for exchange in review.thread:
         output.field("question", f"{exchange.asked_by}: {exchange.question}")
         output.field("answer", exchange.answer or "(open)")
@@ -150,6 +183,46 @@ def _progress(review: reviews_pb2.Review) -> None:
     else:
         output.field("decide by", output.until(review.status.approve_by))
     output.reasons(review.status.reasons)
+
+
+def _vote(vote: reviews_pb2.VoteView) -> str:
+    """One vote: who, in whose place, how it is known, and what they said."""
+    verb = "approved" if vote.vote == reviews_pb2.VOTE_APPROVE else "denied"
+    if vote.break_glass:
+        verb = "BROKE THE GLASS and approved alone"
+    who = f"{vote.person_id}, for {vote.delegated_by}," if vote.delegated_by else vote.person_id
+    void = "" if vote.counts else " (void: something changed since)"
+    how = f" through {vote.channel_id}" if vote.channel_id else ""
+    words = f": {vote.reason}" if vote.reason else ""
+    return f"{who} {verb}{void} {output.moment(vote.cast_at)}{how}{words}"
+
+
+def after_review(review: reviews_pb2.Review) -> str:
+    """Where the after-review of a broken glass stands, in one line."""
+    owed = review.after_review
+    broken = f"broken by {owed.person_id} {output.moment(owed.broken_at)}"
+    if not owed.closed_by:
+        return f"{broken}; somebody else must look at it"
+    found = "justified" if owed.justified else "NOT JUSTIFIED"
+    return f"{broken}; {owed.closed_by} found it {found} {output.moment(owed.closed_at)}"
+
+
+def _alarm(review: reviews_pb2.Review) -> str:
+    if not review.HasField("after_review"):
+        return ""
+    return " (GLASS BROKEN)" if review.after_review.closed_by else " (GLASS BROKEN, not looked at)"
+
+
+def _glass(review: reviews_pb2.Review) -> None:
+    if not review.HasField("after_review"):
+        return
+    print("\nBroken glass")
+    output.field("glass", after_review(review))
+    if review.after_review.closed_by:
+        output.field("note", review.after_review.note)
+    else:
+        close = f"countersign review after close {review.status.review_id}"
+        output.field("to close", f"{close} --verdict justified --note '…'")
 
 
 def _legend(report: dict[str, Any]) -> None:
@@ -169,12 +242,17 @@ def _commands(
     base = f"{review.status.review_id} --preview {preview.hash.hex()[:16]}{suffix}"
     if review.cannot_approve:
         output.field("note", f"you cannot approve: {review.cannot_approve}")
-    if review.cannot_decide:
-        return
-    if preview.reviewable and not review.cannot_approve:
-        print(f"  countersign review approve {base}")
-    print(f"  countersign review deny {base} --reason '…'")
-    print(f"  countersign review ask {review.status.review_id} '…'{suffix}")
+    if not review.cannot_decide:
+        if preview.reviewable and not review.cannot_approve:
+            print(f"  countersign review approve {base}")
+            if review.batch:
+                output.field("note", "it can be approved together with others")
+        print(f"  countersign review deny {base} --reason '…'")
+        print(f"  countersign review ask {review.status.review_id} '…'{suffix}")
+    if review.can_break_glass and preview.reviewable:
+        print("\nIn an emergency you may approve it alone; somebody else looks at it afterwards")
+        confirm = shlex.quote(output.safe(action_shown(review)))
+        print(f"  countersign review break-glass {base} --confirm {confirm} --reason '…'")
 
 
 def _short(value: Any) -> str:
