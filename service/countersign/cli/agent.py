@@ -10,6 +10,7 @@ import typer
 from countersign.canonical import StrictJsonError, parse_object
 from countersign.cli import output
 from countersign.cli.context_file import read_context
+from countersign.cli.evidence_file import EvidenceOption, read_evidence
 from countersign.cli.operator import JsonOption
 from countersign.client import (
     Client,
@@ -18,6 +19,7 @@ from countersign.client import (
     NotApproved,
     Outcome,
     Pending,
+    Person,
     Reason,
     ReviewState,
     ReviewStatus,
@@ -45,12 +47,15 @@ def check(
         Path | None, typer.Option(help="Save the pending review here, for claim.")
     ] = None,
     supersedes: Annotated[str, typer.Option(help="Open review that this one replaces.")] = "",
+    evidence_file: EvidenceOption = None,
     credential: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Ask whether an action may run. Exit code 0 yes, 3 no, 4 a person is needed."""
     with Client.from_credential(credential_path(credential)) as client:
-        decision = client.check(read_context(context), supersedes=supersedes)
+        decision = client.check(
+            read_context(context), supersedes=supersedes, evidence=read_evidence(evidence_file)
+        )
     if save and decision.pending:
         decision.pending.save(save)
     review_id = decision.pending.review_id if decision.pending else ""
@@ -99,14 +104,22 @@ def answer(
     review: ReviewOrFile,
     question: Annotated[str, typer.Argument(help="Question id, as await prints it.")],
     text: Annotated[str, typer.Argument(help="The answer; sanitized before it is kept.")],
+    answered_by: Annotated[
+        str, typer.Option(metavar="PERSON", help="Who answers; they cannot decide then.")
+    ] = "",
+    evidence_file: EvidenceOption = None,
     credential: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a reviewer's question. Approvals given before are void then."""
+    if evidence_file and not answered_by:
+        raise typer.BadParameter("--evidence-file: name whom it proves with --answered-by")
+    who = Person(answered_by, evidence=read_evidence(evidence_file)) if answered_by else None
     with Client.from_credential(credential_path(credential)) as client:
         wanted = _review(review)
         review_id = wanted if isinstance(wanted, str) else wanted.review_id
-        _show_status(client.answer(review_id, question, text), as_json=as_json)
+        answered = client.answer(review_id, question, text, answered_by=who)
+        _show_status(answered, as_json=as_json)
 
 
 @app.command()

@@ -87,4 +87,6 @@ def _principal(field: str, value: object) -> Principal:
     match value:
         case {"type": str(kind), "id": str(name), **more} if kind in _KINDS and not more:
             return _KINDS[kind](name)
+        case {"evidence": _}:
+            raise InvalidContext(field, "holds evidence, which is not kept; use --evidence-file")
     raise InvalidContext(field, 'must be {"type": "person", "workload" or "external", "id": …}')

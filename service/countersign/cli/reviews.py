@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from countersign.cli import output
+from countersign.cli import emergency, output
 from countersign.cli.agent import CredentialOption
+from countersign.cli.batch import approve_together
 from countersign.cli.card import headline, plain, print_card, profile_shown
 from countersign.cli.operator import JsonOption
+from countersign.cli.reading import read
 from countersign.client import ReviewsClient
 from countersign.config import credential_path
-from countersign.errors import PreconditionError
 from countersign.model import Choice
 from countersign.v1 import reviews_pb2
 
 app = typer.Typer(help="Read and decide reviews.", no_args_is_help=True)
 
 ReviewId = Annotated[str, typer.Argument(help="Review id.")]
-PreviewOption = Annotated[
-    str, typer.Option("--preview", help="Hash of the preview you read, as `review show` prints it.")
-]
+_PREVIEW = "Hash of the preview you read, as `review show` prints it"
+PreviewOption = Annotated[str, typer.Option("--preview", help=f"{_PREVIEW}.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; sanitized before it is kept.")]
-MIN_PREFIX = 8
 
 
 def _client(credential: Path | None) -> ReviewsClient:
@@ -48,6 +46,8 @@ def list_reviews(credential: CredentialOption = None, as_json: JsonOption = Fals
         print(f"{status.review_id}  {state:<14}  {output.safe(headline(review))}")
         if review.cannot_approve:
             output.field("note", f"you cannot approve: {review.cannot_approve}")
+        elif review.batch and status.state in output.AWAITS_VOTES:
+            output.field("note", "can be approved together with others")
 
 
 @app.command()
@@ -65,14 +65,28 @@ def show(
 
 @app.command()
 def approve(
-    review_id: ReviewId,
-    preview: PreviewOption = "",
+    review_ids: Annotated[
+        list[str], typer.Argument(metavar="REVIEW_ID", help="Review id; several for one batch.")
+    ],
+    previews: Annotated[
+        list[str] | None,
+        typer.Option("--preview", help=f"{_PREVIEW}; for several reviews one each, in order."),
+    ] = None,
     reason: ReasonOption = "",
     credential: CredentialOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Approve what you were shown: name its --preview, or read and confirm now."""
-    _decide(review_id, Choice.APPROVE, preview, reason, credential, as_json=as_json)
+    if len(review_ids) > 1:
+        with _client(credential) as client:
+            return approve_together(
+                client, review_ids, previews or (), reason, credential, as_json=as_json
+            )
+    if len(previews or ()) > 1:
+        raise typer.BadParameter("--preview: give one for each review, in their order")
+    preview = previews[0] if previews else ""
+    _decide(review_ids[0], Choice.APPROVE, preview, reason, credential, as_json=as_json)
+    return 0
 
 
 @app.command()
@@ -113,6 +127,10 @@ def revoke(
     _done(review, "Revoked", as_json=as_json)
 
 
+app.add_typer(emergency.after, name="after")
+app.command("break-glass")(emergency.break_glass)
+
+
 def _decide(
     review_id: str,
     choice: Choice,
@@ -124,31 +142,11 @@ def _decide(
 ) -> None:
     with _client(credential) as client:
         review = client.get(review_id)
-        profile = profile_shown(review)
-        if preview:
-            _require_shown(review, profile, preview)
-        elif sys.stdin.isatty():
-            print_card(review, credential)
+        if read(review, preview, credential):
             typer.confirm(f"{choice.value.capitalize()} this?", abort=True)
-        else:
-            raise PreconditionError(
-                "vote.preview_missing",
-                "a vote names what was read, and no --preview was given",
-                advice=f"Read it with: countersign review show {review_id}",
-            )
+        profile = profile_shown(review)
         decided = client.decide(review, choice, profile=profile, reason=reason)
     _done(decided, "Approved" if choice is Choice.APPROVE else "Denied", as_json=as_json)
-
-
-def _require_shown(review: reviews_pb2.Review, profile: str, prefix: str) -> None:
-    """The preview that was read must be the one the vote will name."""
-    current = review.previews[profile].hash.hex() if profile in review.previews else ""
-    if len(prefix) < MIN_PREFIX or not current.startswith(prefix.lower()):
-        raise PreconditionError(
-            "vote.preview_mismatch",
-            f"--preview: is not the preview of this review (at least {MIN_PREFIX} digits of it)",
-            advice="Read it again: `countersign review show` prints the hash to give.",
-        )
 
 
 def _done(review: reviews_pb2.Review, what: str, *, as_json: bool) -> None:
