@@ -15,7 +15,8 @@ from simulators.decision_server import DecisionServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "python-client.md"
-TOKEN = new_token(SubjectKind.CALLER)
+TOKEN, BOT = new_token(SubjectKind.CALLER), new_token(SubjectKind.CHANNEL)
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
 
 @pytest.fixture
@@ -23,9 +24,14 @@ def server(tmp_path, monkeypatch):
     """A server whose people approve everything, once asked why."""
     monkeypatch.chdir(tmp_path)
     with DecisionServer(TOKEN) as server:
+        server.channel_token = BOT
+        server.accounts["teams:contoso", "5f0c"] = "bob"
         server.point.rules.append(Rule(pattern="*", effect=Effect.NEEDS_APPROVAL))
         write_credential(
             tmp_path / "agent.credential", Credential(endpoint=server.endpoint, token=TOKEN)
+        )
+        write_credential(
+            tmp_path / "bot.credential", Credential(endpoint=server.endpoint, token=BOT)
         )
         closing = threading.Event()
 
@@ -49,13 +55,22 @@ def server(tmp_path, monkeypatch):
 def test_the_page_runs(server):
     page = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
-    names = {}
+    assert len(blocks) == 9
+    names = {"sign_in": lambda: JWT}
     for number, block in enumerate(blocks, start=1):
+        if "review_id" in block and "PersonAssertion" in block:
+            names["review_id"] = names["client"].check(names["asked"]).pending.review_id
         exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
     names["client"].close()
     assert names["rows"] == 120
-    assert [len(str(report.permit_id)) > 4 for report in server.point.reports] == [True] * 4
+    assert [len(str(report.permit_id)) > 4 for report in server.point.reports] == [True] * 5
+    proofs = [
+        request.context.on_behalf_of[0].evidence
+        for method, request in server.calls
+        if method == "Check" and request.context.resource.id == "invoices"
+    ]
+    assert proofs == [JWT, ""]
+    assert server.point.held(names["review_id"]).approvals == {"bob"}
 
 
 def test_the_packages_own_example_runs(server):

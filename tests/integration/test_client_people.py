@@ -26,7 +26,8 @@ from countersign.model import Effect
 from countersign.v1 import context_pb2, reviews_pb2
 from simulators.decision_server import DecisionServer
 
-BOB, CAROL, CHANNEL = (new_token(SubjectKind.PERSON) for _ in range(3))
+BOB, CAROL = new_token(SubjectKind.PERSON), new_token(SubjectKind.PERSON)
+CHANNEL = new_token(SubjectKind.CHANNEL)
 QUICK = Timing(backoff_s=0.01, max_backoff_s=0.05)
 AT = datetime(2026, 12, 1, 18, tzinfo=UTC)
 TEAMS = ("teams:contoso", "5f0c")
