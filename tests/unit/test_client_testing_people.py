@@ -64,12 +64,12 @@ def test_a_channel_says_who_acts_and_a_person_does_not(fake):
     channel = fake.channel(ACCOUNTS)
     with pytest.raises(InvalidRequest, match="person"):
         next(channel.list())
-    with pytest.raises(NotPermitted):
+    with pytest.raises(NotPermitted, match=r"channel\.unknown_account"):
         next(channel.for_person(_somebody()).watch())
-    with pytest.raises(NotPermitted):
+    with pytest.raises(InvalidRequest, match="person: is for channels"):
         next(fake.reviewer("bob").for_person(dave()).list())
     pending = fake.check(context()).pending
-    with pytest.raises(NotPermitted):
+    with pytest.raises(NotPermitted, match=r"channel\.not_a_person"):
         channel.break_glass(fake.desk.view(pending.review_id, "bob"), "down")
 
 

@@ -65,7 +65,7 @@ def end(
     credential: CredentialOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take your own delegation back."""
+    """Take your own delegation back. Votes cast in your place stand."""
     with ReviewsClient.from_credential(credential_path(credential)) as client:
         ended = client.end_delegation(delegation_id)
     if as_json:

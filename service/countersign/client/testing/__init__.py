@@ -127,7 +127,8 @@ class Script:
 
         def who(request: Any) -> str:
             if "person" in request.DESCRIPTOR.fields_by_name and request.HasField("person"):
-                raise failure("PERMISSION_DENIED", "person.not_a_channel", "you speak for yourself")
+                words = "is for channels; your own credential says who you are"
+                raise failure("INVALID_ARGUMENT", "request.invalid", words, "person")
             return person
 
         return self._people(who)
@@ -140,15 +141,14 @@ class Script:
 
         def who(request: Any) -> str:
             if "person" not in request.DESCRIPTOR.fields_by_name:
-                raise failure(
-                    "PERMISSION_DENIED", "channel.not_a_person", "nobody's own credential"
-                )
+                raise failure("PERMISSION_DENIED", "channel.not_a_person", "a person must do this")
             if not request.HasField("person"):
-                raise failure("INVALID_ARGUMENT", "request.invalid", "is required", "person")
+                raise failure("INVALID_ARGUMENT", "request.invalid", "is missing", "person")
             try:
                 return accounts[request.person.issuer, request.person.subject]
             except KeyError:
-                raise failure("PERMISSION_DENIED", "person.unknown", "nobody's account") from None
+                words = "person.subject: is no account of a registered person"
+                raise failure("PERMISSION_DENIED", "channel.unknown_account", words) from None
 
         return self._people(who)
 
