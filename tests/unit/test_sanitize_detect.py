@@ -244,6 +244,8 @@ def test_what_stands_beside_a_value_can_name_it():
         "columns": ["id", "ssn"],
         "rows": [[1, "[US_SSN]"], [2, "[US_SSN]"]],
     }
+    odd = detail(columns=["id", "ssn", 5], rows=["total", [1, "x"]])
+    assert odd["rows"] == ["total", [1, "[US_SSN]"]], "what is odd among them hides no column"
 
 
 def test_json_in_strings_is_walked_and_written_anew():

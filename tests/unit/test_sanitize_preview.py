@@ -9,6 +9,7 @@ import pytest
 from countersign.canonical import preview_hash
 from countersign.model import ActionContext, Principal, Resource
 from countersign.sanitize import Sanitizer
+from countersign.sanitize.quantities import UNKNOWN
 
 SANITIZER = Sanitizer()
 KEY = b"k" * 32
@@ -281,7 +282,8 @@ def test_detection_that_fails_outright_shows_nothing(caplog):
 
     context = a_context({"email": "bob@x.example"})
     found = SANITIZER.detect(context, known=known)
-    assert found.to_policy() == {"entities": {}, "classes": [], "facts": {}, "complete": False}
+    assert found.to_record() == {"entities": {}, "classes": [], "facts": {}, "complete": False}
+    assert found.quantity == UNKNOWN
     made = SANITIZER.preview(
         context, found, profile="reviewer", policy_mask=[], must_show=[], tag_key=KEY
     )

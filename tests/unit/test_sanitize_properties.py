@@ -130,7 +130,7 @@ def a_context(arguments, *, attributes=None, reason="", session=""):
 
 def everything_that_leaves(context, key=KEY):
     found = SANITIZER.detect(context, known=lambda _: False)
-    written = [json.dumps(found.to_policy(), ensure_ascii=False), repr(found)]
+    written = [json.dumps(found.to_record(), ensure_ascii=False), repr(found)]
     for profile in SANITIZER.profiles:
         made = SANITIZER.preview(
             context, found, profile=profile, policy_mask=[], must_show=[], tag_key=key

@@ -4,6 +4,7 @@
 detail for people or records call it. Pure: no IO, no clock, no environment.
 """
 
+from countersign.sanitize.quantities import Quantity
 from countersign.sanitize.sanitizer import Clean, Findings, Sanitizer
 
-__all__ = ["Clean", "Findings", "Sanitizer"]
+__all__ = ["Clean", "Findings", "Quantity", "Sanitizer"]

@@ -3,7 +3,7 @@
 A caller chooses what it sends, so each stage counts what it meets and stops at
 a constant; what was counted is then shown as nothing at all, never as it is.
 Within these bounds every stage is linear in the bytes it is given.
-Used by `survey`, `patterns`, `views`, `detect` and `sanitizer`.
+Used by `survey`, `patterns`, `views`, `detect`, `money` and `sanitizer`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ MAX_MATCHES: Final = 4_000
 """Places a pattern or a search for encodings tries, found sensitive or not."""
 MAX_STATEMENTS: Final = 1_000
 """Texts read as SQL."""
+MAX_AMOUNTS: Final = 5_000
+"""Values below keys of money, each as often as such keys stand above it."""
 MAX_NAMES: Final = 1_000
 """Different names that facts ask to have cleaned."""
 

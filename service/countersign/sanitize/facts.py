@@ -19,10 +19,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import keys, places, shell, sql
+from countersign.sanitize import keys, money, places, shell, sql
+from countersign.sanitize.quantities import Measure, Quantity, counted
 
 if TYPE_CHECKING:
     from countersign.sanitize.survey import Field
@@ -49,20 +50,9 @@ FIELDS: Final[dict[str, str]] = {
     }.items()
     for name in names.split()
 }
-"""Names of argument keys, written together, to the fact they feed."""
+"""Names of argument keys, written together, to the fact they feed; for amounts see `money`."""
+_MAX_FIELD: Final = 40
 
-_BUCKETS: Final = (
-    (1_000_000, "1M+"),
-    (100_000, "100k-1M"),
-    (10_000, "10k-100k"),
-    (1_000, "1k-10k"),
-    (100, "100-999"),
-    (10, "10-99"),
-    (1, "1-9"),
-    (0, "0"),
-)
-_UNREAD: Final = _BUCKETS[0][0]
-"""What a count that cannot be read counts as: the most."""
 _MAX_NAMES: Final = 20
 _SHORTEST_STATEMENT: Final = 5
 """The survey keeps no shorter text, so nothing read it."""
@@ -72,31 +62,53 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 _GRANT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/*-]{0,79}")
 
 
-def bucket(number: float) -> JsonObject:
-    """The power of ten a count falls into."""
-    for least, name in _BUCKETS:
-        if number >= least:
-            return {"at_least": least, "bucket": name}
-    return {"at_least": 0, "bucket": "0"}
+def field_of(name: str) -> str | None:
+    """The fact that an argument of this name feeds."""
+    if len(name) >= _MAX_FIELD:
+        return None
+    return FIELDS.get(name.lower().replace("_", "").replace("-", "")) or money.fact_of(name)
+
+
+class Measures(NamedTuple):
+    """How much, before it becomes buckets."""
+
+    rows: Measure | None
+    bytes: Measure | None
+    amount: Measure | None
+
+    @property
+    def quantity(self) -> Quantity:
+        """What this context adds to the sums of `Store.recent`."""
+        return Quantity(
+            rows=self.rows.most if self.rows else 0,
+            amount=self.amount.most if self.amount else 0,
+        )
+
+
+def measure(fields: Sequence[Field], *, objects: int) -> Measures:
+    """The quantities of one context; `objects` is the length of its longest list of objects."""
+    return Measures(
+        rows=counted([field.value for field in fields if field.fact == "rows"], objects),
+        bytes=counted([field.value for field in fields if field.fact == "bytes"], 0),
+        amount=money.moved(fields),
+    )
 
 
 def build(
     fields: Sequence[Field],
     statements: Sequence[sql.Statement],
+    measures: Measures,
     *,
-    objects: int,
     internal_domains: Sequence[str],
     clean: Callable[[str], str],
 ) -> JsonObject:
     """All facts of one context. `clean` masks a name by the text rules."""
-    facts: JsonObject = {}
+    facts: JsonObject = {
+        name: found.fact() for name, found in measures._asdict().items() if found is not None
+    }
     by_fact: dict[str, list[JsonValue]] = {}
     for field in fields:
         by_fact.setdefault(field.fact, []).append(field.value)
-    if rows := _measure(by_fact.get("rows", []), objects):
-        facts["rows"] = rows
-    if size := _measure(by_fact.get("bytes", []), 0):
-        facts["bytes"] = size
     if found := places.facts(by_fact.get("destination", []), internal_domains, clean):
         facts["destination"] = found
     if statements:
@@ -113,33 +125,6 @@ def _lower(name: str, clean: Callable[[str], str]) -> str:
     """The name in lower case, unless the text rules mask it as it was written."""
     shown = clean(name)
     return name.lower() if shown == name else shown
-
-
-# --- how much ----------------------------------------------------------------
-
-
-def _measure(values: Sequence[JsonValue], objects: int) -> JsonObject | None:
-    """The most that anything says; what cannot be read counts as the most there is."""
-    counts = [_count(value) for value in values]
-    unread = counts.count(None)
-    read = [count for count in counts if count is not None] + ([objects] if objects else [])
-    if unread:
-        return {**bucket(_UNREAD), "unread": unread}
-    return bucket(max(read)) if read else None
-
-
-def _count(value: JsonValue) -> float | None:
-    """A positive number, also as digits; a list of records counts them. Zero may mean all."""
-    if isinstance(value, list):
-        counted = all(isinstance(item, dict | list) for item in value)
-        return len(value) or None if counted else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value if value >= 1 else None
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        if len(value) > 18:
-            return _UNREAD
-        return int(value) or None
-    return None
 
 
 # --- statements --------------------------------------------------------------

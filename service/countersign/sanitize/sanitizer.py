@@ -47,6 +47,7 @@ from countersign.sanitize.mask import (
     without_tags,
 )
 from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.quantities import UNKNOWN, Quantity
 from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
 from countersign.sanitize.views import Joined
 
@@ -61,7 +62,7 @@ _REVISION: Final = 2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Findings(Withheld):
-    """What one look at a context found. Holds raw data; `to_policy` does not."""
+    """What one look at a context found. Holds raw data; `to_record` does not."""
 
     context: ActionContext
     entities: Mapping[str, int]
@@ -70,6 +71,8 @@ class Findings(Withheld):
     """As people see them: the last look is behind them."""
     guarded: int
     """How many facts the last look had to mask."""
+    quantity: Quantity
+    """What the action adds to `Store.recent`; exact, so never for cards or records."""
     complete: bool
     root: Node
     key_spans: Mapping[str, Sequence[Span]]
@@ -77,6 +80,10 @@ class Findings(Withheld):
     """Identifiers and registered ids: never masked where they stand."""
 
     def to_policy(self) -> JsonObject:
+        """What records hold, and the exact quantities: policy reads the context itself."""
+        return {**self.to_record(), "quantity": self.quantity.to_json()}
+
+    def to_record(self) -> JsonObject:
         """Types, counts, classes and facts; never a value."""
         return {
             "entities": dict(sorted(self.entities.items())),
@@ -144,6 +151,7 @@ class Sanitizer:
                 classes=(),
                 facts={},
                 guarded=0,
+                quantity=UNKNOWN,
                 complete=False,
                 root=root,
                 key_spans={},
@@ -163,10 +171,11 @@ class Sanitizer:
         survey = Survey(self._known_keys)
         exempt = envelope.walk(survey, context, known, data=data)
         found = detect.run(survey, self._patterns)
+        measures = facts.measure(survey.fields, objects=survey.objects)
         known_facts = facts.build(
             survey.fields,
             found.statements,
-            objects=survey.objects,
+            measures,
             internal_domains=self._internal,
             clean=self._cleaner(),
         )
@@ -185,6 +194,7 @@ class Sanitizer:
             classes=tuple(sorted(classes - {"total"})),
             facts=characters.visible_json(shown.value),
             guarded=len(shown.masked),
+            quantity=measures.quantity if data else UNKNOWN,
             complete=survey.complete and data,
             root=root,
             key_spans=found.key_spans,

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from countersign.model import JsonObject, JsonValue, Withheld
 from countersign.sanitize import characters, keys, kinds
 from countersign.sanitize.bounds import MAX_LEAVES, MAX_SPANS, Allowance, TooMuchError
-from countersign.sanitize.facts import FIELDS
+from countersign.sanitize.facts import field_of
 from countersign.sanitize.keys import KeyInfo, KeyRule, KnownKeys
 from countersign.sanitize.kinds import Kind
 
@@ -81,6 +81,7 @@ class Field:
     """A value that facts are made from, and the leaves it consists of."""
 
     fact: str
+    place: Place
     value: JsonValue
     leaves: list[Leaf]
 
@@ -198,7 +199,7 @@ class Survey(Withheld):
         self, items: list[JsonValue], place: Place, rule: KeyRule | None, key: str, depth: int
     ) -> None:
         _check_depth(depth)
-        if items and isinstance(items[0], dict):
+        if dict in map(type, items):
             self.objects = max(self.objects, len(items))
         previous: JsonValue = None
         for index, item in enumerate(items):
@@ -230,12 +231,19 @@ class Survey(Withheld):
             if paired is not None and key in _PAIR_VALUES:
                 own = paired
             before = len(self.leaves)
-            if columns and isinstance(value, list) and value and isinstance(value[0], list):
+            if columns and isinstance(value, list) and any(isinstance(row, list) for row in value):
                 self._rows(value, (place, key), columns, depth + 1)
             else:
                 self._value(value, (place, key), own, key, depth)
             if info.fact is not None and self._with_facts:
-                self.fields.append(Field(fact=info.fact, value=value, leaves=self.leaves[before:]))
+                self.fields.append(
+                    Field(
+                        fact=info.fact,
+                        place=(place, key),
+                        value=value,
+                        leaves=self.leaves[before:],
+                    )
+                )
 
     def _rows(
         self, rows: list[JsonValue], place: Place, columns: list[KeyRule | None], depth: int
@@ -257,9 +265,7 @@ class Survey(Withheld):
         """The rules of a key, looked up once a walk."""
         self._room.spend()
         name = characters.plain(key)
-        fact = (
-            FIELDS.get(name.lower().replace("_", "").replace("-", "")) if len(name) < 40 else None
-        )
+        fact = field_of(name)
         rule = keys.rule_of(name)
         info = KeyInfo(rule=rule, fact=fact) if rule or fact else _UNKNOWN_KEY
         self.keys[key] = info
@@ -284,8 +290,8 @@ class Survey(Withheld):
             return []
         for head in sorted(_TABLE_HEADS & items.keys()):
             names = items[head]
-            if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
-                return [self._info(name).rule for name in names if isinstance(name, str)]
+            if isinstance(names, list) and any(isinstance(name, str) for name in names):
+                return [self._info(n).rule if isinstance(n, str) else None for n in names]
         return []
 
     # --- JSON in strings -----------------------------------------------------
