@@ -41,13 +41,14 @@ def seen(refusal):
     return error_of(CallFailed.of(refusal))
 
 
-def test_a_field_violation_names_the_field():
+@pytest.mark.parametrize("field", ["context.arguments_json/rows", "/on_behalf_of/0/evidence"])
+def test_a_field_violation_names_the_field(field):
     bad = error_details_pb2.BadRequest()
-    bad.field_violations.add(field="context.arguments_json/rows", description="is given twice")
+    bad.field_violations.add(field=field, description="is given twice")
     info = error_details_pb2.ErrorInfo(reason="context.invalid", domain="countersign")
     error = seen(rich(grpc.StatusCode.INVALID_ARGUMENT, info, bad))
     assert isinstance(error, errors.InvalidContext)
-    assert error.field == "context.arguments_json/rows"
+    assert error.field == field
     assert error.problem == "is given twice"
     assert error.code == "context.invalid"
 

@@ -131,7 +131,8 @@ def error_of(failed: CallFailed) -> CountersignClientError:
     """The error a user sees for a call that failed for good."""
     if failed.code is grpc.StatusCode.INVALID_ARGUMENT:
         field, problem = next(iter(failed.fields.items()), ("request", failed.message))
-        kind = InvalidContext if field.startswith("context") else InvalidRequest
+        # The server names what is inside a context by its JSON pointer.
+        kind = InvalidContext if field.startswith(("/", "context")) else InvalidRequest
         return kind(field, problem, code=failed.reason or "request.invalid")
     error, code, advice = _ERRORS.get(failed.code, _UNEXPECTED)
     return error(
