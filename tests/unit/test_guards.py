@@ -7,6 +7,8 @@ away.
 
 from __future__ import annotations
 
+import dataclasses
+
 import grpc
 import pytest
 
@@ -17,20 +19,60 @@ from countersign.directory import Directory, Login
 from countersign.edge.authentication import Authenticator
 from countersign.edge.decisions import Decisions
 from countersign.edge.decode import Decoder
+from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
 from countersign.edge.reviews import Reviews
 from countersign.edge.rpc import Rpc
 from countersign.errors import ConfigurationError, PolicyError
+from countersign.issuers import Issuers
 from countersign.keys import create_key
-from countersign.model import Effect, Principal, ReviewState
+from countersign.model import (
+    Account,
+    Assurance,
+    Channel,
+    ChannelId,
+    Effect,
+    Person,
+    Principal,
+    ReviewState,
+)
 from countersign.sanitize import Sanitizer
 from countersign.v1 import decisions_pb2, reviews_pb2
-from simulators.world import AGENT, BOB, CALLERS, PEOPLE, TENANT, ZOE, World, code, context
-
-MACHINE, PERSON, FOREIGNER = (
-    new_token(kind) for kind in (SubjectKind.CALLER, SubjectKind.PERSON, SubjectKind.PERSON)
+from simulators.world import (
+    AGENT,
+    BOB,
+    CALLERS,
+    PEOPLE,
+    START,
+    TENANT,
+    ZOE,
+    World,
+    code,
+    context,
 )
+
+MACHINE, PERSON, FOREIGNER, BOT = (
+    new_token(kind)
+    for kind in (
+        SubjectKind.CALLER,
+        SubjectKind.PERSON,
+        SubjectKind.PERSON,
+        SubjectKind.CHANNEL,
+    )
+)
+TEAMS = Channel(tenant=TENANT, id=ChannelId("teams"), issuers=("teams:acme", "teams:other"))
+
+
+def with_account(who: Person, issuer: str, subject: str) -> Person:
+    return dataclasses.replace(who, accounts=(Account(issuer=issuer, subject=subject),))
+
+
+STAFF = [
+    *(each for each in PEOPLE if each not in (BOB, ZOE)),
+    with_account(BOB, "teams:acme", "bobs-object-id"),
+    with_account(ZOE, "teams:other", "zoes-object-id"),
+]
 LOGINS = (
     Login(
         tenant=TENANT,
@@ -51,10 +93,22 @@ LOGINS = (
         subject=ZOE.id,
         token_sha256=(token_hash(FOREIGNER),),
     ),
+    Login(
+        tenant=TENANT,
+        kind=SubjectKind.CHANNEL,
+        subject=TEAMS.id,
+        token_sha256=(token_hash(BOT),),
+    ),
 )
+DIRECTORY = Directory.of(CALLERS, STAFF, LOGINS, [TEAMS])
 MAX_CALL_S = 5.0
 """A Watch that is let in would go on for minutes."""
-DECIDING = ["List", "Get", "Watch", "Decide", "AskInfo", "Revoke"]
+DECIDING = [
+    *("List", "Get", "Watch", "Decide", "BatchDecide", "BreakGlass", "CloseAfterReview"),
+    *("AskInfo", "Revoke", "Delegate", "ListDelegations", "EndDelegation"),
+]
+OWN_CREDENTIAL = {"BreakGlass"}
+"""What no channel can do for anybody."""
 ASKING = ["Check", "Await", "Claim", "Answer", "Cancel", "Report"]
 
 
@@ -66,7 +120,7 @@ class Edge:
         self.server = grpc.aio.server()
         metrics = Metrics()
         rpc = Rpc(
-            Authenticator(lambda: Directory.of(CALLERS, PEOPLE, LOGINS)),
+            Authenticator(lambda: DIRECTORY),
             RateLimit(0, 1),
             metrics,
             lambda point: None,
@@ -75,8 +129,8 @@ class Edge:
         decoder = Decoder(max_context_bytes=65_536, mask_pointer=lambda pointer: pointer)
         self.server.add_generic_rpc_handlers(
             (
-                Reviews(world.flow).handlers(rpc),
-                Decisions(world.flow, decoder, metrics).handlers(rpc),
+                Reviews(world.flow, metrics, max_assertion_age_s=300).handlers(rpc),
+                Decisions(world.flow, decoder, EvidenceReader(Issuers([])), metrics).handlers(rpc),
             )
         )
         port = self.server.add_insecure_port("127.0.0.1:0")
@@ -106,6 +160,7 @@ def says(error: grpc.aio.AioRpcError, reason: str) -> bool:
 @pytest.fixture
 async def edge(tmp_path):
     world = await World.open(tmp_path)
+    world.register(people=STAFF)
     made = Edge(world)
     await made.server.start()
     yield made
@@ -130,6 +185,24 @@ async def test_a_machine_has_no_verb_of_people(edge, verb):
 
 
 @pytest.mark.parametrize("verb", ASKING)
+async def test_a_channel_has_no_verb_of_machines(edge, verb):
+    error = await edge.refusal(f"Decisions/{verb}", authorization=f"Bearer {BOT}")
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert says(error, "channel.not_a_caller")
+
+
+@pytest.mark.parametrize("verb", DECIDING)
+async def test_a_channel_must_say_who_acts_and_cannot_do_all_a_person_can(edge, verb):
+    error = await edge.refusal(f"Reviews/{verb}", authorization=f"Bearer {BOT}")
+    if verb in OWN_CREDENTIAL:
+        assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert says(error, "channel.not_a_person")
+    else:
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert says(error, "person")
+
+
+@pytest.mark.parametrize("verb", ASKING)
 async def test_a_person_has_no_verb_of_machines(edge, verb):
     error = await edge.refusal(f"Decisions/{verb}", authorization=f"Bearer {PERSON}")
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
@@ -147,12 +220,14 @@ async def test_a_person_has_no_verb_of_machines(edge, verb):
         f"Bearer {token_hash(PERSON)}",
         f"Bearer {new_token(SubjectKind.PERSON)}",
         f"Bearer csc{PERSON[3:]}",
-        f"Bearer {PERSON}{' ' * 512}",
+        f"Bearer csh{PERSON[3:]}",
+        f"Bearer {PERSON} ",
+        f"Bearer {PERSON}.{PERSON}.{PERSON}",
         "Bearer bob.people.test",
     ],
     ids=[
         "nothing", "empty", "no-token", "other-scheme", "no-scheme", "hash", "of-nobody",
-        "other-kind", "too-long", "certificate-name",
+        "other-kind", "channel-kind", "blank-behind", "like-a-jwt", "certificate-name",
     ],
 )  # fmt: skip
 async def test_without_a_registered_credential_nobody_gets_in(edge, authorization):
@@ -166,8 +241,7 @@ async def test_without_a_registered_credential_nobody_gets_in(edge, authorizatio
     )
 
 
-async def test_a_credential_decides_as_its_own_person_and_in_its_own_tenant(edge):
-    review = await edge.world.opened(context())
+def vote_on(review, *, through: tuple[str, str] | None = None) -> bytes:
     vote = reviews_pb2.DecideRequest(
         review_id=review.id,
         revision=review.revision,
@@ -175,7 +249,39 @@ async def test_a_credential_decides_as_its_own_person_and_in_its_own_tenant(edge
         preview_hash=bytes.fromhex(review.previews["reviewer"].hash),
         vote=reviews_pb2.VOTE_APPROVE,
         request_id="r1",
-    ).SerializeToString()
+    )
+    if through:
+        vote.person.issuer, vote.person.subject = through
+        vote.person.authenticated_at.FromMicroseconds(START)
+    return vote.SerializeToString()
+
+
+async def test_a_channel_decides_for_accounts_of_its_own_tenant_only(edge):
+    review = await edge.world.opened(context())
+    told = set()
+    for account in (
+        ("teams:other", "zoes-object-id"),
+        ("teams:other", "nobodys-object-id"),
+        ("teams:acme", "zoes-object-id"),
+        ("teams:acme", BOB.id),
+        ("teams:acme", "BOBS-OBJECT-ID"),
+        ("teams:acme", ""),
+    ):
+        vote = vote_on(review, through=account)
+        error = await edge.refusal("Reviews/Decide", vote, authorization=f"Bearer {BOT}")
+        assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert says(error, "channel.unknown_account")
+        told.add((error.details(), tuple(error.trailing_metadata())))
+    assert len(told) == 1
+    vote = vote_on(review, through=("teams:acme", "bobs-object-id"))
+    await edge.call("Reviews/Decide", vote, authorization=f"Bearer {BOT}")
+    (cast,) = (await edge.world.review(review.id)).votes
+    assert (cast.person, cast.assurance, cast.channel) == (BOB.id, Assurance.CHANNEL, TEAMS.id)
+
+
+async def test_a_credential_decides_as_its_own_person_and_in_its_own_tenant(edge):
+    review = await edge.world.opened(context())
+    vote = vote_on(review)
     foreign = await edge.refusal("Reviews/Decide", vote, authorization=f"Bearer {FOREIGNER}")
     assert foreign.code() is grpc.StatusCode.NOT_FOUND
     await edge.call("Reviews/Decide", vote, authorization=f"bearer {PERSON}")

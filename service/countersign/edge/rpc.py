@@ -19,7 +19,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from countersign.edge import status
-from countersign.edge.authentication import Authenticator
+from countersign.edge.authentication import Authenticator, Subject
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
 from countersign.errors import (
@@ -28,13 +28,13 @@ from countersign.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from countersign.model import Caller, Person
+from countersign.model import Caller, Channel, Person
 
 log = logging.getLogger(__name__)
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
-S = TypeVar("S", bound=Caller | Person)
+S = TypeVar("S", bound=Caller | Person | Channel)
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 DEFAULT_DEADLINE_S: Final = 30.0
@@ -47,10 +47,12 @@ class Call(Generic[S]):
     """Who calls and how long they will wait."""
 
     subject: S
+    proof: str
+    """By what they proved themselves; see `credentials.proof_of_token`."""
     deadline_s: float
     """Seconds the verb may take."""
     trace: str
-    still: Callable[[], None]
+    still: Callable[[], Awaitable[None]]
     """Raises `UnauthenticatedError` once the credential is no longer this subject's."""
 
 
@@ -59,7 +61,7 @@ class Unary(Generic[S, Q, R]):
     """One method: its request type, its role and its verb."""
 
     request: type[Q]
-    role: Callable[[Caller | Person], S]
+    role: Callable[[Subject], S]
     verb: Callable[[Call[S], Q], Awaitable[R]]
 
 
@@ -68,7 +70,7 @@ class Streaming(Generic[S, Q, R]):
     """One server-streaming method."""
 
     request: type[Q]
-    role: Callable[[Caller | Person], S]
+    role: Callable[[Subject], S]
     verb: Callable[[Call[S], Q], AsyncIterator[R]]
 
 
@@ -111,7 +113,7 @@ class Rpc:
         async def handler(data: bytes, context: Context) -> bytes:
             started = time.perf_counter()
             try:
-                call = self._call(spec, context)
+                call = await self._call(spec, context)
                 answer: Message = await spec.verb(call, self._parse(spec.request, data))
                 reached(fault_point)
                 encoded = answer.SerializeToString()
@@ -133,7 +135,7 @@ class Rpc:
         async def handler(data: bytes, context: Context) -> AsyncIterator[bytes]:
             started = time.perf_counter()
             try:
-                call = self._call(spec, context)
+                call = await self._call(spec, context)
                 async for answer in spec.verb(call, self._parse(spec.request, data)):
                     yield answer.SerializeToString()
             except RequestError as error:
@@ -147,16 +149,17 @@ class Rpc:
 
         return handler
 
-    def _call(
+    async def _call(
         self, spec: Unary[Any, Any, Any] | Streaming[Any, Any, Any], context: Context
     ) -> Call[Any]:
-        subject = self._authenticator.subject(context)
-        kind = type(subject).__name__
-        self._rate.spend(subject.tenant, kind, subject.id)
+        known = await self._authenticator.subject(context)
+        subject = spec.role(known.subject)
+        kind = type(known.subject)
+        self._rate.spend(subject.tenant, kind.__name__, subject.id)
 
-        def still() -> None:
-            now = self._authenticator.subject(context)
-            if (type(now).__name__, now.tenant, now.id) != (kind, subject.tenant, subject.id):
+        async def still() -> None:
+            now = (await self._authenticator.subject(context)).subject
+            if (type(now), now.tenant, now.id) != (kind, subject.tenant, subject.id):
                 raise UnauthenticatedError(
                     "credential.unknown", "authorization: the credential is somebody else's now"
                 )
@@ -164,7 +167,8 @@ class Rpc:
         remaining = context.time_remaining()
         deadline_s = DEFAULT_DEADLINE_S if remaining is None else remaining
         return Call(
-            subject=spec.role(subject),
+            subject=subject,
+            proof=known.proof,
             deadline_s=max(0.0, deadline_s - MARGIN_S),
             trace=_metadata(context, "traceparent"),
             still=still,

@@ -9,9 +9,10 @@ from typing import Protocol
 import grpc
 
 from countersign import canonical
+from countersign.edge.authentication import Subject
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import NotFoundError
-from countersign.model import Caller, JsonObject, Person, TenantId
+from countersign.model import JsonObject, TenantId
 from countersign.v1 import trust_pb2
 
 
@@ -28,7 +29,7 @@ class Published(Protocol):
         """Leaf hash and inclusion path of a record. Reads files: call it in a thread."""
 
 
-def _anybody(subject: Caller | Person) -> Caller | Person:
+def _anybody(subject: Subject) -> Subject:
     return subject
 
 
@@ -55,7 +56,7 @@ class Trust:
         )
 
     async def get_keys(
-        self, call: Call[Caller | Person], _: trust_pb2.GetKeysRequest
+        self, call: Call[Subject], _: trust_pb2.GetKeysRequest
     ) -> trust_pb2.GetKeysResponse:
         """GetKeys."""
         return trust_pb2.GetKeysResponse(
@@ -64,14 +65,14 @@ class Trust:
         )
 
     async def get_checkpoint(
-        self, call: Call[Caller | Person], _: trust_pb2.GetCheckpointRequest
+        self, call: Call[Subject], _: trust_pb2.GetCheckpointRequest
     ) -> trust_pb2.Checkpoint:
         """GetCheckpoint."""
         note, size = self._newest(call.subject.tenant)
         return trust_pb2.Checkpoint(note=note, tree_size=size)
 
     async def prove(
-        self, call: Call[Caller | Person], message: trust_pb2.ProveRequest
+        self, call: Call[Subject], message: trust_pb2.ProveRequest
     ) -> trust_pb2.Proof:
         """Prove."""
         note, size = self._newest(call.subject.tenant)
