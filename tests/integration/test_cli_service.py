@@ -171,7 +171,7 @@ def test_allow_is_0_and_deny_is_3(desk: Desk) -> None:
     foreign = desk.writes("foreign.json", {**export("foreign"), "actor": "somebody"})
     denied = desk.types("check", foreign, as_="agent")
     assert (denied.code, denied.out.splitlines()[0]) == (3, "DENY")
-    assert "[caller.actor_not_registered]" in denied.out
+    assert "[context.not_permitted]" in denied.out
 
 
 def test_a_denial_ends_in_3_everywhere(desk: Desk) -> None:

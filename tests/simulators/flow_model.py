@@ -114,7 +114,7 @@ class FlowModel:
     def judge(self, requester: str) -> tuple[str, str]:
         """Effect and code as policy and registry have it, before the store has its say."""
         if not self.in_scope and requester == "agent":
-            return "deny", "caller.environment_not_registered"
+            return "deny", "context.not_permitted"
         match self.script:
             case "down":
                 return "fault", "policy.unavailable"

@@ -71,9 +71,7 @@ class Trust:
         note, size = self._newest(call.subject.tenant)
         return trust_pb2.Checkpoint(note=note, tree_size=size)
 
-    async def prove(
-        self, call: Call[Subject], message: trust_pb2.ProveRequest
-    ) -> trust_pb2.Proof:
+    async def prove(self, call: Call[Subject], message: trust_pb2.ProveRequest) -> trust_pb2.Proof:
         """Prove."""
         note, size = self._newest(call.subject.tenant)
         if not 0 <= message.seq < size:
