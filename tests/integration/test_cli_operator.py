@@ -16,7 +16,7 @@ import pytest
 import realparts
 from countersign import __version__
 from countersign.config import load
-from countersign.credentials import read_credential
+from countersign.credentials import read_credential, token_hash
 from service import Service
 
 COMMAND = Path(sys.executable).parent / "countersign"
@@ -49,6 +49,14 @@ def home(tmp_path: Path) -> Path:
 
 def add_alice(home: Path) -> None:
     assert typed(home, "person", "add", "alice", "--name", "Alice").returncode == 0
+
+
+def add_agent(home: Path) -> str:
+    """Its token."""
+    added = typed(
+        home, "caller", "add", "agent", "--owner", "alice", "--resource", "table:*", "--json"
+    )
+    return str(json.loads(added.stdout)["token"])
 
 
 # --- init -------------------------------------------------------------------------
@@ -135,11 +143,18 @@ def test_scripts_get_json(home: Path) -> None:
     [
         ("person add alice --name A", "directory.duplicate_id", "give it another id"),
         ("person add Zoe --name Zoe", "directory.invalid_id", "An id is 1 to 128 of"),
-        ("person add z --name Z --account alice", "directory.duplicate_account", "remove it"),
+        ("person add z --name Z --alias alice", "directory.duplicate_account", "remove it"),
         ("person add z --name Z --credential no/z", "credential.unwritable", "existing directory"),
         ("person add z --name Z --credential people.toml", "credential.exists", "another file"),
         ("caller add c --owner zoe --resource t:*", "directory.unknown_person", "Register the"),
         ("caller add c --owner alice --resource t", "directory.invalid_pattern", "type:id"),
+        ("person rotate zoe", "directory.not_registered", "person list"),
+        ("caller show zoe", "directory.not_registered", "caller list"),
+        ("caller revoke agent --token 0123456789ab", "directory.unknown_token", "caller show"),
+        ("caller revoke agent --all", "directory.last_credential", "caller remove agent"),
+        ("person remove alice", "directory.unknown_person", "Register the person"),
+        ("person add zoe --name Z --replace", "directory.not_registered", "person list"),
+        ("person rotate alice --credential people.toml", "credential.exists", "another file"),
         (
             "caller add c --owner alice --resource t:* --parent p",
             "directory.unknown_parent",
@@ -151,6 +166,7 @@ def test_what_cannot_be_registered_is_refused_and_nothing_written(
     home: Path, words: str, code: str, remedy: str
 ) -> None:
     add_alice(home)
+    add_agent(home)
     before = {path: path.read_bytes() for path in home.glob("*.toml")}
     refused = typed(home, *words.split())
     assert refused.returncode == 1
@@ -161,9 +177,96 @@ def test_what_cannot_be_registered_is_refused_and_nothing_written(
 
 def test_wrong_usage_is_2(home: Path) -> None:
     assert typed(home, "caller", "add", "agent", "--owner", "alice").returncode == 2
+    assert typed(home, "channel", "add", "bot").returncode == 2
+    both = typed(home, "caller", "revoke", "agent", "--token", "0", "--all")
+    assert both.returncode == 2
+    assert "exclude each other" in both.stderr
+    account = typed(home, "person", "add", "z", "--name", "Z", "--account", "teams:t")
+    assert account.returncode == 2
+    assert "ISSUER SUBJECT" in account.stderr
     level = typed(home, "serve", "--log-level", "loud")
     assert level.returncode == 2
     assert "'debug', 'info', 'warning', 'error'" in level.stderr
+
+
+def names(home: Path, kind: str, id: str) -> list[str]:
+    shown = json.loads(typed(home, kind, "show", id, "--json").stdout)
+    return [way["name"] for way in shown["credentials"]]
+
+
+def test_a_token_is_rotated_and_the_old_one_revoked(home: Path) -> None:
+    add_alice(home)
+    old = token_hash(add_agent(home))[:12]
+    rotated = typed(home, "caller", "rotate", "agent", "--credential", "new.credential")
+    assert "end the others: countersign caller revoke agent" in rotated.stdout
+    token = read_credential(home / "new.credential").token
+    assert token is not None
+    assert token not in rotated.stdout + rotated.stderr
+    new = token_hash(token)[:12]
+    assert names(home, "caller", "agent") == [old, new]
+    revoked = typed(home, "caller", "revoke", "agent")
+    assert revoked.stdout == f"No longer valid for caller agent: {old}\n"
+    assert names(home, "caller", "agent") == [new]
+    again = json.loads(typed(home, "caller", "revoke", "agent", "--json").stdout)
+    assert again == {"subject": "caller agent", "revoked": []}
+    json.loads(typed(home, "caller", "rotate", "agent", "--json").stdout)
+    named = json.loads(typed(home, "caller", "revoke", "agent", "--token", new, "--json").stdout)
+    assert named["revoked"] == [new]
+
+
+def test_a_list_is_a_table_and_says_who_knows_the_last_use(home: Path) -> None:
+    assert typed(home, "channel", "list").stdout == "Nobody is registered.\n"
+    add_alice(home)
+    add_agent(home)
+    lines = typed(home, "caller", "list").stdout.splitlines()
+    assert lines[0].split() == ["ID", "OWNERS", "CREDENTIALS"]
+    assert lines[1].split() == ["agent", "alice", "1"]
+    assert "--as" in lines[-1]
+    listed = json.loads(typed(home, "caller", "list", "--json").stdout)
+    assert [caller["id"] for caller in listed] == ["agent"]
+    assert listed[0]["environments"] == ["dev", "staging", "production"]
+
+
+def test_a_channel_is_registered_shown_replaced_and_removed(home: Path) -> None:
+    added = json.loads(typed(home, "channel", "add", "bot", "--issuer", "teams:t", "--json").stdout)
+    assert added["token"].startswith("csh_")
+    replaced = typed(
+        home, "channel", "add", "bot", "--issuer", "teams:t", "--issuer", "teams:u", "--replace"
+    )
+    assert replaced.stdout.endswith("Its credentials stay.\n")
+    shown = typed(home, "channel", "show", "bot").stdout
+    assert "teams:u" in shown
+    assert token_hash(added["token"])[:12] in shown
+    assert "last used" in shown.splitlines()[-1]
+    removed = json.loads(typed(home, "channel", "remove", "bot", "--json").stdout)
+    assert removed == {"subject": "channel bot", "removed": True}
+    assert json.loads(typed(home, "channel", "list", "--json").stdout) == []
+
+
+def test_a_person_has_accounts_and_aliases(home: Path) -> None:
+    typed(
+        home, "person", "add", "bob", "--name", "Bob", "--account", "https://idp.example 00u 1",
+        "--alias", "bob@example.com",
+    )  # fmt: skip
+    bob = json.loads(typed(home, "person", "show", "bob", "--json").stdout)
+    assert bob["accounts"] == [{"issuer": "https://idp.example", "subject": "00u 1"}]
+    assert bob["aliases"] == ["bob@example.com"]
+    assert "jwt" in [way["kind"] for way in bob["credentials"]]
+
+
+def test_tenants_are_apart_on_the_host_too(home: Path) -> None:
+    add_alice(home)
+    assert typed(home, "person", "add", "alice", "--name", "A", "--tenant", "t2").returncode == 0
+    listed = json.loads(typed(home, "person", "list", "--tenant", "t2", "--json").stdout)
+    assert [person["name"] for person in listed] == ["A"]
+    assert typed(home, "person", "remove", "alice", "--tenant", "t2").returncode == 0
+    assert names(home, "person", "alice")
+
+
+def test_an_operators_credential_decides_the_tenant(home: Path) -> None:
+    add_alice(home)
+    refused = typed(home, "person", "list", "--as", "alice.credential", "--tenant", "t2")
+    assert "[register.tenant]" in refused.stderr
 
 
 # --- serve, doctor, version -----------------------------------------------------------

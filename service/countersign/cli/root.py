@@ -7,7 +7,7 @@ import sys
 import typer
 
 from countersign import __version__
-from countersign.cli import agent, audit, delegations, doctor, operator, output, reviews
+from countersign.cli import agent, audit, delegations, doctor, operator, output, register, reviews
 from countersign.client import Denied, NotApproved, StillPending, Unavailable
 from countersign.errors import CountersignError
 
@@ -31,8 +31,9 @@ app = typer.Typer(
 )
 for tree in (operator.app, doctor.app, agent.app, delegations.top):
     app.registered_commands += tree.registered_commands
-app.add_typer(operator.callers, name="caller")
-app.add_typer(operator.people, name="person")
+app.add_typer(register.callers, name="caller")
+app.add_typer(register.people, name="person")
+app.add_typer(register.channels, name="channel")
 app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
 app.add_typer(audit.app, name="audit")

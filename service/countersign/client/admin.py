@@ -1,0 +1,119 @@
+"""What an operator does by their own credential: who may ask and who may decide.
+
+Entries are the protocol's own messages. A change is sent once and never again by
+itself: a second rotation would make a second token, and a registration repeated
+after a lost answer would not show its token any more. Used by the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+from google.protobuf.message import Message
+
+from countersign.client.channel import metadata, open_channel
+from countersign.client.errors import Unavailable
+from countersign.client.exchange import Exchange, Timing
+from countersign.client.status import CallFailed, error_of
+from countersign.client.steps import Call
+from countersign.client.sync import carry_out, invoke
+from countersign.credentials import Credential, SubjectKind, read_credential
+from countersign.v1 import admin_pb2
+from countersign.v1.admin_pb2_grpc import AdminStub
+
+Entry: TypeAlias = admin_pb2.CallerEntry | admin_pb2.PersonEntry | admin_pb2.ChannelEntry
+_KINDS: Final = {
+    SubjectKind.CALLER: admin_pb2.SUBJECT_KIND_CALLER,
+    SubjectKind.PERSON: admin_pb2.SUBJECT_KIND_PERSON,
+    SubjectKind.CHANNEL: admin_pb2.SUBJECT_KIND_CHANNEL,
+}
+
+
+class AdminClient:
+    """Lists and changes what is registered in the tenant of an operator."""
+
+    def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
+        self._metadata = metadata(credential)
+        self._channel = open_channel(credential)
+        self._stub = AdminStub(self._channel)
+        self._timing = timing or Timing()
+        self._exchange = Exchange(self._timing)
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A client with the credential in a file. Raises `ConfigurationError`."""
+        return cls(read_credential(Path(path)), timing=timing)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. Calls that still run fail."""
+        self._channel.close()
+
+    def entries(self, kind: SubjectKind) -> Sequence[Entry]:
+        """All registered subjects of a kind, with their ways in."""
+        if kind is SubjectKind.CALLER:
+            return list(self._read("ListCallers", admin_pb2.ListCallersRequest()).callers)
+        if kind is SubjectKind.PERSON:
+            return list(self._read("ListPeople", admin_pb2.ListPeopleRequest()).people)
+        return list(self._read("ListChannels", admin_pb2.ListChannelsRequest()).channels)
+
+    def put(self, entry: Entry) -> str:
+        """Register a subject, or replace all that is registered of it but its credentials.
+
+        Returns the token of a new one, which nobody can show again; else nothing.
+        """
+        if isinstance(entry, admin_pb2.CallerEntry):
+            return self._token("PutCaller", admin_pb2.PutCallerRequest(caller=entry))
+        if isinstance(entry, admin_pb2.PersonEntry):
+            return self._token("PutPerson", admin_pb2.PutPersonRequest(person=entry))
+        return self._token("PutChannel", admin_pb2.PutChannelRequest(channel=entry))
+
+    def remove(self, kind: SubjectKind, id: str) -> None:
+        """Remove a subject; its credentials stop working."""
+        self._change("RemoveSubject", admin_pb2.RemoveSubjectRequest(kind=_KINDS[kind], id=id))
+
+    def rotate(self, kind: SubjectKind, id: str) -> str:
+        """A new token beside the old ones, which nobody can show again."""
+        return self._token("RotateToken", admin_pb2.RotateTokenRequest(kind=_KINDS[kind], id=id))
+
+    def revoke(self, kind: SubjectKind, id: str, name: str = "") -> Sequence[str]:
+        """Take away the token of this name, or all but the newest; the names of those gone."""
+        request = admin_pb2.RevokeTokensRequest(kind=_KINDS[kind], id=id, name=name)
+        return list(self._change("RevokeTokens", request).revoked)
+
+    def _read(self, method: str, request: Message) -> Any:
+        return carry_out(
+            self._exchange.call(method, request),
+            invoke=lambda call: invoke(self._stub, call, self._metadata),
+        )
+
+    def _token(self, method: str, request: Message) -> str:
+        return str(self._change(method, request).token)
+
+    def _change(self, method: str, request: Message) -> Any:
+        call = Call(method=method, request=request, timeout_s=self._timing.call_s)
+        try:
+            return invoke(self._stub, call, self._metadata)
+        except CallFailed as failed:
+            if failed.passing and not failed.reason:
+                raise Unavailable(
+                    "admin.unanswered",
+                    "the server did not answer; the change may have been made",
+                    advice="List what is registered before you try again; "
+                    "a token that was not shown is replaced by rotating.",
+                ) from failed
+            raise error_of(failed) from failed
