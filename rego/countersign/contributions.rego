@@ -54,7 +54,27 @@ _are_needs(contribution) if {
 		stages := object.get(need, "stages", [])
 		count([stage | some stage in stages; stage.name != ""; stage.groups]) + count([stage | some stage in stages; stage.name != ""; not stage.groups; stage.people]) == count(stages)
 		{[term, type_name(value)] | some stage in stages; some term, value in stage} - _stage_terms == set()
+		_are_escalations([step | step := stages[_].escalate[_]])
+		_is_break_glass(object.get(need, "break_glass", {"people": ["nobody"]}))
 	}
+}
+
+_are_escalations(steps) if {
+	every step in steps {
+		_names_somebody(object.remove(step, {"after_s"}))
+		is_number(step.after_s)
+	}
+}
+
+_is_break_glass(said) if {
+	_names_somebody(object.remove(said, {"review_by"}))
+	_names_somebody(object.get(said, "review_by", {"people": ["nobody"]}))
+}
+
+# Groups, people or both, and nothing else.
+_names_somebody(said) if {
+	{[term, type_name(value)] | some term, value in said} - _approver_terms == set()
+	count([name | name := said[_][_]]) > 0
 }
 
 _are_pointers(contribution) if {
@@ -90,13 +110,19 @@ _terms := {
 	["require_reason", "boolean"],
 	["min_assurance", "string"],
 	["durability", "string"],
+	["batch", "boolean"],
+	["break_glass", "object"],
 }
 
-_stage_terms := {
-	["name", "string"],
+_approver_terms := {
 	["groups", "array"],
 	["groups", "set"],
 	["people", "array"],
 	["people", "set"],
+}
+
+_stage_terms := _approver_terms | {
+	["name", "string"],
 	["quorum", "number"],
+	["escalate", "array"],
 }
