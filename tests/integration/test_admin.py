@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,18 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from countersign.client import NotFound, NotPermitted, Unavailable
+from countersign.client.admin import AdminClient
 from countersign.client.status import CallFailed
-from countersign.credentials import SubjectKind, proof_of_token, token_hash, token_kind
+from countersign.credentials import (
+    Credential,
+    SubjectKind,
+    proof_of_token,
+    read_credential,
+    token_hash,
+    token_kind,
+    write_credential,
+)
 from countersign.directory import Directory, diff
 from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
@@ -612,3 +624,141 @@ async def test_changes_at_the_same_time_lose_nothing(site: Site) -> None:
     )
     assert all(site.works(answer.token) for answer in answers)
     assert sorted(str(by) for _, by in site.recorded) == ["mallory"] * 8 + ["olga"] * 8
+
+
+# --- by the SDK and by the command ---
+
+
+def client(site: Site, who: str) -> AdminClient:
+    return AdminClient(Credential(endpoint=f"127.0.0.1:{site.server.port}", token=site.tokens[who]))
+
+
+async def test_the_client_has_a_word_for_every_verb(site: Site) -> None:
+    def work() -> tuple[str, str]:
+        with client(site, "olga") as admin:
+            assert [entry.id for entry in admin.entries(SubjectKind.CHANNEL)] == ["bot"]
+            first = admin.put(entry("fresh", "alice").caller)
+            assert admin.put(entry("fresh", "bob").caller) == ""
+            assert admin.put(human("carol").person)
+            assert admin.put(pb.ChannelEntry(id="console", issuers=["i"]))
+            second = admin.rotate(SubjectKind.CALLER, "fresh")
+            name = token_hash(first)[:12]
+            assert admin.revoke(SubjectKind.CALLER, "fresh", name) == [name]
+            assert admin.revoke(SubjectKind.CALLER, "fresh") == []
+            admin.remove(SubjectKind.PERSON, "carol")
+            assert "carol" not in [entry.id for entry in admin.entries(SubjectKind.PERSON)]
+            return first, second
+
+    first, second = await asyncio.to_thread(work)
+    assert not site.works(first)
+    assert site.works(second)
+
+
+async def test_the_client_sends_a_change_once_and_says_what_is_unknown(site: Site) -> None:
+    await site.server.stop(0)
+    with client(site, "olga") as admin, pytest.raises(Unavailable) as unanswered:
+        await asyncio.to_thread(admin.rotate, SubjectKind.CALLER, "pipeline")
+    assert unanswered.value.code == "admin.unanswered"
+    assert "List what is registered" in unanswered.value.advice
+
+
+async def test_the_client_raises_what_the_server_says(site: Site) -> None:
+    with client(site, "mallory") as admin:
+        with pytest.raises(NotPermitted, match=r"admin\.own_subject"):
+            await asyncio.to_thread(admin.rotate, SubjectKind.CALLER, "agent")
+        with pytest.raises(NotFound, match=r"admin\.not_found"):
+            await asyncio.to_thread(admin.remove, SubjectKind.CALLER, "stranger")
+
+
+@dataclasses.dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    err: str
+
+
+async def typed(folder: Path, *words: str) -> Typed:
+    running = await asyncio.create_subprocess_exec(
+        Path(sys.executable).parent / "countersign",
+        *words,
+        cwd=folder,
+        env={"COLUMNS": "200"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(running.communicate(), 60)
+    assert b"Traceback" not in err
+    assert running.returncode is not None
+    return Typed(running.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def desk(site: Site, tmp_path: Path) -> Path:
+    """Where olga sits: another directory, with nothing but her credential."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    endpoint = f"127.0.0.1:{site.server.port}"
+    write_credential(
+        folder / "olga.credential", Credential(endpoint=endpoint, token=site.tokens["olga"])
+    )
+    return folder
+
+
+AS = ("--as", "olga.credential")
+
+
+async def test_an_operator_types_the_same_commands_from_anywhere(site: Site, desk: Path) -> None:
+    added = await typed(
+        desk, "caller", "add", "fresh", "--owner", "alice", "--resource", "t:*",
+        "--credential", "fresh.credential", *AS,
+    )  # fmt: skip
+    assert added.code == 0, added.err
+    assert "It is in force." in added.out
+    given = read_credential(desk / "fresh.credential")
+    assert given.endpoint == f"127.0.0.1:{site.server.port}"
+    assert given.token is not None
+    assert site.works(given.token)
+    assert given.token not in added.out + added.err
+    rotated = json.loads((await typed(desk, "caller", "rotate", "fresh", "--json", *AS)).out)
+    assert site.works(rotated["token"])
+    revoked = json.loads((await typed(desk, "caller", "revoke", "fresh", "--json", *AS)).out)
+    assert revoked["revoked"] == [token_hash(given.token)[:12]]
+    removed = await typed(desk, "caller", "remove", "fresh", *AS)
+    assert removed.out == "Removed caller fresh. Give its id to nobody else.\n"
+    assert not site.works(rotated["token"])
+    assert {by for _, by in site.recorded} == {"olga"}
+
+
+async def test_a_list_through_the_service_tells_the_last_use(site: Site, desk: Path) -> None:
+    sha256 = token_hash(site.tokens["pipeline"])
+    site.used[proof_of_token(sha256)] = Instant(1_700_000_000_000_000)
+    lines = (await typed(desk, "caller", "list", *AS)).out.splitlines()
+    assert lines[0].split() == ["ID", "OWNERS", "CREDENTIALS", "LAST", "USED"]
+    assert lines[4] == "pipeline  alice    1            2023-11-14 22:13:20 UTC"
+    assert lines[1].endswith("never seen")
+    shown = (await typed(desk, "caller", "show", "pipeline", *AS)).out
+    assert f"token        {sha256[:12]}  last used 2023-11-14 22:13:20 UTC" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("person rotate olga", "admin.own_subject"),
+        ("person add alice --name A", "directory.duplicate_id"),
+        ("person add zoe --name Z --replace", "directory.not_registered"),
+        ("person show oscar", "directory.not_registered"),
+        ("person remove oscar", "admin.not_found"),
+        ("person list --tenant other", "register.tenant"),
+        ("caller revoke pipeline --all", "register.on_host_only"),
+        ("caller add x --owner nobody --resource t:*", "directory.unknown_person"),
+    ],
+)
+async def test_what_the_service_refuses_is_one_sentence_and_a_remedy(
+    site: Site, desk: Path, words: str, code: str
+) -> None:
+    before = site.bytes()
+    refused = await typed(desk, *words.split(), *AS)
+    assert refused.code == 1
+    assert f"[{code}]" in refused.err
+    assert site.bytes() == before
