@@ -158,6 +158,8 @@ class FlowModel:
             self.log.append("decision")
             return "deny", "review.cooling_down", None
         count = sum(r["caller"] == requester and r["state"] in OPEN for r in self.reviews.values())
+        replaced = self.reviews.get(supersedes, {"caller": "", "state": ""})
+        count -= replaced["caller"] == requester and replaced["state"] in OPEN
         if count >= MAX_OPEN:
             self.log.append("decision")
             return "deny", "review.too_many_open", None
