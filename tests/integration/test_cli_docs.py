@@ -28,9 +28,9 @@ def page(name: str) -> str:
 
 
 def sections(text: str, level: str) -> dict[str, str]:
-    """The sections of a page by the first piece of code in their heading."""
+    """The sections of a page by each piece of code in their heading."""
     parts = re.split(rf"^{level} ", text, flags=re.MULTILINE)[1:]
-    return {part.split("`")[1]: part for part in parts if "`" in part.partition("\n")[0]}
+    return {code: part for part in parts for code in part.partition("\n")[0].split("`")[1::2]}
 
 
 # --- commands -----------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_the_page_has_the_commands_and_options_there_are() -> None:
     real = {f"countersign {name}": found for name, found in commands(typer.main.get_command(app))}
     told = {re.sub(r" \[?[A-Z].*", "", name): section for name, section in told.items()}
     assert set(told) == set(real)
-    everywhere = {"--json", "--config", "--credential"}
+    everywhere = {"--json", "--config", "--credential", "--as", "--tenant"}
     for name, found in real.items():
         assert {option for option in found - everywhere if f"`{option}" not in told[name]} == set()
         assert set(re.findall(r"`(--[a-z-]+)", told[name])) <= found

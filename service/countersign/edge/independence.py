@@ -82,7 +82,7 @@ class Independence:
         """Channels: they speak for everybody, so nobody who asks for anything makes one."""
         tenant = self.operator.tenant
         for caller in old.callers(tenant):
-            if self.operator.id in _behind(old, tenant, caller.id):
+            if self.operator.id in old.registered_chain(tenant, caller.id):
                 raise _own("a channel can speak for everybody, and you are behind a caller")
 
     def _shares_a_chain(self, who: Who, old: Directory) -> bool:
