@@ -19,10 +19,12 @@ from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
 from countersign.config import Config, opa_candidates
-from countersign.directory import Directory, diff
+from countersign.directory import Directory
+from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
 from countersign.edge.decisions import Decisions
 from countersign.edge.decode import Decoder
+from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics, StatusServer
 from countersign.edge.rate import RateLimit
 from countersign.edge.reviews import Reviews
@@ -32,15 +34,16 @@ from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError
 from countersign.faults import fault_points
 from countersign.flow import Flow, Parts
-from countersign.flow.notices import notice, started, to_all
+from countersign.flow.notices import directory_changed, notice, started, to_all
 from countersign.flow.sweep import sweeper
+from countersign.issuers import Issuers
 from countersign.keys import read_key
 from countersign.model import JsonValue, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.binary import find_opa
 from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
-from countersign.registry import Registry
+from countersign.registry import Registers, Registry
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
 from countersign.waiters import Waiters
@@ -49,6 +52,7 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SPREAD_S: Final = 3.0
 HEALTH_POLL_S: Final = 0.2
+LAST_USED_EVERY_S: Final = 60.0
 
 
 async def serve(config: Config, announce: Callable[[int, int], None]) -> int:
@@ -95,6 +99,14 @@ class App:
         self._waiters = Waiters()
         self._metrics = Metrics()
         self._tasks: list[asyncio.Task[None]] = []
+        self._issuers = Issuers(config.issuer_sources())
+        settings, limits = config.server, config.limits
+        self._rate = RateLimit(
+            settings.requests_per_s,
+            settings.requests_burst,
+            tenant_limits=config.tenant_rate,
+            person_limit=(limits.requests_per_s_behind, limits.requests_burst_behind),
+        )
 
     def _log_id_of(self, tenant: TenantId) -> str:
         return f"{self._config.log.name}/{tenant}"
@@ -107,11 +119,15 @@ class App:
         opa = find_opa(
             config.path(config.policy.opa) if config.policy.opa else None, opa_candidates()
         )
+        directory = config.directory
         self._registry = Registry(
-            config.path(config.directory.callers),
-            config.path(config.directory.people),
+            config.path(directory.callers),
+            config.path(directory.people),
+            config.path(directory.channels),
             on_change=self._directory_changed,
         )
+        self._authenticator = Authenticator(lambda: self._registry.current, self._issuers)
+        await self._issuers.start()
         await self._start_store(stack)
         await self._start_log(stack)
         self._policy = OpaPolicy(
@@ -161,18 +177,19 @@ class App:
             store=self._store,
             policy=self._policy,
             sanitizer=self._sanitizer,
-            directory=lambda: self._registry.current,
+            source=self._registry,
             permits=self._permits,
             limits=self._config.flow_limits(),
             lockable=self._sink.enforcing,
+            spend_for=self._rate.spend_for_person,
         )
         return Flow(parts, self._waiters)
 
     async def _start_edge(self, stack: contextlib.AsyncExitStack, flow: Flow) -> None:
         settings = self._config.server
         rpc = Rpc(
-            Authenticator(lambda: self._registry.current),
-            RateLimit(settings.requests_per_s, settings.requests_burst),
+            self._authenticator,
+            self._rate,
             self._metrics,
             self._reached,
             max_request_bytes=max(4 * settings.max_context_bytes, 262_144),
@@ -182,8 +199,11 @@ class App:
         )
         published = PublishedLogs(self._publisher, self._sink, self._signer_of)
         handlers = (
-            Decisions(flow, decoder, self._metrics).handlers(rpc),
-            Reviews(flow).handlers(rpc),
+            Decisions(flow, decoder, EvidenceReader(self._issuers), self._metrics).handlers(rpc),
+            Reviews(
+                flow, self._metrics, max_assertion_age_s=self._config.limits.max_assertion_age_s
+            ).handlers(rpc),
+            self._admin().handlers(rpc),
             Trust(published, self._permits.jwks).handlers(rpc),
         )
         require_loopback("server.status_listen", settings.status_listen)
@@ -195,6 +215,20 @@ class App:
         await self.edge.start()
         stack.push_async_callback(self._drain)
         await self.edge.set_healthy(healthy=not self._missing())
+
+    def _admin(self) -> Admin:
+        directory, path = self._config.directory, self._config.path
+        registers = Registers(
+            callers=path(directory.callers),
+            people=path(directory.people),
+            channels=path(directory.channels),
+        )
+        return Admin(
+            self._registry,
+            registers,
+            groups=self._config.admin.groups,
+            last_used=self._store.last_used,
+        )
 
     def _tls(self) -> Tls | None:
         settings, path = self._config.server, self._config.path
@@ -211,6 +245,7 @@ class App:
         self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
         self._spawn("health", self._follow_health())
         self._spawn("heartbeat", self._heartbeat())
+        self._spawn("last used", self._keep_last_used())
         loop = asyncio.get_running_loop()
         for stop in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop, self._stopping.set)
@@ -290,10 +325,15 @@ class App:
         await notice(self._store, kind, to_all(sorted(tenants), change))
 
     async def _directory_changed(self, old: Directory, new: Directory, by: PersonId | None) -> None:
-        changes = diff(old, new)
-        if by is not None:
-            changes = {tenant: {**change, "by": by} for tenant, change in changes.items()}
-        await notice(self._store, "directory.changed", changes)
+        await directory_changed(self._store, old, new, by)
+
+    async def _keep_last_used(self) -> None:
+        """Write down now and then when each credential was last used."""
+        while True:
+            await asyncio.sleep(LAST_USED_EVERY_S)
+            used = self._authenticator.drain_used()
+            if used:
+                await self._store.note_used(used)
 
     def _policy_changed(self, bundle: Bundle) -> None:
         async def record() -> None:
@@ -317,6 +357,16 @@ class App:
             "countersign_directory_stale",
             "1 while an invalid callers or people file is being ignored.",
             lambda: float(self._registry.error is not None),
+        )
+        gauge(
+            "countersign_directory_age_seconds",
+            "How long ago the registers were last confirmed; too old ones approve nothing.",
+            self._registry.age_s,
+        )
+        gauge(
+            "countersign_issuer_failures",
+            "Issuers whose keys could not be read.",
+            lambda: len(self._issuers.failures),
         )
         gauge(
             "countersign_log_failures",

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from countersign import canonical
-from countersign.directory import Directory
+from countersign.directory import Directory, diff
 from countersign.flow.record import MAX_INLINE_BYTES, record, sorted_list
 from countersign.flow.request import Named
-from countersign.model import JsonObject, TenantId
+from countersign.model import JsonObject, PersonId, TenantId
 from countersign.store.protocol import Store, Transaction
 
 
@@ -23,14 +23,18 @@ async def notice(
     changes: Mapping[TenantId, JsonObject],
     *,
     attached: Iterable[bytes] = (),
+    proofs: Mapping[TenantId, Mapping[PersonId, frozenset[str]]] | None = None,
 ) -> None:
     """Record one change in the log of each tenant it concerns.
 
     `attached` bytes, such as a policy bundle, are kept beside the log under
-    their SHA-256, so that a decision can be replayed years later.
+    their SHA-256, so that a decision can be replayed years later. `proofs` are
+    all proofs of the people of those tenants as they are from now on.
     """
 
     def run(tx: Transaction) -> None:
+        for tenant, of_people in (proofs or {}).items():
+            tx.put_proofs(tenant, of_people)
         for tenant, change in changes.items():
             for data in attached:
                 tx.put_object(tenant, hashlib.sha256(data).hexdigest(), data)
@@ -40,6 +44,17 @@ async def notice(
         await store.apply(Named(name="notice", run=run))
 
 
+async def directory_changed(
+    store: Store, old: Directory, new: Directory, by: PersonId | None
+) -> None:
+    """Record who is registered from now on, by whose doing, and since when each proof counts."""
+    changes = diff(old, new)
+    if by is not None:
+        changes = {tenant: {**change, "by": by} for tenant, change in changes.items()}
+    proofs = {tenant: new.proofs(tenant) for tenant in changes}
+    await notice(store, "directory.changed", changes, proofs=proofs)
+
+
 def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
     """Who is registered and for what: no names, accounts or credentials."""
     return {
@@ -47,6 +62,7 @@ def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
             caller.id: {
                 "actors": sorted_list(caller.actors),
                 "audience": caller.audience,
+                "clients": sorted_list(caller.clients),
                 "environments": sorted_list(caller.environments),
                 "owners": sorted_list(caller.owners),
                 "parent": caller.parent,
@@ -57,6 +73,14 @@ def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
         },
         "people": {
             person.id: {"groups": sorted_list(person.groups)} for person in directory.people(tenant)
+        },
+        "channels": {
+            channel.id: {"issuers": sorted_list(channel.issuers)}
+            for channel in directory.channels(tenant)
+        },
+        "groups": {
+            group.id: {"includes": sorted_list(group.includes)}
+            for group in directory.groups(tenant)
         },
     }
 
@@ -77,7 +101,13 @@ async def started(
             "directory": hashlib.sha256(listing).hexdigest(),
             "settings": hashlib.sha256(effective).hexdigest(),
         }
-        await notice(store, "config.changed", {tenant: told}, attached=[listing, effective])
+        await notice(
+            store,
+            "config.changed",
+            {tenant: told},
+            attached=[listing, effective],
+            proofs={tenant: directory.proofs(tenant)},
+        )
 
 
 def _inline(tx: Transaction, tenant: TenantId, change: JsonObject) -> JsonObject:
