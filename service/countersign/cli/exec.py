@@ -28,7 +28,8 @@ from countersign.client.principals import Principal
 from countersign.errors import ConfigurationError, CountersignError
 from countersign.executor import Asked, Journal, Refused, Story, Wanted, enforce
 from countersign.executor.command import NOT_STARTED, environment
-from countersign.executor.resolve import MAX_STDIN_BYTES, trusted_file
+from countersign.executor.paths import trusted_file
+from countersign.executor.resolve import MAX_STDIN_BYTES
 from countersign.executor.run import fill_standard_descriptors
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -136,6 +136,8 @@ def enforce(
         story.error = Refused("exec.stopped", "a signal came first; nothing has run")
     except CountersignError as error:
         story.error, story.exit_code = error, _exit_code(error)
+    except OSError as error:  # what was there a moment ago
+        story.error = Refused("exec.unreadable", f"a file went away: {error.strerror}")
     return story
 
 

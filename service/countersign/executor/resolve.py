@@ -23,7 +23,6 @@ from typing import Final
 
 from countersign.executor.command import (
     NOT_FOUND,
-    NOT_RUNNABLE,
     SEARCH_PATH,
     Account,
     Command,
@@ -34,13 +33,12 @@ from countersign.executor.command import (
     argument_vector,
     text,
 )
+from countersign.executor.paths import follow, open_trusted, unusable
 
 MAX_STDIN_BYTES: Final = 8 * 1024 * 1024
 _MAX_STDIN_TEXT_BYTES: Final = 16 * 1024
 _MAX_FIRST_LINE_BYTES: Final = 256
 """What Linux reads of a script's first line."""
-_MAX_STEPS: Final = 4096
-"""Names and links on the way to one file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ def _resolve(wanted: Wanted, open_files: contextlib.ExitStack) -> Resolved:
     files = []
     for index, name in enumerate(wanted.files, 1):
         what = f"--bind number {index}"
-        path = _follow(what, os.path.join(cwd, text(what, name)))  # noqa: PTH118
+        path = follow(what, os.path.join(cwd, text(what, name)))  # noqa: PTH118
         file, _, file_seen = _bind(what, path, open_files)
         files.append(file)
         also_seen += (file_seen,)
@@ -178,7 +176,7 @@ def _find(name: str, cwd: str, search: str) -> str:
 
 def _bind(what: str, path: str, open_files: contextlib.ExitStack) -> tuple[File, int, _Seen]:
     """Open and hash a file that nobody else can replace or write to."""
-    descriptor = _open(what, path, open_files)
+    descriptor = open_trusted(what, path, open_files)
     found = os.fstat(descriptor)
     with open(descriptor, "rb", closefd=False) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -186,96 +184,8 @@ def _bind(what: str, path: str, open_files: contextlib.ExitStack) -> tuple[File,
     return bound, descriptor, _Seen.of(path, what, found)
 
 
-def _open(what: str, path: str, open_files: contextlib.ExitStack) -> int:
-    """A regular file that nobody else can replace or write to, by its real path."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        raise _unusable(what, "exec.unreadable", f"cannot be read: {error.strerror}") from None
-    open_files.callback(os.close, descriptor)
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise _unusable(what, "exec.not_a_file", "is not a regular file")
-    _require_trusted(what, path, found)
-    return descriptor
-
-
 def _identity(found: os.stat_result) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def trusted_file(what: str, path: str) -> str:
-    """The real path of a file that nobody else can replace or write to. Raises `Refused`."""
-    real = _follow(what, os.path.abspath(path))  # noqa: PTH100 - links are followed below
-    with contextlib.ExitStack() as open_files:
-        _open(what, real, open_files)
-    return real
-
-
-def _follow(what: str, path: str) -> str:
-    """The real path of an absolute one. Nobody else can let a link on the way lead elsewhere."""
-    done, left = "/", path.split("/")
-    for _ in range(_MAX_STEPS):
-        if not left:
-            return done
-        name = left.pop(0)
-        here = _step(done, name)
-        if not os.path.islink(here):  # noqa: PTH114
-            done = here
-            continue
-        if os.lstat(here).st_uid not in _trusted():
-            raise _untrusted(what, "a link to it")
-        _require_trusted_directory(what, done)
-        target = os.readlink(here)  # noqa: PTH115
-        done = "/" if target.startswith("/") else done
-        left = target.split("/") + left
-    raise _unusable(what, "exec.unreadable", "is behind too many links")
-
-
-def _step(directory: str, name: str) -> str:
-    """One name further; `directory` is real, so that `..` is what stands above it."""
-    if name in ("", "."):
-        return directory
-    if name == "..":
-        return os.path.dirname(directory)  # noqa: PTH120
-    return os.path.join(directory, name)  # noqa: PTH118
-
-
-def _trusted() -> set[int]:
-    return {0, os.geteuid()}
-
-
-def _require_trusted(what: str, path: str, found: os.stat_result) -> None:
-    """Raise `Refused` unless only root and this user could replace or change the file."""
-    if found.st_uid not in _trusted() or found.st_mode & 0o022:
-        raise _untrusted(what, "the file")
-    _require_trusted_directory(what, os.path.dirname(path))  # noqa: PTH120
-
-
-def _require_trusted_directory(what: str, path: str) -> None:
-    """The same of a directory and all above it; in a sticky one entries keep their owner."""
-    while True:
-        place = os.stat(path)  # noqa: PTH116
-        shared = place.st_mode & 0o022 and not place.st_mode & stat.S_ISVTX
-        if place.st_uid not in _trusted() or shared:
-            raise _untrusted(what, "a directory above it")
-        above = os.path.dirname(path)  # noqa: PTH120
-        if above == path:
-            return
-        path = above
-
-
-def _untrusted(what: str, part: str) -> Refused:
-    return _unusable(
-        what,
-        "exec.writable",
-        f"could be replaced while people decide: {part} belongs to or can be written by others",
-        advice="Let it and the directories above it belong to root, writable by root only.",
-    )
-
-
-def _unusable(what: str, code: str, problem: str, advice: str = "") -> Refused:
-    return Refused(code, f"{what} {problem}", advice=advice, exit_code=NOT_RUNNABLE)
 
 
 # --- what kind of program ----------------------------------------------------
@@ -284,9 +194,9 @@ def _unusable(what: str, code: str, problem: str, advice: str = "") -> Refused:
 def _require_runnable(descriptor: int) -> None:
     mode = os.fstat(descriptor).st_mode
     if not mode & 0o111:
-        raise _unusable("the program", "exec.not_executable", "is not executable")
+        raise unusable("the program", "exec.not_executable", "is not executable")
     if mode & (stat.S_ISUID | stat.S_ISGID):
-        raise _unusable(
+        raise unusable(
             "the program",
             "exec.setuid",
             "would change to an account that nobody approved (setuid or setgid)",
@@ -308,18 +218,18 @@ def _interpreter(
     line, newline, _ = os.pread(descriptor, _MAX_FIRST_LINE_BYTES, 2).partition(b"\n")
     words = line.strip(b" \t").split(None, 1)
     if not newline or not words or not words[0].startswith(b"/"):
-        raise _unusable(
+        raise unusable(
             "the program",
             "exec.interpreter",
             "is a script whose first line names no interpreter by its absolute path",
             advice="Write one, as in #!/bin/sh, in at most 255 characters.",
         )
     what = "the script's interpreter"
-    path = _follow(what, text(what, os.fsdecode(words[0])))
+    path = follow(what, text(what, os.fsdecode(words[0])))
     file, opened, seen = _bind(what, path, open_files)
     _require_runnable(opened)
     if is_script(opened):
-        raise _unusable(
+        raise unusable(
             "the program",
             "exec.interpreter",
             "is a script whose interpreter is a script",
