@@ -115,6 +115,48 @@ test_recent_counts if {
 	not lib.recently_below("week", "allow", 20) with input as testing.given({})
 }
 
+test_what_was_let_through_was_allowed_or_claimed if {
+	lib.let_through_below("day", 100) with input as testing.given({"recent": {"day": {"allow": 60, "claimed": 39}}})
+	not lib.let_through_below("day", 100) with input as testing.given({"recent": {"day": {"allow": 60, "claimed": 40}}})
+	not lib.let_through_below("day", 100) with input as testing.given({"recent": {"day": {"claimed": null}}})
+	not lib.let_through_below("day", 100) with input as testing.given({"recent": {"day": {"allow": null}}})
+	not lib.let_through_below("week", 100) with input as testing.given({})
+}
+
+test_quantities_add_up_with_this_one if {
+	row := {"findings": {"facts": {"rows": {"at_least": 10, "bucket": "10-99"}}, "quantity": {"rows": 50}}}
+	stated := object.union(row, {"recent": {"day": {"rows": 900}}})
+	lib.adds_up_below("day", "rows", 951) with input as testing.given(stated)
+	not lib.adds_up_below("day", "rows", 950) with input as testing.given(stated)
+	lib.adds_up_below("hour", "rows", 51) with input as testing.given(stated)
+	not lib.adds_up_below("week", "rows", 951) with input as testing.given(stated)
+	unknown := object.union(row, {"recent": {"day": {"rows": null}}})
+	not lib.adds_up_below("day", "rows", 951) with input as testing.given(unknown)
+}
+
+test_what_is_not_stated_adds_up_to_nothing_known if {
+	every findings in [
+		{"facts": {}, "quantity": {"rows": 0}},
+		{"facts": {"rows": {"at_least": 0, "bucket": "0"}}, "quantity": {"rows": 0}},
+		{"facts": {"rows": {"at_least": 1000000, "bucket": "1M+", "unread": 1}}, "quantity": {"rows": 1000000}},
+		{"facts": {}},
+		{},
+	] {
+		not lib.stated("rows") with input as {"findings": findings, "recent": {"day": {"rows": 0}}}
+		not lib.adds_up_below("day", "rows", 100000000) with input as {"findings": findings, "recent": {"day": {"rows": 0}}}
+	}
+}
+
+test_a_proven_person_is_one_the_service_knows if {
+	lib.person_proven with input as testing.given({"verified": {"person": "person-ada"}})
+	every person in [null, "", false, 7] {
+		not lib.person_proven with input as testing.given({"verified": {"person": person}})
+	}
+	asserted := {"context": {"on_behalf_of": [{"type": "person", "id": "person-ada"}]}}
+	not lib.person_proven with input as testing.given(asserted)
+	not lib.person_proven with input as {}
+}
+
 # --- statements --------------------------------------------------------------
 
 test_sql_by_verb if {

@@ -19,7 +19,7 @@ _plain := {
 		"resource": {"type": "thing", "id": "thing-1", "owner": "", "attributes": {}},
 		"session": "",
 	},
-	"findings": {"entities": {}, "classes": [], "facts": {}, "complete": true},
+	"findings": {"entities": {}, "classes": [], "facts": {}, "complete": true, "quantity": {"rows": 0, "amount": 0}},
 	"verified": {
 		"tenant": "acme",
 		"caller": "agent",
@@ -35,7 +35,7 @@ _plain := {
 	"time": "2026-11-25T12:00:00.000000Z",
 }
 
-_quiet := {"checks": 0, "allow": 0, "deny": 0, "needs_approval": 0, "claimed": 0}
+_quiet := {"checks": 0, "allow": 0, "deny": 0, "needs_approval": 0, "claimed": 0, "rows": 0, "amount": 0}
 
 # METADATA
 # title: Given

@@ -27,6 +27,11 @@ _command(program, flags, reads) := {
 
 _grants(added, removed) := {"findings": {"facts": {"grants": {"added": added, "removed": removed}}}}
 
+_amount(amount) := {
+	"context": {"arguments": {"amount": amount}},
+	"findings": {"facts": {"amount": {"at_least": 1, "bucket": "1-9"}}, "quantity": {"amount": amount}},
+}
+
 _with(arguments) := {"context": {"arguments": arguments}}
 
 _of(type, arguments) := {"context": {"arguments": arguments, "resource": {"type": type}}}
@@ -172,6 +177,12 @@ _cases := {
 		["production", _shell("git", ["--force"]), "deny", {}],
 		["dev", {"findings": {"classes": ["secret"], "facts": {"shell": {"programs": ["ls"]}}}}, "deny", {}],
 	],
+	"payment.transfer": [
+		["dev", _amount(5), "allow", {}],
+		["dev", {}, "deny", {}],
+		["production", _amount(5), "needs_approval", {"finance": 1}],
+		["production", {}, "deny", {}],
+	],
 	"unheard.of": [
 		["dev", {}, "deny", {}],
 		["production", {}, "deny", {}],
@@ -227,6 +238,26 @@ test_an_emergency_is_quick_and_gives_its_reason if {
 	decision := _decide("key.rotate", ["production", _with({"mode": "emergency"})])
 	decision.requirement.approve_within_s == 900
 	decision.requirement.require_reason
+}
+
+test_an_emergency_may_be_decided_by_one_who_is_on_call if {
+	key := _decide("key.rotate", ["production", _with({"mode": "emergency"})])
+	key.requirement.break_glass == {
+		"approvers": {"groups": ["security-on-call"], "people": []},
+		"review_by": {"groups": ["security"], "people": []},
+	}
+	rollback := _decide("deploy.rollback", ["production", _with({"version": "1.2.2"})])
+	rollback.requirement.break_glass.approvers.groups == ["on-call"]
+	rollback.requirement.stages[0].escalate[0].after_s == 300
+}
+
+test_routine_has_no_emergency_way_and_may_be_approved_in_one_act if {
+	key := _decide("key.rotate", ["production", _with({"mode": "scheduled"})])
+	key.requirement.break_glass == null
+	key.requirement.batch
+	release := _with({"version": "1.2.3"})
+	_decide("deploy.release", ["production", release]).requirement.batch
+	not _decide("deploy.release", ["production", _at(_saturday, {"version": "1.2.3"})]).requirement.batch
 }
 
 test_no_message_repeats_the_input if {

@@ -37,11 +37,13 @@ needs contains {
 	"must_show": {"/resource", "/arguments/version"},
 	"approve_within_s": 14400,
 	"use_within_s": 1800,
+	"batch": true,
 } if {
 	input.context.action == "deploy.release"
 	lib.production
 }
 
+# Silent on batch: what goes out at night is approved one by one.
 needs contains {
 	"code": "deploy.off_hours",
 	"message": "release outside working hours",
@@ -60,6 +62,7 @@ needs contains {
 	"must_show": {"/resource", "/arguments/version"},
 	"approve_within_s": 900,
 	"use_within_s": 600,
+	"break_glass": {"groups": ["on-call"], "review_by": {"groups": ["platform"]}},
 } if {
 	input.context.action == "deploy.rollback"
 	lib.production

@@ -117,6 +117,33 @@ needs contains {
 }
 
 needs contains {
+	"code": "export.many_today",
+	"message": "a hundred exports were let through within the day",
+	"stages": [stages.data_owner],
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	not lib.dev
+	not lib.at_claim
+	not lib.let_through_below("day", 100)
+}
+
+# What is large by itself is asked about above, also where nobody knows.
+needs contains {
+	"code": "export.adds_up",
+	"message": "the exports of a day come to very many rows with this one",
+	"stages": [stages.data_owner],
+	"must_show": _always_shown,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	lib.production
+	not lib.at_claim
+	lib.below("rows", 100000)
+	not lib.adds_up_below("day", "rows", 250000)
+}
+
+needs contains {
 	"code": "export.unread",
 	"message": "export with arguments that no rule knows",
 	"stages": [stages.data_owner],

@@ -19,19 +19,22 @@ _export(changes) := testing.decide(object.union(
 			"resource": {"type": "table", "id": "crm.customers"},
 			"arguments": _arguments,
 		},
-		"findings": {"facts": {
-			"rows": {"at_least": 1000, "bucket": "1k-10k"},
-			"columns": {"total": 2},
-			"columns_unread": 0,
-			"destination": {
-				"domain": "analytics-exports",
-				"domains": ["analytics-exports"],
-				"internal": false,
-				"scheme": "s3",
-				"count": 1,
-				"unread": 0,
+		"findings": {
+			"facts": {
+				"rows": {"at_least": 1000, "bucket": "1k-10k"},
+				"columns": {"total": 2},
+				"columns_unread": 0,
+				"destination": {
+					"domain": "analytics-exports",
+					"domains": ["analytics-exports"],
+					"internal": false,
+					"scheme": "s3",
+					"count": 1,
+					"unread": 0,
+				},
 			},
-		}},
+			"quantity": {"rows": 5210},
+		},
 	},
 	changes,
 ))
@@ -153,8 +156,38 @@ test_many_exports_in_the_hour_add_up if {
 	testing.codes(decision) == {"export.many"}
 }
 
+_small(recent) := _export({
+	"findings": {"facts": {"rows": {"at_least": 10, "bucket": "10-99"}}, "quantity": {"rows": 50}},
+	"recent": recent,
+})
+
+test_a_hundred_small_exports_add_up if {
+	# The hundred-and-first of one day, each alone allowed and never twenty an hour.
+	_small({"day": {"allow": 99, "rows": 4950}}).effect == "allow"
+	decision := _small({"day": {"allow": 100, "rows": 5000}})
+	testing.codes(decision) == {"export.many_today"}
+	testing.quorums(decision) == {"data owner": 1}
+	testing.codes(_small({"day": {"allow": 60, "claimed": 40}})) == {"export.many_today"}
+}
+
+test_rows_of_small_exports_add_up_with_this_one if {
+	_small({"day": {"allow": 40, "rows": 249949}}).effect == "allow"
+	testing.codes(_small({"day": {"allow": 40, "rows": 249950}})) == {"export.adds_up"}
+	testing.codes(_export({"recent": {"day": {"rows": 244790}}})) == {"export.adds_up"}
+}
+
+test_an_unknown_sum_counts_as_too_much if {
+	every changes in [
+		{"recent": {"day": {"rows": null}}},
+		{"findings": {"quantity": {"rows": 0}}},
+		{"findings": {"quantity": {"rows": null}}},
+	] {
+		testing.codes(_export(changes)) == {"export.adds_up"}
+	}
+}
+
 test_votes_keep_their_worth_while_others_are_served if {
-	busy := {"recent": {"hour": {"allow": 500}}, "approval": testing.approved}
+	busy := {"recent": {"hour": {"allow": 500}, "day": {"allow": 500, "rows": 9000000}}, "approval": testing.approved}
 	testing.codes(_export(object.union(_personal, busy))) == {"export.personal"}
 }
 

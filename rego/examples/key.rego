@@ -24,6 +24,7 @@ needs contains {
 	"must_show": {"/resource"},
 	"approve_within_s": 14400,
 	"use_within_s": 1800,
+	"batch": true,
 } if {
 	input.context.action == "key.rotate"
 	lib.production
@@ -39,6 +40,7 @@ needs contains {
 	"approve_within_s": 900,
 	"use_within_s": 600,
 	"report_within_s": 600,
+	"break_glass": {"groups": ["security-on-call"], "review_by": {"groups": ["security"]}},
 } if {
 	input.context.action == "key.rotate"
 	not lib.dev

@@ -32,6 +32,7 @@ ACTIONS = (
     "infra.destroy",
     "deploy.release",
     "deploy.rollback",
+    "payment.transfer",
     "sql.execute",
     "shell.run",
 )
@@ -48,6 +49,7 @@ EXPORT_FACTS = {
         "unread": 0,
     },
 }
+COUNTED = ("checks", "allow", "deny", "needs_approval", "claimed", "rows", "amount")
 DECISION_KEYS = {"effect", "reasons", "mask"}
 REQUIREMENT_KEYS = {
     "stages",
@@ -119,7 +121,7 @@ def decide(bundle: Path, request: object) -> dict[str, Any]:
 
 def request(**changes: Any) -> dict[str, Any]:
     """The production export of the tutorial, as the service would put it to policy."""
-    counts = dict.fromkeys(("checks", "allow", "deny", "needs_approval", "claimed"), 0)
+    counts = dict.fromkeys(COUNTED, 0)
     context = {
         "action": "db.export",
         "actor": {"type": "workload", "id": "export-agent"},
@@ -144,6 +146,7 @@ def request(**changes: Any) -> dict[str, Any]:
             "classes": ["contact", "personal"],
             "facts": EXPORT_FACTS,
             "complete": True,
+            "quantity": {"rows": 5210, "amount": 0},
         }
         | changes.pop("findings", {}),
         "verified": {
@@ -212,7 +215,7 @@ def test_every_package_of_the_library_and_the_examples_is_described() -> None:
 def test_what_the_guide_shows_is_formatted_compiles_and_passes(tmp_path: Path) -> None:
     guide = (realparts.ROOT / "docs/how-to/write-a-policy.md").read_text(encoding="utf-8")
     modules = re.findall(r"^```rego\n(package .*?)^```$", guide, re.MULTILINE | re.DOTALL)
-    assert len(modules) == 3
+    assert len(modules) == 4
     for index, module in enumerate(modules):
         kind = "_test" if "countersign.tests." in module else ""
         (tmp_path / f"guide_{index}{kind}.rego").write_text(module, encoding="utf-8")
@@ -251,8 +254,9 @@ def test_the_tutorials_export_needs_the_data_owner(bundle: Path) -> None:
     )
 
 
-def test_the_same_export_without_personal_data_is_allowed(bundle: Path) -> None:
-    plain = request(
+def plain_export(**changes: Any) -> dict[str, Any]:
+    """An export nobody has to be asked about."""
+    return request(
         context={
             "arguments": {
                 "columns": ["plan", "created_at"],
@@ -264,12 +268,55 @@ def test_the_same_export_without_personal_data_is_allowed(bundle: Path) -> None:
             "classes": [],
             "facts": EXPORT_FACTS | {"columns": {"total": 2}},
         },
+        **changes,
     )
 
-    decision = decide(bundle, plain)
+
+def test_the_same_export_without_personal_data_is_allowed(bundle: Path) -> None:
+    decision = decide(bundle, plain_export())
 
     assert set(decision) == DECISION_KEYS
     assert contract.decode(decision, "r1").effect is model.Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("day", "code"),
+    [
+        ({"allow": 99, "rows": 100_000}, "export.internal"),
+        ({"allow": 100, "rows": 100_000}, "export.many_today"),
+        ({"allow": 46, "rows": 46 * 5210}, "export.internal"),
+        ({"allow": 47, "rows": 47 * 5210}, "export.adds_up"),
+    ],
+)
+def test_the_101st_small_export_of_a_day_meets_the_aggregate_rule(
+    bundle: Path, day: dict[str, int], code: str
+) -> None:
+    counts = dict.fromkeys(COUNTED, 0)
+
+    said = contract.decode(
+        decide(bundle, plain_export(recent={"hour": counts, "day": counts | day})), "r1"
+    )
+
+    assert [reason.code for reason in said.reasons] == [code]
+    assert (said.effect is model.Effect.ALLOW) == (code == "export.internal")
+
+
+def test_a_batch_an_escalation_and_an_emergency_are_what_the_contract_knows(bundle: Path) -> None:
+    rollback = request(context={"action": "deploy.rollback", "arguments": {"version": "1.2.2"}})
+    release = request(context={"action": "deploy.release", "arguments": {"version": "1.2.3"}})
+
+    back = contract.decode(decide(bundle, rollback), "r1").requirement
+    forward = contract.decode(decide(bundle, release), "r1").requirement
+
+    assert back is not None
+    assert forward is not None
+    assert back.stages[0].escalate == (
+        model.Escalation(after_s=300, groups=("engineering-managers",)),
+    )
+    assert back.break_glass == model.BreakGlass(groups=("on-call",), review_groups=("platform",))
+    assert not back.batch
+    assert forward.batch
+    assert forward.break_glass is None
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def request(action, environment, arguments):
         reason="",
         session="",
     )
-    counts = dict.fromkeys(("checks", "allow", "deny", "needs_approval", "claimed"), 0)
+    counted = ("checks", "allow", "deny", "needs_approval", "claimed", "rows", "amount")
+    counts = dict.fromkeys(counted, 0)
     findings = SANITIZER.detect(context, known=lambda _: False).to_policy()
     return {
         "context": context.to_json(),

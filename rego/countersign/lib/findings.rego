@@ -26,7 +26,7 @@ secrets if has_class("secret")
 # METADATA
 # title: Below
 # description: |
-#   Whether a measured fact ("rows", "bytes") is known to be below a threshold.
+#   Whether a measured fact ("rows", "bytes", "amount") is known to be below a threshold.
 #   Facts are decades (100-1k, 1k-10k), so a threshold that is a power of ten
 #   is exact and any other is judged by the upper end of the decade.
 below(fact, threshold) if {
@@ -35,6 +35,16 @@ below(fact, threshold) if {
 	object.get(measured, "unread", 0) == 0
 	not endswith(measured.bucket, "+")
 	max([measured.at_least, 1]) * 10 <= threshold
+}
+
+# METADATA
+# title: Stated
+# description: |
+#   Whether the context says how much ("rows", "amount"), all of it readable and
+#   more than nothing. A quantity nobody stated is 0 and adds nothing to a sum.
+stated(quantity) if {
+	input.findings.quantity[quantity] > 0
+	object.get(input.findings.facts[quantity], "unread", 0) == 0
 }
 
 # METADATA
@@ -76,4 +86,37 @@ recently_below(window, kind, threshold) if {
 	# Rego orders null before every number.
 	is_number(input.recent[window][kind])
 	input.recent[window][kind] < threshold
+}
+
+# METADATA
+# title: Let through below
+# description: |
+#   Whether fewer of this caller's requests for this action were let through in
+#   the last "hour" or "day": allowed at once, or approved and claimed.
+let_through_below(window, threshold) if {
+	is_number(input.recent[window].allow)
+	is_number(input.recent[window].claimed)
+	input.recent[window].allow + input.recent[window].claimed < threshold
+}
+
+# METADATA
+# title: Adds up below
+# description: |
+#   Whether the "rows" or "amount" let through for this caller and action in the
+#   last "hour" or "day" and what this context states come to less than a
+#   number together. Exact, not by decades; false where nothing is stated.
+adds_up_below(window, quantity, threshold) if {
+	stated(quantity)
+	is_number(input.recent[window][quantity])
+	input.recent[window][quantity] + input.findings.quantity[quantity] < threshold
+}
+
+# METADATA
+# title: Proven person
+# description: |
+#   Whether a verified token proves which person is behind this call. The
+#   principals a context names are only what the caller says.
+person_proven if {
+	is_string(input.verified.person)
+	input.verified.person != ""
 }
