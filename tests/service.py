@@ -45,7 +45,7 @@ from countersign.credentials import Credential
 from countersign.keys import read_key
 from countersign.model import Caller, CallerId, Person, PersonId, RecordRef, TenantId
 from countersign.registry import add_caller, add_person
-from countersign.v1 import decisions_pb2, reviews_pb2, trust_pb2
+from countersign.v1 import admin_pb2, decisions_pb2, reviews_pb2, trust_pb2
 
 PATIENCE_S = 60
 """Longest wait for anything; nothing takes that long unless it hangs."""
@@ -53,6 +53,7 @@ TIMING = Timing(call_s=PATIENCE_S, report_s=PATIENCE_S, max_backoff_s=0.3, recon
 _PORTS = range(20_000, 32_000)  # below those a connection may take by itself
 _SERVICES = {
     "Decisions": decisions_pb2.DESCRIPTOR.services_by_name["Decisions"],
+    "Admin": admin_pb2.DESCRIPTOR.services_by_name["Admin"],
     "Reviews": reviews_pb2.DESCRIPTOR.services_by_name["Reviews"],
     "Trust": trust_pb2.DESCRIPTOR.services_by_name["Trust"],
 }
@@ -161,6 +162,7 @@ class Service:
                 "server.status_listen": "127.0.0.1:0",
                 "log.flush_after_s": 0.05,
                 "directory.poll_s": 0.1,
+                "directory.new_account_wait_s": 0,
                 "policy.opa": str(opa or realparts.opa()),
             }
         )
@@ -190,14 +192,14 @@ class Service:
         assert not left, f"no such settings: {left}"
         path.write_text("\n".join(lines) + "\n")
 
-    def person(self, id: str, *groups: str, tenant: str = "default", accounts: Any = ()) -> None:
+    def person(self, id: str, *groups: str, tenant: str = "default", **facts: Any) -> None:
         """Register a person; `tokens[id]` is their credential."""
         person = Person(
             tenant=TenantId(tenant),
             id=PersonId(id),
             name=id.title(),
             groups=frozenset(groups),
-            accounts=tuple(accounts),
+            **facts,
         )
         self.tokens[id] = add_person(*self._registers, person)
 

@@ -258,7 +258,7 @@ def test_the_example_policy_asks_owner_and_security_for_personal_data(examples: 
 def test_wherever_it_is_written_it_is_not_kept(prepared: Service) -> None:
     """One address for every place that takes text, and then none of them anywhere."""
     service = prepared
-    service.person("frank", "approvers", accounts=["frank.schmidt@corp.example"])
+    service.person("frank", "approvers", aliases=("frank.schmidt@corp.example",))
     service.start()
     mails = (f"user{n}.privat@kunde{n}.de" for n in range(100))
 

@@ -68,6 +68,7 @@ class Decoder:
         if len(message.on_behalf_of) > MAX_PRINCIPALS:
             raise InvalidRequestError("/on_behalf_of", f"names more than {MAX_PRINCIPALS}")
         _refuse_unknown(message)
+        evidence(message)  # one that stands in the wrong place is wrong where nobody reads it, too
         resource = message.resource
         return ActionContext(
             actor=_principal("/actor", message.actor),
