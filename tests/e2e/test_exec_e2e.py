@@ -277,6 +277,16 @@ def test_what_policy_allows_runs_at_once_and_reports_its_failure(desk: Desk) -> 
     assert said["reported"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="running as somebody else needs root")
+def test_it_runs_as_an_account_that_cannot_read_the_credential(desk: Desk) -> None:
+    started = desk.starts(
+        *(SH, "-c", "id -un; cat exec.credential"), action="run.allow", options=("--user", "nobody")
+    )
+    code, said = started.ends()
+    assert (code, said["outcome"], started.out) == (1, "failed", "nobody\n")
+    assert started.err.splitlines() == ["cat: exec.credential: Permission denied"]
+
+
 def test_the_agent_cannot_claim_for_itself(desk: Desk) -> None:
     command = writing("guarded")
     with resolve(Wanted(argv=command, cwd=str(desk.place))) as found:

@@ -161,7 +161,10 @@ def test_each_change_is_named(place: Path) -> None:
     assert changed(before, before) == ()
 
 
-def test_a_name_is_looked_up_in_the_path_that_is_passed_and_never_here(place: Path) -> None:
+def test_a_name_is_looked_up_in_the_path_that_is_passed_and_never_here(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
     (place / "bin").mkdir(mode=0o755)
     own = program(place / "bin" / "tool")
     program(place / "tool")
@@ -499,6 +502,14 @@ def test_it_runs_as_the_account_that_was_named(place: Path) -> None:
     assert refused(shell("true", place, user="no-such-account")).code == "exec.user"
 
 
+def test_only_root_runs_a_command_as_somebody_else(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4_242)
+    error = refused(Wanted(argv=(SH,), cwd="/", user="root"))
+    assert (error.code, error.exit_code) == ("exec.user", 125)
+
+
 # --- with permission, once --------------------------------------------------------------
 
 
@@ -597,6 +608,22 @@ def test_a_program_swapped_between_claim_and_start_is_reported_failed(
     story = enforce(fake, ASKED, Wanted(argv=(str(tool),), cwd=str(place)), say=Told())
     assert (story.exit_code, story.ran, story.reported) == (125, False, True)
     assert fake.reported == [(Outcome.FAILED, {"error": "exec.changed"})]
+    assert not (place / "ran").exists()
+
+
+def test_a_signal_during_the_claim_starts_nothing_and_is_reported(
+    place: Path, fake: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = fake.claim
+
+    def claim_and_stop(*arguments, **more):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return claim(*arguments, **more)
+
+    monkeypatch.setattr(fake, "claim", claim_and_stop)
+    story = enforce(fake, ASKED, shell("echo ran >> ran", place), say=Told())
+    assert (story.exit_code, story.ran, story.reported) == (143, False, True)
+    assert fake.reported == [(Outcome.FAILED, {"error": "SIGTERM"})]
     assert not (place / "ran").exists()
 
 
