@@ -82,7 +82,7 @@ def test_a_reviewer_is_held_to_the_rules_of_every_review(fake):
     alice, bob = fake.reviewer("alice"), fake.reviewer("bob")
     shown = alice.get(pending.review_id)
     assert shown.cannot_decide
-    with pytest.raises(PreconditionFailed, match=r"vote\.self_approval"):
+    with pytest.raises(NotPermitted, match=r"vote\.self_approval"):
         alice.decide(shown, Choice.DENY)
     bob.ask(shown, "why?")
     fake.answer(pending.review_id, fake.wait(pending, timeout_s=0).questions[0].id, "audit")

@@ -19,7 +19,7 @@ from countersign.cli.operator import JsonOption
 from countersign.cli.reading import read
 from countersign.client import ReviewsClient
 from countersign.config import credential_path
-from countersign.errors import PreconditionError
+from countersign.errors import NotPermittedError
 from countersign.v1 import reviews_pb2
 
 after = typer.Typer(help="After-reviews of broken glasses.", no_args_is_help=True)
@@ -64,7 +64,7 @@ def break_glass(
 
 def _require_allowed(review: reviews_pb2.Review) -> None:
     if not review.can_break_glass:
-        raise PreconditionError(
+        raise NotPermittedError(
             "vote.no_break_glass",
             "you cannot break the glass of this review: policy does not let you, "
             "you are behind it, or it is decided",

@@ -24,6 +24,7 @@ from countersign.model import ReviewState, new_id
 from countersign.v1 import context_pb2, reviews_pb2
 
 PROFILE: Final = "reviewer"
+_NOT_PERMITTED: Final = ("after_review.own", "vote.no_break_glass", "vote.self_approval")
 
 
 class Desk:
@@ -222,7 +223,8 @@ def _may_vote(held: HeldReview, person: str) -> bool:
 
 
 def _refused(reason: str, message: str, advice: str = "") -> CallFailed:
-    refused = failure("FAILED_PRECONDITION", reason, message)
+    status = "PERMISSION_DENIED" if reason in _NOT_PERMITTED else "FAILED_PRECONDITION"
+    refused = failure(status, reason, message)
     refused.advice = advice
     return refused
 
