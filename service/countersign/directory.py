@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
-from countersign.credentials import SubjectKind, proof_of_token
+from countersign.credentials import SubjectKind
 from countersign.enrolment import (
     EMPTY,
     Book,
@@ -125,10 +125,10 @@ class Directory:
                 _index(book.people[PersonId(subject)], login, self._people)
             else:
                 _index(book.channels[ChannelId(subject)], login, self._channels)
-            for name, person in login.shown_to:
-                for sha256 in login.token_sha256:
-                    if sha256.startswith(name):
-                        self._shown_to[tenant, proof_of_token(sha256)] = person
+            for name, maker in login.shown_to:
+                for way in self.credentials(tenant, kind, subject):
+                    if way.proof.partition(":")[2].startswith(name):
+                        self._shown_to[tenant, way.proof] = maker
 
     @classmethod
     def of(
@@ -220,7 +220,7 @@ class Directory:
         }
 
     def shown_to(self, tenant: TenantId, proof: str) -> PersonId | None:
-        """Who was shown the token of this proof when it was made, and so could use it."""
+        """Which operator was shown this token or added this account, and so could use it."""
         return self._shown_to.get((tenant, proof))
 
     # --- what a caller may speak for ---

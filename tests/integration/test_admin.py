@@ -22,6 +22,7 @@ from countersign.client.status import CallFailed
 from countersign.credentials import (
     Credential,
     SubjectKind,
+    proof_of_account,
     proof_of_token,
     read_credential,
     token_hash,
@@ -177,7 +178,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """mallory and olga are operators; mallory is behind agent, and so behind its child.
+    """mallory, olga and pia are operators; mallory is behind agent, and so behind its child.
 
     alice uses shared together with mallory. Another tenant has an operator too.
     """
@@ -185,6 +186,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     found.register(
         person("mallory", "operators"),
         person("olga", "operators"),
+        person("pia", "operators"),
         person("alice", "data-owners"),
         person("bob", "data-owners"),
         person("oscar", "operators", tenant=T2),
@@ -260,10 +262,14 @@ async def test_people_and_channels_are_registered_the_same_way(site: Site) -> No
 
 
 async def test_a_token_is_rotated_without_a_gap_and_the_old_one_revoked(site: Site) -> None:
-    for kind, subject in ((CALLER, "pipeline"), (PERSON, "bob"), (CHANNEL, "bot")):
+    for who, kind, subject in (
+        ("olga", CALLER, "pipeline"),
+        ("olga", PERSON, "bob"),
+        ("pia", CHANNEL, "bot"),
+    ):
         old = site.tokens[subject]
         request = pb.RotateTokenRequest(kind=kind, id=subject)
-        new = (await site.call("olga", "RotateToken", request)).token
+        new = (await site.call(who, "RotateToken", request)).token
         assert site.works(old)
         assert site.works(new)
         revoke = pb.RevokeTokensRequest(kind=kind, id=subject)
@@ -300,7 +306,7 @@ async def test_a_list_tells_everything_but_secrets_and_when_it_was_used(site: Si
     assert way.last_used_at.seconds == 1_700_000_000
     assert not callers[0].credentials[0].HasField("last_used_at")
     people = (await site.call("olga", "ListPeople", pb.ListPeopleRequest())).people
-    assert {found.id for found in people} == {"mallory", "olga", "alice", "bob"}
+    assert {found.id for found in people} == {"mallory", "olga", "pia", "alice", "bob"}
     channels = (await site.call("olga", "ListChannels", pb.ListChannelsRequest())).channels
     assert [found.id for found in channels] == ["bot"]
     told = b"".join(m.SerializeToString() for m in (*callers, *people, *channels))
@@ -463,6 +469,19 @@ async def test_a_group_that_leads_to_the_operators_makes_no_operator_either(site
     assert refused.code == "admin.operators_fixed"
 
 
+async def test_nobody_sees_both_a_callers_and_a_channels_token(site: Site) -> None:
+    rotate_bot = pb.RotateTokenRequest(kind=CHANNEL, id="bot")
+    await site.call("olga", "PutCaller", entry("fresh", "alice"))
+    assert (await site.refused("olga", "RotateToken", rotate_bot)).code == "admin.own_subject"
+    await site.call("pia", "RotateToken", rotate_bot)
+    for verb, request in (
+        ("PutCaller", entry("other", "alice")),
+        ("RotateToken", pb.RotateTokenRequest(kind=CALLER, id="fresh")),
+    ):
+        assert (await site.refused("pia", verb, request)).code == "admin.own_subject"
+    await site.call("pia", "PutCaller", entry("fresh", "bob"))  # shows no token
+
+
 async def test_whoever_was_shown_a_callers_token_is_behind_it_while_it_works(site: Site) -> None:
     await site.call("mallory", "PutCaller", entry("fresh", "alice"))
     await site.call("mallory", "RotateToken", pb.RotateTokenRequest(kind=CALLER, id="pipeline"))
@@ -481,6 +500,16 @@ async def test_whoever_was_shown_a_persons_token_is_known_with_it(site: Site) ->
     directory = site.registry.current
     assert directory.shown_to(T1, proof_of_token(token_hash(token))) == "mallory"
     assert directory.shown_to(T1, proof_of_token(token_hash(site.tokens["bob"]))) is None
+
+
+async def test_an_account_that_an_operator_added_is_known_as_theirs(site: Site) -> None:
+    second_self = human("second", accounts=[pb.Account(issuer="teams:t", subject="m2")])
+    await site.call("mallory", "PutPerson", second_self)
+    onto_bob = human("bob", accounts=[pb.Account(issuer="teams:t", subject="m3")])
+    await site.call("olga", "PutPerson", onto_bob)
+    directory = site.registry.current
+    assert directory.shown_to(T1, proof_of_account("teams:t", "m2")) == "mallory"
+    assert directory.shown_to(T1, proof_of_account("teams:t", "m3")) == "olga"
 
 
 async def test_a_leaked_token_is_taken_away_by_any_operator(site: Site) -> None:
@@ -636,18 +665,19 @@ def client(site: Site, who: str) -> AdminClient:
 async def test_the_client_has_a_word_for_every_verb(site: Site) -> None:
     def work() -> tuple[str, str]:
         with client(site, "olga") as admin:
-            assert [entry.id for entry in admin.entries(SubjectKind.CHANNEL)] == ["bot"]
             first = admin.put(entry("fresh", "alice").caller)
             assert admin.put(entry("fresh", "bob").caller) == ""
             assert admin.put(human("carol").person)
-            assert admin.put(pb.ChannelEntry(id="console", issuers=["i"]))
             second = admin.rotate(SubjectKind.CALLER, "fresh")
             name = token_hash(first)[:12]
             assert admin.revoke(SubjectKind.CALLER, "fresh", name) == [name]
             assert admin.revoke(SubjectKind.CALLER, "fresh") == []
             admin.remove(SubjectKind.PERSON, "carol")
             assert "carol" not in [entry.id for entry in admin.entries(SubjectKind.PERSON)]
-            return first, second
+        with client(site, "pia") as admin:
+            assert admin.put(pb.ChannelEntry(id="console", issuers=["i"]))
+            assert [e.id for e in admin.entries(SubjectKind.CHANNEL)] == ["bot", "console"]
+        return first, second
 
     first, second = await asyncio.to_thread(work)
     assert not site.works(first)

@@ -16,7 +16,13 @@ from typing import Any
 
 import pytest
 
-from countersign.credentials import SubjectKind, new_token, token_hash, token_kind
+from countersign.credentials import (
+    SubjectKind,
+    new_token,
+    proof_of_account,
+    token_hash,
+    token_kind,
+)
 from countersign.directory import Directory
 from countersign.errors import ConfigurationError
 from countersign.model import (
@@ -470,11 +476,11 @@ def test_a_person_a_caller_needs_is_not_removed(registers: Registers) -> None:
 
 
 def test_whoever_was_shown_a_token_stands_beside_it_while_it_works(registers: Registers) -> None:
-    first = registers.put(AGENT, shown_to=OLGA)
+    first = registers.put(AGENT, maker=OLGA)
     assert first is not None
-    second = registers.rotate(Who.of(AGENT), shown_to=PersonId("pia"))
+    second = registers.rotate(Who.of(AGENT), maker=PersonId("pia"))
     third = registers.rotate(Who.of(AGENT))
-    registers.put(dataclasses.replace(AGENT, audience=""), shown_to=PersonId("mallory"))
+    registers.put(dataclasses.replace(AGENT, audience=""), maker=PersonId("mallory"))
     table = tomllib.loads(registers.callers.read_text())["callers"][2]
     assert table["shown_to"] == {token_hash(first)[:12]: "olga", token_hash(second)[:12]: "pia"}
     assert token_hash(third) in table["token_sha256"]
@@ -483,6 +489,25 @@ def test_whoever_was_shown_a_token_stands_beside_it_while_it_works(registers: Re
     assert table["shown_to"] == {token_hash(second)[:12]: "pia"}
     registers.revoke(Who.of(AGENT))
     assert "shown_to" not in registers.callers.read_text()
+
+
+def test_whoever_added_an_account_stands_beside_it_while_it_is_there(registers: Registers) -> None:
+    first, second = CAROL.accounts
+    registers.add(dataclasses.replace(CAROL, accounts=(first,)))
+    registers.put(CAROL, maker=OLGA)
+    registers.rotate(Who.of(CAROL))
+    registers.put(dataclasses.replace(CAROL, name="C"), maker=PersonId("mallory"))
+
+    def maker(account: Account) -> PersonId | None:
+        proof = proof_of_account(account.issuer, account.subject)
+        return registers.load().shown_to(DEFAULT_TENANT, proof)
+
+    assert maker(first) is None, "the host notes nobody"
+    assert maker(second) == "olga"
+    registers.put(dataclasses.replace(CAROL, accounts=(first,)), maker=OLGA)
+    assert "shown_to" not in registers.people.read_text()
+    registers.put(CAROL, maker=PersonId("pia"))
+    assert maker(second) == "pia"
 
 
 # --- judged, refused, interrupted ---

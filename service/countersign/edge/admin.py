@@ -160,7 +160,7 @@ class Admin:
 
     async def _put(self, call: Call[Person], subject: Subject) -> str:
         def put(judge: Judge) -> str | None:
-            return self._registers.put(subject, shown_to=call.subject.id, judge=judge)
+            return self._registers.put(subject, maker=call.subject.id, judge=judge)
 
         return await self._change(call, Act.PUT, Who.of(subject), put) or ""
 
@@ -181,7 +181,7 @@ class Admin:
         who = self._who(call, message)
 
         def rotate(judge: Judge) -> str:
-            return self._registers.rotate(who, shown_to=call.subject.id, judge=judge)
+            return self._registers.rotate(who, maker=call.subject.id, judge=judge)
 
         return admin_pb2.RotateTokenResponse(
             token=await self._change(call, Act.ROTATE, who, rotate)

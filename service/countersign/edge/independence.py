@@ -47,6 +47,8 @@ class Independence:
             self._require_another(act, who, old, new)
         elif who.kind is SubjectKind.CALLER and act is not Act.REVOKE:
             self._require_not_behind(who, old, new)
+            if act is Act.ROTATE or old.caller(who.tenant, CallerId(who.id)) is None:
+                self._require_no_channel(old)
         elif who.kind is SubjectKind.CHANNEL and act in (Act.PUT, Act.ROTATE):
             self._require_behind_nothing(old)
 
@@ -79,11 +81,18 @@ class Independence:
                 raise _own("you are behind this caller, or behind one whose chain it is part of")
 
     def _require_behind_nothing(self, old: Directory) -> None:
-        """Channels: they speak for everybody, so nobody who asks for anything makes one."""
+        """Channels: they speak for everybody, so nobody who can ask for anything makes one."""
         tenant = self.operator.tenant
         for caller in old.callers(tenant):
             if self.operator.id in old.registered_chain(tenant, caller.id):
-                raise _own("a channel can speak for everybody, and you are behind a caller")
+                raise _own("you are behind a caller, or saw its token; a channel speaks for all")
+
+    def _require_no_channel(self, old: Directory) -> None:
+        """Nor does anybody see a caller's token who has seen a channel's."""
+        tenant = self.operator.tenant
+        for channel in old.channels(tenant):
+            if self.operator.id in old.login(tenant, SubjectKind.CHANNEL, channel.id).seen_by():
+                raise _own("you saw the token of a channel, which speaks for all")
 
     def _shares_a_chain(self, who: Who, old: Directory) -> bool:
         """Whether a person can be behind a call of a caller that the operator is behind."""

@@ -34,7 +34,8 @@ class Login:
     """The id of a caller, person or channel."""
     token_sha256: tuple[str, ...] = ()
     shown_to: tuple[tuple[str, PersonId], ...] = ()
-    """Which person was shown which token, by the start of its hash, when it was made."""
+    """Which person was shown which token when it was made, by the start of its hash; and
+    who added which of a person's accounts, by the start of its proof's digest."""
     mtls_subject: str | None = None
     """A subject alternative name of a client certificate."""
     jwt: tuple[Account, ...] = ()

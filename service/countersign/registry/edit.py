@@ -4,8 +4,8 @@ Invariants kept: every edit holds the registers against other editors, reads
 them, changes one table, and replaces that one file only after all registers
 together made a valid directory and the `judge` let it through; until then, and
 whatever fails, nothing has changed. Tokens are made here and kept nowhere: the
-registers get their hashes. Whoever was shown a token stands beside its hash,
-because they can use it.
+registers get their hashes. Whoever was shown a token, or added an account, stands
+beside it (`shown_to`), because they could be the one who uses it.
 
 Used by the command line on the host, and by the edge for operators.
 """
@@ -13,11 +13,11 @@ Used by the command line on the host, and by the edge for operators.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from countersign.credentials import SubjectKind, new_token, token_hash
+from countersign.credentials import SubjectKind, new_token, proof_of_account, token_hash
 from countersign.directory import Directory
 from countersign.errors import ConfigurationError
 from countersign.model import Caller, Channel, Person, PersonId, TenantId
@@ -39,7 +39,6 @@ _NAMES: Final = {
     SubjectKind.PERSON: "people",
     SubjectKind.CHANNEL: "channels",
 }
-_COMMANDS: Final = {kind: f"countersign {kind}" for kind in SubjectKind}
 
 
 def _anything(_old: Directory, _new: Directory) -> None:
@@ -86,14 +85,14 @@ class Registers:
         return token
 
     def put(
-        self, subject: Subject, *, shown_to: PersonId | None = None, judge: Judge = _anything
+        self, subject: Subject, *, maker: PersonId | None = None, judge: Judge = _anything
     ) -> str | None:
         """Register a subject; or replace what is registered of it but its credentials.
 
-        Returns the token of a new one. `shown_to` is who gets to see it.
+        Returns the token of a new one. `maker` gets to see it, and answers for new accounts.
         """
         who, name = Who.of(subject), _NAMES[kind_of(subject)]
-        token, entries = _first_token(subject, shown_to)
+        token, entries = _first_token(subject, maker)
         new = False
 
         def change(text: str) -> str:
@@ -102,7 +101,9 @@ class Registers:
             new = index is None
             if index is None:
                 return tables.appended(text, name, entries)
-            return tables.changed(text, name, index, _registered(subject))
+            table = tables.tables(text, name)[index]
+            values = _with_makers(table, _registered(subject), maker)
+            return tables.changed(text, name, index, values)
 
         self._edit(who.kind, change, judge)
         return token if new else None
@@ -115,10 +116,8 @@ class Registers:
             judge,
         )
 
-    def rotate(
-        self, who: Who, *, shown_to: PersonId | None = None, judge: Judge = _anything
-    ) -> str:
-        """Make a new token beside the old ones and return it; it is kept nowhere."""
+    def rotate(self, who: Who, *, maker: PersonId | None = None, judge: Judge = _anything) -> str:
+        """Make a new token beside the old ones and return it for `maker`; it is kept nowhere."""
         token = new_token(who.kind)
 
         def change(text: str) -> str:
@@ -128,9 +127,10 @@ class Registers:
                 raise ConfigurationError(
                     "directory.too_many_tokens",
                     f"{who}: it has {len(hashes)} tokens, and {MAX_TOKENS} are the most",
-                    advice=f"Take old ones away first: {_COMMANDS[who.kind]} revoke {who.id}",
+                    advice=f"Take old ones away first: countersign {who.kind} revoke {who.id}",
                 )
-            values = _tokens(table, (*hashes, token_hash(token)), shown_to)
+            values: Values = {"token_sha256": (*hashes, token_hash(token))}
+            values = _with_makers(table, values, maker)
             return tables.changed(text, _NAMES[who.kind], index, values)
 
         self._edit(who.kind, change, judge)
@@ -158,7 +158,8 @@ class Registers:
             if not left and hashes and not _does_without(who.kind, table):
                 raise _last_credential(who)
             gone = tuple(token_name(sha256) for sha256 in hashes if sha256 not in left)
-            return tables.changed(text, _NAMES[who.kind], index, _tokens(table, left))
+            values = _with_makers(table, {"token_sha256": left}, None)
+            return tables.changed(text, _NAMES[who.kind], index, values)
 
         self._edit(who.kind, change, judge)
         return gone
@@ -212,7 +213,7 @@ def kind_of(subject: Subject) -> SubjectKind:
 
 
 def token_name(sha256_hex: str) -> str:
-    """How a token is called where it may be seen."""
+    """How a token is called where it may be seen; an account likewise, by its proof."""
     return sha256_hex[:TOKEN_NAME_CHARS]
 
 
@@ -243,26 +244,36 @@ def _registered(subject: Subject) -> Values:
     return {"issuers": subject.issuers}
 
 
-def _first_token(subject: Subject, shown_to: PersonId | None) -> tuple[str, Values]:
+def _first_token(subject: Subject, maker: PersonId | None) -> tuple[str, Values]:
     """A token for a new subject, and the table that registers both."""
     token = new_token(kind_of(subject))
-    return token, {
+    values: Values = {
         "id": subject.id,
         "tenant": subject.tenant,
         **_registered(subject),
-        **_tokens({}, (token_hash(token),), shown_to),
+        "token_sha256": (token_hash(token),),
     }
+    return token, _with_makers({}, values, maker)
 
 
-def _tokens(
-    table: Mapping[str, Any], hashes: Sequence[str], shown_to: PersonId | None = None
-) -> Values:
-    """A subject's tokens as values, with whom they were shown to; the last one to `shown_to`."""
-    names = [token_name(sha256) for sha256 in hashes]
-    shown = {name: who for name, who in table.get("shown_to", {}).items() if name in names}
-    if shown_to is not None:
-        shown[names[-1]] = shown_to
-    return {"token_sha256": tuple(hashes), "shown_to": shown}
+def _with_makers(table: Mapping[str, Any], values: Values, maker: PersonId | None) -> Values:
+    """New values of a table, with who made which of the ways in that it has then."""
+    known, before = table.get("shown_to", {}), set(_ways_in(table))
+    makers: dict[str, str] = {}
+    for name in _ways_in({**table, **values}):
+        if name in before and name in known:
+            makers[name] = known[name]
+        elif name not in before and maker is not None:
+            makers[name] = maker
+    return {**values, "shown_to": makers}
+
+
+def _ways_in(table: Mapping[str, Any]) -> Iterator[str]:
+    """The names of a subject's tokens, and of the accounts that prove a person."""
+    yield from map(token_name, table.get("token_sha256", ()))
+    for account in table.get("accounts", ()):
+        proof = proof_of_account(account["issuer"], account["subject"])
+        yield token_name(proof.partition(":")[2])
 
 
 def _hashes(table: dict[str, Any]) -> tuple[str, ...]:
@@ -288,7 +299,7 @@ def _found(text: str, who: Who) -> int:
         raise ConfigurationError(
             "directory.not_registered",
             f"no such {who.kind} is registered in its tenant",
-            advice=f"See who is: {_COMMANDS[who.kind]} list",
+            advice=f"See who is: countersign {who.kind} list",
         )
     return index
 
@@ -331,7 +342,7 @@ def _no_such_token(who: Who) -> ConfigurationError:
     return ConfigurationError(
         "directory.unknown_token",
         f"{who}: it has no token of this name",
-        advice=f"See the names of its tokens: {_COMMANDS[who.kind]} show {who.id}",
+        advice=f"See the names of its tokens: countersign {who.kind} show {who.id}",
     )
 
 
@@ -339,6 +350,6 @@ def _last_credential(who: Who) -> ConfigurationError:
     return ConfigurationError(
         "directory.last_credential",
         f"{who}: this would take away its last credential",
-        advice=f"Make another first ({_COMMANDS[who.kind]} rotate {who.id}), "
-        f"or end it: {_COMMANDS[who.kind]} remove {who.id}",
+        advice=f"Make another first (countersign {who.kind} rotate {who.id}), "
+        f"or end it: countersign {who.kind} remove {who.id}",
     )
