@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from countersign.audit.story import plain, story
+from countersign.audit.sentences import plain
+from countersign.audit.story import story
 
 PREVIEW = "ab" * 32
 REVIEW = "rev_1"
@@ -209,3 +210,40 @@ def test_no_record_is_too_strange_to_tell(kind, fields):
     assert len(told.entries) == 1
     assert told.text()
     json.dumps(told.json())
+
+
+def test_emergencies_escalations_and_delegations_are_told_as_what_they_are():
+    state = {"state": "approved", "votes": [{"person": "erin", "delegated_by": "carol"}]}
+    records = [
+        {
+            "kind": "review.escalated",
+            "seq": 1,
+            "review": "rev_1",
+            "review_state": {"escalated": [1]},
+        },
+        {
+            "kind": "vote",
+            "seq": 2,
+            "review": "rev_1",
+            "vote": {"person": "erin", "choice": "approve", "batch": True, "channel": "teams"},
+            "review_state": state,
+        },
+        {"kind": "break_glass", "seq": 3, "review": "rev_1", "vote": {"person": "dave"}},
+        {
+            "kind": "after_review.closed",
+            "seq": 4,
+            "review": "rev_1",
+            "after_review": {"person": "bob", "justified": False, "note": "it was not"},
+        },
+    ]
+    told = story(records, "rev_1").text()
+    for words in (
+        "more people were asked",
+        "erin approved together with other reviews",
+        "in the place of: carol",
+        "through channel: teams",
+        "dave BROKE THE GLASS and approved alone",
+        "bob found the broken glass NOT justified",
+        "note: it was not",
+    ):
+        assert words in told, told
