@@ -59,7 +59,7 @@ class Authenticator:
         self._directory = directory
         self._issuers = issuers
         self._now_s = now_s
-        self._used: dict[tuple[TenantId, str], Instant] = {}
+        self._used_s: dict[tuple[TenantId, str], int] = {}
 
     async def subject(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> Authenticated:
         """The caller, person or channel behind a call.
@@ -83,15 +83,15 @@ class Authenticator:
                 advice="Send `authorization: Bearer <token>` of a registered caller or person; "
                 "`countersign caller add` and `countersign person add` make one.",
             )
-        key = (found.subject.tenant, found.proof)
-        if len(self._used) < MAX_USED or key in self._used:
-            self._used[key] = Instant(self._now_s() * SECOND_US)
+        key, used_s = (found.subject.tenant, found.proof), self._used_s
+        if len(used_s) < MAX_USED or key in used_s:
+            used_s[key] = self._now_s()
         return found
 
     def drain_used(self) -> Mapping[tuple[TenantId, str], Instant]:
         """When each proof was last used since this was last asked. At most `MAX_USED`."""
-        used, self._used = self._used, {}
-        return used
+        used_s, self._used_s = self._used_s, {}
+        return {key: Instant(at_s * SECOND_US) for key, at_s in used_s.items()}
 
     def _by_token(self, kind: SubjectKind, sha256_hex: str) -> Authenticated | None:
         directory = self._directory()
