@@ -93,6 +93,7 @@ async def started(
     Settings and registers are named by the hash of their content, which is kept
     beside the log: a change made while the service was down shows.
     """
+    await _forget_proofs(store, set(await store.tenants()) - directory.tenants)
     effective = canonical.encode(settings)
     for tenant in sorted(directory.tenants):
         listing = canonical.encode(_listing(directory, tenant))
@@ -108,6 +109,16 @@ async def started(
             attached=[listing, effective],
             proofs={tenant: directory.proofs(tenant)},
         )
+
+
+async def _forget_proofs(store: Store, gone: Iterable[TenantId]) -> None:
+    """Tenants that left while the service was down: what comes back is new again."""
+
+    def run(tx: Transaction) -> None:
+        for tenant in gone:
+            tx.put_proofs(tenant, {})
+
+    await store.apply(Named(name="notice", run=run))
 
 
 def _inline(tx: Transaction, tenant: TenantId, change: JsonObject) -> JsonObject:
