@@ -24,7 +24,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,12 +41,23 @@ from countersign.audit.verify import Result, verify
 from countersign.cli import operator
 from countersign.client import Client, Context, Resource, ReviewsClient, Timing
 from countersign.client.status import STATUS_DETAILS, CallFailed
-from countersign.credentials import Credential
+from countersign.credentials import Credential, write_credential
 from countersign.keys import read_key
-from countersign.model import Caller, CallerId, Person, PersonId, RecordRef, TenantId
-from countersign.registry import add_caller, add_person
+from countersign.model import (
+    Account,
+    Caller,
+    CallerId,
+    Channel,
+    ChannelId,
+    Person,
+    PersonId,
+    RecordRef,
+    TenantId,
+)
+from countersign.registry import Registers
 from countersign.v1 import admin_pb2, decisions_pb2, reviews_pb2, trust_pb2
 
+COMMAND = Path(sys.executable).parent / "countersign"
 PATIENCE_S = 60
 """Longest wait for anything; nothing takes that long unless it hangs."""
 TIMING = Timing(call_s=PATIENCE_S, report_s=PATIENCE_S, max_backoff_s=0.3, reconnect_s=0.3)
@@ -142,6 +153,10 @@ class Service:
         self, directory: Path, *, policy: Path | None = None, opa: Path | None = None
     ) -> None:
         self.directory = directory
+        self.command: Sequence[str | Path] = (COMMAND,)
+        """What `countersign` is run by."""
+        self.uid: int | None = None
+        """Which OS user its processes are; None: the tests' own."""
         self.port = _free_port()
         self.status_port = 0
         self.tokens: dict[str, str] = {}
@@ -201,7 +216,7 @@ class Service:
             groups=frozenset(groups),
             **facts,
         )
-        self.tokens[id] = add_person(*self._registers, person)
+        self.tokens[id] = self._registers.add(person)
 
     def caller(
         self,
@@ -210,25 +225,47 @@ class Service:
         *,
         tenant: str = "default",
         users: tuple[str, ...] = (),
-        audience: str = "",
         actors: tuple[str, ...] = (),
+        jwt: Account | None = None,
+        **facts: Any,
     ) -> None:
-        """Register a caller for every table; `tokens[id]` is its credential."""
+        """Register a caller, for every table unless told otherwise.
+
+        `tokens[id]` is its credential; `jwt` an account with which it can log in as well.
+        """
+        defaults = {"environments": ("production", "dev"), "resources": ("table:*",)}
         caller = Caller(
             tenant=TenantId(tenant),
             id=CallerId(id),
             actors=(id, *actors),
-            environments=("production", "dev"),
-            resources=("table:*",),
             owners=(PersonId(owner),),
             users=tuple(map(PersonId, users)),
-            audience=audience,
+            **(defaults | facts),
         )
-        self.tokens[id] = add_caller(*self._registers, caller)
+        self.tokens[id] = self._registers.add(caller)
+        if jwt is not None:  # a key of the table just appended
+            with self._registers.callers.open("a") as register:
+                register.write(
+                    f'jwt = [{{ issuer = "{jwt.issuer}", subject = "{jwt.subject}" }}]\n'
+                )
+
+    def bot(self, id: str, *issuers: str, tenant: str = "default") -> None:
+        """Register a channel; `tokens[id]` is its credential."""
+        bot = Channel(tenant=TenantId(tenant), id=ChannelId(id), issuers=issuers)
+        self.tokens[id] = self._registers.add(bot)
+
+    def append_settings(self, text: str) -> None:
+        """Add tables to `countersign.toml`: floors, quotas, issuers."""
+        with (self.directory / "countersign.toml").open("a") as settings:
+            settings.write(text)
 
     @property
-    def _registers(self) -> tuple[Path, Path]:
-        return self.directory / "callers.toml", self.directory / "people.toml"
+    def _registers(self) -> Registers:
+        return Registers(
+            callers=self.directory / "callers.toml",
+            people=self.directory / "people.toml",
+            channels=self.directory / "channels.toml",
+        )
 
     def plant(self, *values: str) -> None:
         """Raw values that must never be seen outside the process."""
@@ -268,9 +305,12 @@ class Service:
         environment = {"COUNTERSIGN_FAULT": fault} if fault else {}
         with (self.directory / "stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "countersign", "serve"],
+                [*self.command, "serve"],
                 cwd=self.directory,
                 env=environment,
+                user=self.uid,
+                group=self.uid,
+                extra_groups=None if self.uid is None else (),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -378,6 +418,24 @@ class Service:
         stub = health_pb2_grpc.HealthStub(self.channel())
         status = stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+    def types(self, *words: str, as_: str) -> subprocess.CompletedProcess[str]:
+        """Run the command with this subject's credential file."""
+        credential = self.directory.parent / f"{as_}.credential"
+        if not credential.exists():
+            write_credential(credential, self.credential(as_))
+        done = subprocess.run(
+            [*self.command, *words, "--credential", credential],
+            cwd=self.directory.parent,
+            env={"COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
 
     # --- looking into it ---
 
