@@ -94,8 +94,7 @@ recently_below(window, kind, threshold) if {
 #   Whether fewer of this caller's requests for this action were let through in
 #   the last "hour" or "day": allowed at once, or approved and claimed.
 let_through_below(window, threshold) if {
-	is_number(input.recent[window].allow)
-	is_number(input.recent[window].claimed)
+	# Undefined, and so not below, when either is no number.
 	input.recent[window].allow + input.recent[window].claimed < threshold
 }
 
@@ -107,7 +106,8 @@ let_through_below(window, threshold) if {
 #   number together. Exact, not by decades; false where nothing is stated.
 adds_up_below(window, quantity, threshold) if {
 	stated(quantity)
-	is_number(input.recent[window][quantity])
+
+	# Undefined, and so not below, when either is no number.
 	input.recent[window][quantity] + input.findings.quantity[quantity] < threshold
 }
 
