@@ -406,6 +406,19 @@ os.write(2, " ".join(os.readlink(f"/proc/self/fd/{n}") for n in (0, 1)).encode()
     assert done.stderr == b"/dev/null /dev/null"
 
 
+def test_our_own_input_is_not_the_command_s(place: Path) -> None:
+    (place / "typed").write_text("what somebody typed")
+    kept, typed_in = os.dup(0), os.open(place / "typed", os.O_RDONLY)
+    try:
+        os.dup2(typed_in, 0)
+        assert start(shell("cat > read", place)).exit_code == 0
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(typed_in)
+    assert (place / "read").read_text() == ""
+
+
 def test_input_is_what_was_bound(place: Path) -> None:
     assert start(shell("cat > copy", place, stdin=b"a\0b\xff")).exit_code == 0
     assert (place / "copy").read_bytes() == b"a\0b\xff"
