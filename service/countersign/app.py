@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from countersign import __version__
@@ -307,22 +307,27 @@ class App:
             await asyncio.sleep(HEALTH_POLL_S)
 
     async def _heartbeat(self) -> None:
-        """Say that we are there, and what was refused without a record of its own."""
-        told: dict[str, int] = {}
+        """Say that we are there, and what was refused without a record of its own.
+
+        A tenant is told of its own calls and of those that nobody is known to have made.
+        """
+        told: dict[tuple[str, str], int] = {}
         while True:
             await asyncio.sleep(self._config.log.heartbeat_s)
             counts = self._metrics.refused_calls()
-            refused: dict[str, JsonValue] = {
-                code: count - told.get(code, 0)
-                for code, count in counts.items()
-                if count > told.get(code, 0)
-            }
+            new = {key: count - told.get(key, 0) for key, count in counts.items()}
             told = counts
-            await self._note("heartbeat", {"refused_calls": refused})
-
-    async def _note(self, kind: str, change: dict[str, JsonValue]) -> None:
-        tenants = self._registry.current.tenants
-        await notice(self._store, kind, to_all(sorted(tenants), change))
+            await notice(
+                self._store,
+                "heartbeat",
+                {
+                    tenant: {
+                        "refused_calls": _by_code(new, tenant),
+                        "unauthenticated_calls": _by_code(new, ""),
+                    }
+                    for tenant in sorted(self._registry.current.tenants)
+                },
+            )
 
     async def _directory_changed(self, old: Directory, new: Directory, by: PersonId | None) -> None:
         await directory_changed(self._store, old, new, by)
@@ -390,3 +395,7 @@ class App:
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.error("a background task failed: %s", type(outcome).__name__)
+
+
+def _by_code(counts: Mapping[tuple[str, str], int], tenant: str) -> dict[str, JsonValue]:
+    return {code: count for (whose, code), count in counts.items() if whose == tenant and count}

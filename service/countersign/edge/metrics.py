@@ -24,8 +24,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._calls = Counter(
             "countersign_rpc_total",
-            "Calls by method and status code.",
-            ("method", "code"),
+            "Calls by method, status code and tenant; none before its credential is known.",
+            ("method", "code", "tenant"),
             registry=self.registry,
         )
         self._seconds = Histogram(
@@ -48,15 +48,15 @@ class Metrics:
             registry=self.registry,
         )
 
-    def observer(self, method: str) -> Callable[[str, float], None]:
-        """A function that counts one call of `method`: code and seconds."""
+    def observer(self, method: str) -> Callable[[str, str, float], None]:
+        """A function that counts one call of `method`: code, tenant and seconds."""
         seconds = self._seconds.labels(method)
-        by_code: dict[str, Counter] = {}
+        counters: dict[tuple[str, str], Counter] = {}
 
-        def observe(code: str, took_s: float) -> None:
-            counter = by_code.get(code)
+        def observe(code: str, tenant: str, took_s: float) -> None:
+            counter = counters.get((code, tenant))
             if counter is None:
-                counter = by_code[code] = self._calls.labels(method, code)
+                counter = counters[code, tenant] = self._calls.labels(method, code, tenant)
             counter.inc()
             seconds.observe(took_s)
 
@@ -70,14 +70,18 @@ class Metrics:
         """Count a glass `broken`, or one whose after-review was `closed`."""
         self._glass.labels(event, tenant).inc()
 
-    def refused_calls(self) -> dict[str, int]:
-        """Calls so far that led to no decision, by status code: for heartbeats."""
-        counts: dict[str, int] = {}
+    def refused_calls(self) -> dict[tuple[str, str], int]:
+        """Calls so far that led to no decision, by tenant and status code: for heartbeats.
+
+        Those without a known credential are nobody's: their tenant is empty.
+        """
+        counts: dict[tuple[str, str], int] = {}
         for metric in self._calls.collect():
             for sample in metric.samples:
                 code = sample.labels.get("code", "OK")
                 if sample.name.endswith("_total") and code != "OK":
-                    counts[code] = counts.get(code, 0) + int(sample.value)
+                    key = (sample.labels["tenant"], code)
+                    counts[key] = counts.get(key, 0) + int(sample.value)
         return counts
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:

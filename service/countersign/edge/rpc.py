@@ -19,7 +19,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from countersign.edge import status
-from countersign.edge.authentication import Authenticator, Subject
+from countersign.edge.authentication import Authenticated, Authenticator, Subject
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
 from countersign.errors import (
@@ -111,20 +111,22 @@ class Rpc:
         reached = self._reached
 
         async def handler(data: bytes, context: Context) -> bytes:
-            started = time.perf_counter()
+            started, tenant = time.perf_counter(), ""
             try:
-                call = await self._call(spec, context)
+                known = await self._authenticator.subject(context)
+                tenant = known.subject.tenant
+                call = self._call(spec, context, known)
                 answer: Message = await spec.verb(call, self._parse(spec.request, data))
                 reached(fault_point)
                 encoded = answer.SerializeToString()
             except RequestError as error:
                 code = status.code_of(error)
-                observe(code.name, time.perf_counter() - started)
+                observe(code.name, tenant, time.perf_counter() - started)
                 await context.abort(code, error.message, status.trailers(code, error))
             except Exception as error:  # noqa: BLE001 - the last door: nothing raw may leave
-                observe("INTERNAL", time.perf_counter() - started)
+                observe("INTERNAL", tenant, time.perf_counter() - started)
                 await self._broken(full, error, context)
-            observe("OK", time.perf_counter() - started)
+            observe("OK", tenant, time.perf_counter() - started)
             return encoded
 
         return handler
@@ -133,26 +135,30 @@ class Rpc:
         observe = self._metrics.observer(full)
 
         async def handler(data: bytes, context: Context) -> AsyncIterator[bytes]:
-            started = time.perf_counter()
+            started, tenant = time.perf_counter(), ""
             try:
-                call = await self._call(spec, context)
+                known = await self._authenticator.subject(context)
+                tenant = known.subject.tenant
+                call = self._call(spec, context, known)
                 async for answer in spec.verb(call, self._parse(spec.request, data)):
                     yield answer.SerializeToString()
             except RequestError as error:
                 code = status.code_of(error)
-                observe(code.name, time.perf_counter() - started)
+                observe(code.name, tenant, time.perf_counter() - started)
                 await context.abort(code, error.message, status.trailers(code, error))
             except Exception as error:  # noqa: BLE001 - the last door: nothing raw may leave
-                observe("INTERNAL", time.perf_counter() - started)
+                observe("INTERNAL", tenant, time.perf_counter() - started)
                 await self._broken(full, error, context)
-            observe("OK", time.perf_counter() - started)
+            observe("OK", tenant, time.perf_counter() - started)
 
         return handler
 
-    async def _call(
-        self, spec: Unary[Any, Any, Any] | Streaming[Any, Any, Any], context: Context
+    def _call(
+        self,
+        spec: Unary[Any, Any, Any] | Streaming[Any, Any, Any],
+        context: Context,
+        known: Authenticated,
     ) -> Call[Any]:
-        known = await self._authenticator.subject(context)
         subject = spec.role(known.subject)
         kind = type(known.subject)
         self._rate.spend(subject.tenant, kind.__name__, subject.id)
