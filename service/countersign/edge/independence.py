@@ -20,7 +20,7 @@ from countersign.credentials import SubjectKind
 from countersign.directory import Directory
 from countersign.errors import NotPermittedError
 from countersign.model import Account, CallerId, Person, PersonId, TenantId
-from countersign.registry.edit import Who
+from countersign.registry import Who
 
 
 class Act(enum.Enum):

@@ -5,16 +5,9 @@ version in force while they change. Used by `app`, which gives the current
 `Directory` to whoever asks, by the edge for operators, and by the command line.
 """
 
-from countersign.registry.edit import (
-    Judge,
-    Registers,
-    Subject,
-    Who,
-    add_caller,
-    add_person,
-    kind_of,
-)
+from countersign.registry.edit import Judge, Registers, add_caller, add_person
 from countersign.registry.files import DEFAULT_TENANT, load
+from countersign.registry.subjects import Subject, Who, kind_of
 from countersign.registry.watcher import OnChange, OnError, Registry
 
 __all__ = [

@@ -20,13 +20,13 @@ from typing import Any, Final, TypeAlias
 from countersign.credentials import SubjectKind, new_token, proof_of_account, token_hash
 from countersign.directory import Directory
 from countersign.errors import ConfigurationError
-from countersign.model import Caller, Channel, Person, PersonId, TenantId
+from countersign.model import Caller, Person, PersonId
 from countersign.registry import tables
 from countersign.registry.files import DEFAULT_TENANT, Source, parse
 from countersign.registry.replace import held, replace
+from countersign.registry.subjects import Subject, Who, kind_of, registered
 from countersign.registry.tables import Values
 
-Subject: TypeAlias = Caller | Person | Channel
 Judge: TypeAlias = Callable[[Directory, Directory], None]
 """Raises unless the directory may change from the first to the second."""
 _Change: TypeAlias = Callable[[str], str]
@@ -43,23 +43,6 @@ _NAMES: Final = {
 
 def _anything(_old: Directory, _new: Directory) -> None:
     """Whoever may write the files may change everything in them."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Who:
-    """One subject, registered or not."""
-
-    tenant: TenantId
-    kind: SubjectKind
-    id: str
-
-    @classmethod
-    def of(cls, subject: Subject) -> Who:
-        """Whom a subject's registration is about."""
-        return cls(tenant=subject.tenant, kind=kind_of(subject), id=subject.id)
-
-    def __str__(self) -> str:
-        return f'{self.kind} "{self.id}" of tenant "{self.tenant}"'
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +85,7 @@ class Registers:
             if index is None:
                 return tables.appended(text, name, entries)
             table = tables.tables(text, name)[index]
-            values = _with_makers(table, _registered(subject), maker)
+            values = _with_makers(table, registered(subject), maker)
             return tables.changed(text, name, index, values)
 
         self._edit(who.kind, change, judge)
@@ -205,13 +188,6 @@ def _beside(callers: Path, people: Path) -> Registers:
     return Registers(callers=callers, people=people, channels=people.with_name("channels.toml"))
 
 
-def kind_of(subject: Subject) -> SubjectKind:
-    """What kind of subject this is."""
-    if isinstance(subject, Caller):
-        return SubjectKind.CALLER
-    return SubjectKind.PERSON if isinstance(subject, Person) else SubjectKind.CHANNEL
-
-
 def token_name(sha256_hex: str) -> str:
     """How a token is called where it may be seen; an account likewise, by its proof."""
     return sha256_hex[:TOKEN_NAME_CHARS]
@@ -220,37 +196,13 @@ def token_name(sha256_hex: str) -> str:
 # --- tables and values ---
 
 
-def _registered(subject: Subject) -> Values:
-    """What is registered of a subject: all but who it is and how it proves that."""
-    if isinstance(subject, Caller):
-        return {
-            "actors": subject.actors,
-            "environments": subject.environments,
-            "resources": subject.resources,
-            "owners": subject.owners,
-            "users": subject.users,
-            "parent": subject.parent or "",
-            "audience": subject.audience,
-            "clients": subject.clients,
-        }
-    if isinstance(subject, Person):
-        accounts = ({"issuer": a.issuer, "subject": a.subject} for a in subject.accounts)
-        return {
-            "name": subject.name,
-            "groups": tuple(sorted(subject.groups)),
-            "accounts": tuple(accounts),
-            "aliases": subject.aliases,
-        }
-    return {"issuers": subject.issuers}
-
-
 def _first_token(subject: Subject, maker: PersonId | None) -> tuple[str, Values]:
     """A token for a new subject, and the table that registers both."""
     token = new_token(kind_of(subject))
     values: Values = {
         "id": subject.id,
         "tenant": subject.tenant,
-        **_registered(subject),
+        **registered(subject),
         "token_sha256": (token_hash(token),),
     }
     return token, _with_makers({}, values, maker)
