@@ -140,7 +140,7 @@ Change = Callable[[context_pb2.Context], object]
         (lambda c: c.on_behalf_of.add(type="person"), "/on_behalf_of/0/id"),
         (lambda c: c.on_behalf_of.add(type=SECRET, id="x"), "/on_behalf_of/0/type"),
         (
-            lambda c: c.on_behalf_of.add(type="person", id="bob", evidence=SECRET),
+            lambda c: c.on_behalf_of.add(type="workload", id="bob", evidence=SECRET),
             "/on_behalf_of/0/evidence",
         ),
         (

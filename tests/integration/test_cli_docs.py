@@ -15,6 +15,7 @@ import typer
 import countersign
 from countersign.cli.context_file import KEYS, RESOURCE_KEYS, read_context
 from countersign.cli.root import app
+from countersign.config import FloorSection, IssuerSection, QuotaSection
 from realparts import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -67,12 +68,18 @@ def test_the_page_has_the_commands_and_options_there_are() -> None:
 def test_every_setting_is_on_the_page_with_its_default() -> None:
     told = sections(page("configuration.md"), "##")
     real = tomllib.loads((PACKAGE / "default.toml").read_text(encoding="utf-8"))
-    assert set(told) == {*(f"[{name}]" for name in real), "[floors.<environment>]"}
+    unwritten = {"[[issuers]]", "[floors.<environment>]", "[quotas.<tenant>]"}
+    assert set(told) == {f"[{name}]" for name in real} | unwritten
     for name, section in real.items():
         rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", told[f"[{name}]"], re.MULTILINE)
         assert {key: tomllib.loads(f"x = {value}")["x"] for key, value in rows} == section
-    floors = re.findall(r"^\| `(\w+)` \|", told["[floors.<environment>]"], re.MULTILINE)
-    assert floors == ["least_quorum", "max_use_within_s"]
+    for name, section in (
+        ("[[issuers]]", IssuerSection),
+        ("[floors.<environment>]", FloorSection),
+        ("[quotas.<tenant>]", QuotaSection),
+    ):
+        keys = re.findall(r"^\| `(\w+)` \|", told[name], re.MULTILINE)
+        assert set(keys) == set(section.model_fields)
 
 
 # --- the context file ---------------------------------------------------------------
@@ -97,7 +104,9 @@ def codes_of(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
             found += [keyword.value for keyword in node.keywords if keyword.arg == "code"]
-            found += node.args[:1] if name.endswith(GIVERS) else []
+            # The first argument of this one is the field, and its code a keyword.
+            by_place = name.endswith(GIVERS) and name != "InvalidRequestError"
+            found += node.args[:1] if by_place else []
         elif isinstance(node, ast.FunctionDef):
             defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             found += [default for argument, default in defaults if argument.arg == "code"]

@@ -156,9 +156,10 @@ def as_caller(subject: Subject) -> Caller:
     """Only machines ask. Raises `NotPermittedError` for a person or channel."""
     if isinstance(subject, Caller):
         return subject
-    who = "person" if isinstance(subject, Person) else "channel"
+    is_person = isinstance(subject, Person)
+    who = "person" if is_person else "channel"
     raise NotPermittedError(
-        f"{who}.not_a_caller",
+        "person.not_a_caller" if is_person else "channel.not_a_caller",
         f"a {who}'s credential is for deciding; it cannot ask or claim",
         advice="Use a caller's credential: `countersign caller add`.",
     )
@@ -171,7 +172,7 @@ def as_reader(subject: Subject) -> Person | Channel:
     """
     if not isinstance(subject, Caller):
         return subject
-    raise _not_a_person("caller", "a machine's credential has no verb that decides")
+    raise _not_a_person("caller.not_a_person", "a machine's credential has no verb that decides")
 
 
 def as_person(subject: Subject) -> Person:
@@ -179,13 +180,17 @@ def as_person(subject: Subject) -> Person:
     if isinstance(subject, Person):
         return subject
     if isinstance(subject, Caller):
-        raise _not_a_person("caller", "a machine's credential has no verb that decides")
-    raise _not_a_person("channel", "this needs a person's own credential, not a channel's word")
+        raise _not_a_person(
+            "caller.not_a_person", "a machine's credential has no verb that decides"
+        )
+    raise _not_a_person(
+        "channel.not_a_person", "this needs a person's own credential, not a channel's word"
+    )
 
 
-def _not_a_person(who: str, problem: str) -> NotPermittedError:
+def _not_a_person(code: str, problem: str) -> NotPermittedError:
     return NotPermittedError(
-        f"{who}.not_a_person",
+        code,
         f"{problem}; a person must do this",
         advice="Use the credential of a registered person: `countersign person add`.",
     )

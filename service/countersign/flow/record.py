@@ -52,7 +52,7 @@ def judged(judgement: Judgement) -> JsonObject:
         **head,
         "clean": clean,
         "mask_report": judgement.clean.report,
-        "findings": judgement.findings.to_policy(),
+        "findings": judgement.findings.to_record(),
         "chain": chain(judgement),
         "policy": {**judgement.policy_record, "effect": decision.effect.value},
         "effect": decision.effect.value,
