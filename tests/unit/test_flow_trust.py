@@ -271,6 +271,27 @@ async def test_a_new_account_waits_before_it_decides_and_what_was_there_first_do
     await world.close()
 
 
+async def test_a_new_channel_waits_too_whomever_it_asserts(tmp_path):
+    world = await opened(tmp_path, new_account_wait_s=600)
+    book = {PersonId("bob"): {"account:bob"}}
+    await world.store.apply(lambda tx: tx.put_proofs(TENANT, book))
+    book |= {PersonId("channel:teams"): {"token:teams"}}
+    await world.store.apply(lambda tx: tx.put_proofs(TENANT, book))
+    world.register(people=PEOPLE)
+    review = await world.opened(context())
+    through = voter(
+        BOB,
+        proof="account:bob",
+        assurance=Assurance.CHANNEL,
+        channel=ChannelId("teams"),
+        channel_proof="token:teams",
+    )
+    assert await refusal(world.vote(through, review.id)) == "vote.account_too_new"
+    world.clock.advance(600)
+    assert (await world.vote(through, review.id)).state is ReviewState.APPROVED
+    await world.close()
+
+
 async def test_a_stale_directory_approves_nothing_and_loses_nothing(world):
     review = await world.opened(context(AGENT), AGENT)
     approved = await world.opened(context(AGENT, action="db.other"), AGENT)
@@ -298,6 +319,8 @@ async def test_a_token_that_the_requester_has_seen_does_not_decide(world, monkey
     )
     seen.shown_to = lambda tenant, proof: made_by.get(proof) if tenant == TENANT else None
     world.source.current = seen
+    through_hers = voter(CAROL, channel_proof="token:made-by-mallory")
+    assert await refusal(world.vote(through_hers, review.id)) == "vote.token_known"
     stolen = voter(CAROL, proof="token:made-by-mallory")
     assert await refusal(world.vote(stolen, review.id)) == "vote.token_known"
     fine = voter(CAROL, proof="token:by-erin")

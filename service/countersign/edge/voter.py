@@ -7,6 +7,7 @@ another tenant is refused like one that never was). Pure. Used by `reviews`.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 from countersign.credentials import proof_of_account
@@ -42,7 +43,8 @@ def voter(
         return Voter(person=subject, assurance=Assurance.PERSON, proof=authenticated.proof)
     if assertion is None:
         raise InvalidRequestError("person", "is missing: say which account acts")
-    return _asserted(subject, assertion, directory, now, max_age_s)
+    asserted = _asserted(subject, assertion, directory, now, max_age_s)
+    return dataclasses.replace(asserted, channel_proof=authenticated.proof)
 
 
 def _asserted(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from countersign.flow.parts import Parts
 from countersign.flow.voter import Voter
-from countersign.model import Choice, Review, after, rfc3339
+from countersign.model import ChannelId, Choice, PersonId, Review, after, rfc3339
 from countersign.review import AfterReviewClosed, Event, GlassBroken, Refusal, VoteCast, barred
 from countersign.store.protocol import Transaction
 
@@ -33,13 +33,14 @@ def not_now(
 
 def _known_to_the_chain(parts: Parts, voter: Voter, review: Review) -> Refusal | None:
     """Whether somebody who must not decide has seen the token that decides here."""
-    shown_to = parts.directory().shown_to(voter.person.tenant, voter.proof)
-    if shown_to is None or shown_to not in barred(review):
+    directory, tenant = parts.directory(), voter.person.tenant
+    seen_by = {directory.shown_to(tenant, proof) for proof in (voter.proof, voter.channel_proof)}
+    if seen_by.isdisjoint(barred(review)):
         return None
     return Refusal(
         code="vote.token_known",
-        message="this token of yours was made by somebody in the requester chain, who could be "
-        "the one using it",
+        message="the token that decides here was made by somebody in the requester chain, who "
+        "could be the one using it",
     )
 
 
@@ -48,14 +49,23 @@ def too_new(parts: Parts, tx: Transaction, voter: Voter) -> Refusal | None:
     wait_s = parts.limits.new_account_wait_s
     if not wait_s:
         return None
-    since = tx.proof_since(voter.person.tenant, voter.person.id, voter.proof)
-    if since is not None and tx.now >= after(since, wait_s):
-        return None
-    until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
-    return Refusal(
-        code="vote.account_too_new",
-        message=f"this account or credential of yours is new here; it may decide {until}",
-    )
+    proofs = [(voter.person.id, voter.proof, "this account or credential of yours")]
+    if voter.channel is not None:
+        proofs.append((channel_holder(voter.channel), voter.channel_proof, "this channel"))
+    for holder, proof, what in proofs:
+        since = tx.proof_since(voter.person.tenant, holder, proof)
+        if since is None or tx.now < after(since, wait_s):
+            until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
+            return Refusal(
+                code="vote.account_too_new",
+                message=f"{what} is new here; it may decide {until}",
+            )
+    return None
+
+
+def channel_holder(channel: ChannelId) -> PersonId:
+    """Under whose name the store keeps a channel's proofs: no person's id has a colon."""
+    return PersonId(f"channel:{channel}")
 
 
 def stale(parts: Parts) -> Refusal | None:

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from countersign import canonical
+from countersign.credentials import SubjectKind
 from countersign.directory import Directory, diff
+from countersign.flow.gate import channel_holder
 from countersign.flow.record import MAX_INLINE_BYTES, record, sorted_list
 from countersign.flow.request import Named
 from countersign.model import JsonObject, PersonId, TenantId
@@ -51,8 +53,19 @@ async def directory_changed(
     changes = diff(old, new)
     if by is not None:
         changes = {tenant: {**change, "by": by} for tenant, change in changes.items()}
-    proofs = {tenant: new.proofs(tenant) for tenant in changes}
+    proofs = {tenant: _proofs(new, tenant) for tenant in changes}
     await notice(store, "directory.changed", changes, proofs=proofs)
+
+
+def _proofs(directory: Directory, tenant: TenantId) -> dict[PersonId, frozenset[str]]:
+    """All proofs by which somebody could decide: of people, and of who speaks for them."""
+    of_channels = {
+        channel_holder(channel.id): frozenset(
+            known.proof for known in directory.credentials(tenant, SubjectKind.CHANNEL, channel.id)
+        )
+        for channel in directory.channels(tenant)
+    }
+    return {**directory.proofs(tenant), **of_channels}
 
 
 def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
@@ -107,7 +120,7 @@ async def started(
             "config.changed",
             {tenant: told},
             attached=[listing, effective],
-            proofs={tenant: directory.proofs(tenant)},
+            proofs={tenant: _proofs(directory, tenant)},
         )
 
 

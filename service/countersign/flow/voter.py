@@ -21,5 +21,7 @@ class Voter:
     """By what they proved themselves; see `credentials.proof_of_account` and its like."""
     channel: ChannelId | None = None
     """Who asserted the person; None: they proved themselves."""
+    channel_proof: str = ""
+    """By what that channel proved itself."""
     message_ref: str = ""
     """The channel's word for the message that was acted on."""

@@ -169,7 +169,7 @@ class Transaction(Protocol):
         """Keep bytes that a record names by hash until they are published."""
 
     def proof_since(self, tenant: TenantId, person: PersonId, proof: str) -> Instant | None:
-        """Since when this proof (see `credentials.proof_id`) is this person's."""
+        """Since when this proof (see `credentials.proof_of_token`) is this person's."""
 
     def put_proofs(self, tenant: TenantId, proofs: Mapping[PersonId, Collection[str]]) -> None:
         """Take over all proofs of all people of a tenant, as they now are.
