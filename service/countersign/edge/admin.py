@@ -137,7 +137,7 @@ class Admin:
         self, call: Call[Person], message: admin_pb2.PutCallerRequest
     ) -> admin_pb2.PutCallerResponse:
         """PutCaller."""
-        registrations.known_only("request", message)
+        registrations.known_only(message)
         caller = registrations.caller(self._operator(call).tenant, message.caller)
         _require_known(caller, self._registry.current)
         return admin_pb2.PutCallerResponse(token=await self._put(call, caller))
@@ -146,7 +146,7 @@ class Admin:
         self, call: Call[Person], message: admin_pb2.PutPersonRequest
     ) -> admin_pb2.PutPersonResponse:
         """PutPerson."""
-        registrations.known_only("request", message)
+        registrations.known_only(message)
         person = registrations.person(self._operator(call).tenant, message.person)
         return admin_pb2.PutPersonResponse(token=await self._put(call, person))
 
@@ -154,7 +154,7 @@ class Admin:
         self, call: Call[Person], message: admin_pb2.PutChannelRequest
     ) -> admin_pb2.PutChannelResponse:
         """PutChannel."""
-        registrations.known_only("request", message)
+        registrations.known_only(message)
         channel = registrations.channel(self._operator(call).tenant, message.channel)
         return admin_pb2.PutChannelResponse(token=await self._put(call, channel))
 
@@ -232,7 +232,7 @@ class Admin:
     ) -> Who:
         """Whom a change is about: always somebody of the operator's own tenant."""
         tenant = self._operator(call).tenant
-        registrations.known_only("request", message)
+        registrations.known_only(message)
         return Who(
             tenant=tenant,
             kind=registrations.kind(message.kind),

@@ -110,7 +110,6 @@ class _Field:
 
 def caller(tenant: TenantId, message: admin_pb2.CallerEntry) -> Caller:
     """A caller to register. Raises `InvalidRequestError`."""
-    known_only("caller", message)
     _no_credentials("caller", message.credentials)
     return Caller(
         tenant=tenant,
@@ -134,7 +133,6 @@ def caller(tenant: TenantId, message: admin_pb2.CallerEntry) -> Caller:
 
 def person(tenant: TenantId, message: admin_pb2.PersonEntry) -> Person:
     """A person to register. Raises `InvalidRequestError`."""
-    known_only("person", message)
     _no_credentials("person", message.credentials)
     found = Person(
         tenant=tenant,
@@ -154,7 +152,6 @@ def person(tenant: TenantId, message: admin_pb2.PersonEntry) -> Person:
 
 def channel(tenant: TenantId, message: admin_pb2.ChannelEntry) -> Channel:
     """A channel to register. Raises `InvalidRequestError`."""
-    known_only("channel", message)
     _no_credentials("channel", message.credentials)
     return Channel(
         tenant=tenant,
@@ -185,24 +182,24 @@ def token_name(value: str) -> str:
     return value
 
 
-def known_only(path: str, message: Message) -> None:
+def known_only(message: Message, path: str = "") -> None:
     """Refuse what this server cannot read: it would be left out in silence."""
     unknown = UnknownFieldSet(message)
     if len(unknown):
         raise InvalidRequestError(
-            path,
+            path or "request",
             f"has a field this server does not know, number {unknown[0].field_number}; "
             "update the server, or leave it out",
         )
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             continue
-        below = f"{path}.{descriptor.name}"
+        below = f"{path}.{descriptor.name}" if path else descriptor.name
         if isinstance(value, Message):
-            known_only(below, value)
+            known_only(value, below)
         else:
             for number, item in enumerate(value):
-                known_only(f"{below}[{number}]", item)
+                known_only(item, f"{below}[{number}]")
 
 
 def caller_entry(
