@@ -341,6 +341,8 @@ class Delegation:
     reason: str
     """Sanitized."""
     created_at: Instant
+    known_to: tuple[PersonId, ...] = ()
+    """Who has seen a token by which it was given, and so could have given it."""
     ended_at: Instant | None = None
     """When it was taken back early."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from types import SimpleNamespace
 
 import pytest
 
@@ -310,21 +309,62 @@ async def test_a_stale_directory_approves_nothing_and_loses_nothing(world):
     assert denied.state is ReviewState.DENIED, "to deny is always safe"
 
 
-async def test_a_token_that_the_requester_has_seen_does_not_decide(world, monkeypatch):
+async def test_a_token_that_the_requester_has_seen_does_not_decide(world):
     review = await world.opened(context(AGENT), AGENT)
     made_by = {"token:made-by-mallory": PersonId("mallory"), "token:by-erin": PersonId("erin")}
-    directory = world.directory
-    seen = SimpleNamespace(
-        **{name: getattr(directory, name) for name in dir(directory) if name[0] != "_"}
-    )
-    seen.shown_to = lambda tenant, proof: made_by.get(proof) if tenant == TENANT else None
-    world.source.current = seen
+    world.source.current = Seen(world.directory, made_by)
     through_hers = voter(CAROL, channel_proof="token:made-by-mallory")
     assert await refusal(world.vote(through_hers, review.id)) == "vote.token_known"
     stolen = voter(CAROL, proof="token:made-by-mallory")
     assert await refusal(world.vote(stolen, review.id)) == "vote.token_known"
     fine = voter(CAROL, proof="token:by-erin")
     assert (await world.vote(fine, review.id)).state is ReviewState.APPROVED
+
+
+class Seen:
+    """A directory in which some proofs were shown to somebody when they were made."""
+
+    def __init__(self, directory, made_by):
+        self._directory, self._made_by = directory, made_by
+
+    def __getattr__(self, name):
+        return getattr(self._directory, name)
+
+    def shown_to(self, tenant, proof):
+        return self._made_by.get(proof) if tenant == TENANT else None
+
+
+async def test_an_account_that_somebody_behind_the_agent_registered_proves_nothing(world):
+    plain = world.directory
+    world.source.current = Seen(plain, {proof().proof: PersonId("bob")})
+    answer = await world.check(by_mallory(), AGENT, evidence=proof())
+    assert code(answer) == "evidence.account_known"
+    world.source.current = Seen(plain, {proof().proof: PersonId("erin")})
+    assert (await world.opened(by_mallory(), AGENT, evidence=proof())).requester == "mallory"
+
+
+async def test_an_account_that_is_new_proves_nobody_yet(tmp_path):
+    world = await opened(tmp_path, new_account_wait_s=600)
+    book = {PersonId("mallory"): {"token:old"}}
+    await world.store.apply(lambda tx: tx.put_proofs(TENANT, book))
+    book = {PersonId("mallory"): {"token:old", proof().proof}}
+    await world.store.apply(lambda tx: tx.put_proofs(TENANT, book))
+    refused = await world.check(by_mallory(), AGENT, evidence=proof())
+    assert code(refused) == "evidence.account_too_new"
+    assert refused.review is None
+    world.clock.advance(600)
+    assert (await world.opened(by_mallory(), AGENT, evidence=proof())).requester == "mallory"
+    await world.close()
+
+
+async def test_what_mallory_could_have_lent_in_carols_name_is_not_lent(world):
+    world.source.current = Seen(world.directory, {"token:by-mallory": PersonId("mallory")})
+    review = await world.opened(context(AGENT), AGENT)
+    given = await world.flow.delegate(voter(CAROL, proof="token:by-mallory"), lend(world))
+    assert given.known_to == ("mallory",)
+    assert await refusal(world.vote(ERIN, review.id)) == "review.not_found"
+    await world.flow.delegate(voter(CAROL), lend(world))
+    assert (await world.vote(ERIN, review.id)).state is ReviewState.APPROVED
 
 
 # --- escalation -----------------------------------------------------------------------------

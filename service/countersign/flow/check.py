@@ -15,6 +15,7 @@ from countersign.flow.aside import aside
 from countersign.flow.draft import Draft, draft_review
 from countersign.flow.evidence import Evidence
 from countersign.flow.filing import file
+from countersign.flow.gate import account_too_new
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -129,13 +130,21 @@ class _Check:
             if existing.fingerprint == self._draft.fingerprint:
                 return self._reuse(tx, existing)
             return self._conclude(tx, self._denied("review.duplicate", _duplicate(existing)))
-        refusal = self._limited(tx, self._draft)
+        refusal = self._doubted(tx) or self._limited(tx, self._draft)
         if refusal:
             return self._conclude(tx, refusal)
         return self._open(tx, decision, decision.requirement, self._draft)
 
     def _denied(self, code: str, message: str) -> PolicyDecision:
         return deny(Reason(code=code, message=message), self._judgement.decision.revision)
+
+    def _doubted(self, tx: Transaction) -> PolicyDecision | None:
+        """Whether the account that proves who asks is too new to spare anybody."""
+        requester, evidence = self._judgement.requester, self._ask.evidence
+        if requester is None or evidence is None:
+            return None
+        refusal = account_too_new(self._parts, tx, self._caller.tenant, requester, evidence.proof)
+        return self._denied("evidence.account_too_new", refusal.message) if refusal else None
 
     def _limited(self, tx: Transaction, draft: Draft) -> PolicyDecision | None:
         caller, limits = self._caller, self._parts.limits

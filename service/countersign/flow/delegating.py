@@ -14,7 +14,7 @@ from typing import Final
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
 from countersign.flow import record
 from countersign.flow.filing import file
-from countersign.flow.gate import too_new
+from countersign.flow.gate import seen_by, too_new
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.transition import as_error
@@ -79,6 +79,7 @@ async def delegate(parts: Parts, voter: Voter, ask: DelegateAsk) -> Delegation:
             assurance=voter.assurance,
             reason=reason,
             created_at=tx.now,
+            known_to=tuple(sorted(seen_by(parts, voter))),
         )
         _in_bounds(parts, lent)
         tx.put_delegation(lent)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from countersign.credentials import proof_of_account
 from countersign.directory import Directory
 from countersign.model import Account, ActionContext, Caller, PersonId, Principal, Reason
 
@@ -29,6 +30,11 @@ class Evidence:
     actors: tuple[str, ...] = ()
     """Subjects of the `act` chain (RFC 8693), the present actor first."""
 
+    @property
+    def proof(self) -> str:
+        """What the store remembers the account by."""
+        return proof_of_account(self.account.issuer, self.account.subject)
+
 
 def proven_person(directory: Directory, caller: Caller, evidence: Evidence) -> PersonId | Reason:
     """The person whom the evidence proves to be behind this caller's call."""
@@ -45,6 +51,14 @@ def proven_person(directory: Directory, caller: Caller, evidence: Evidence) -> P
             code="requester.unresolved",
             message=f"{evidence.pointer}/evidence: its account is no registered person's, so "
             "nobody can tell who must not decide",
+        )
+    if directory.shown_to(caller.tenant, evidence.proof) in directory.registered_chain(
+        caller.tenant, caller.id
+    ):
+        return Reason(
+            code="evidence.account_known",
+            message=f"{evidence.pointer}/evidence: its account was registered by somebody behind "
+            "this caller, so it proves nothing",
         )
     if directory.resolve(caller.tenant, evidence.principal.id) != person.id:
         return Reason(

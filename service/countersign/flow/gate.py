@@ -12,7 +12,15 @@ from __future__ import annotations
 
 from countersign.flow.parts import Parts
 from countersign.flow.voter import Voter
-from countersign.model import ChannelId, Choice, PersonId, Review, after, rfc3339
+from countersign.model import (
+    ChannelId,
+    Choice,
+    PersonId,
+    Review,
+    TenantId,
+    after,
+    rfc3339,
+)
 from countersign.review import AfterReviewClosed, Event, GlassBroken, Refusal, VoteCast, barred
 from countersign.store.protocol import Transaction
 
@@ -33,9 +41,7 @@ def not_now(
 
 def _known_to_the_chain(parts: Parts, voter: Voter, review: Review) -> Refusal | None:
     """Whether somebody who must not decide has seen the token that decides here."""
-    directory, tenant = parts.directory(), voter.person.tenant
-    seen_by = {directory.shown_to(tenant, proof) for proof in (voter.proof, voter.channel_proof)}
-    if seen_by.isdisjoint(barred(review)):
+    if barred(review).isdisjoint(seen_by(parts, voter)):
         return None
     return Refusal(
         code="vote.token_known",
@@ -46,21 +52,35 @@ def _known_to_the_chain(parts: Parts, voter: Voter, review: Review) -> Refusal |
 
 def too_new(parts: Parts, tx: Transaction, voter: Voter) -> Refusal | None:
     """Whether the proof this person came with has not been theirs for long enough."""
+    tenant = voter.person.tenant
+    own = account_too_new(parts, tx, tenant, voter.person.id, voter.proof)
+    if own or voter.channel is None:
+        return own
+    return account_too_new(parts, tx, tenant, channel_holder(voter.channel), voter.channel_proof)
+
+
+def account_too_new(
+    parts: Parts, tx: Transaction, tenant: TenantId, holder: PersonId, proof: str
+) -> Refusal | None:
+    """Whether this proof has not been its holder's for long enough."""
     wait_s = parts.limits.new_account_wait_s
     if not wait_s:
         return None
-    proofs = [(voter.person.id, voter.proof, "this account or credential of yours")]
-    if voter.channel is not None:
-        proofs.append((channel_holder(voter.channel), voter.channel_proof, "this channel"))
-    for holder, proof, what in proofs:
-        since = tx.proof_since(voter.person.tenant, holder, proof)
-        if since is None or tx.now < after(since, wait_s):
-            until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
-            return Refusal(
-                code="vote.account_too_new",
-                message=f"{what} is new here; it may decide {until}",
-            )
-    return None
+    since = tx.proof_since(tenant, holder, proof)
+    if since is not None and tx.now >= after(since, wait_s):
+        return None
+    until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
+    return Refusal(
+        code="vote.account_too_new",
+        message=f"the account, credential or channel is new here; it counts {until}",
+    )
+
+
+def seen_by(parts: Parts, voter: Voter) -> frozenset[PersonId]:
+    """Who was shown what this person, or their channel, came with when it was made."""
+    directory, tenant = parts.directory(), voter.person.tenant
+    shown = (directory.shown_to(tenant, proof) for proof in (voter.proof, voter.channel_proof))
+    return frozenset(person for person in shown if person is not None)
 
 
 def channel_holder(channel: ChannelId) -> PersonId:

@@ -204,6 +204,8 @@ def delegation(lent: Delegation) -> JsonObject:
         "assurance": lent.assurance.value,
         "reason": lent.reason,
     }
+    if lent.known_to:
+        said["known_to"] = list[JsonValue](lent.known_to)
     if lent.ended_at is not None:
         said["ended_at"] = rfc3339(lent.ended_at)
     return said

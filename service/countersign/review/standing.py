@@ -176,7 +176,8 @@ def _seats(review: Review, person: PersonId, people: People, stages: list[Stage]
     """Seats in any of these stages that a person may take: their own first.
 
     Nobody lends what they do not have: a delegator who is excluded, or whom no
-    stage asks, lends nothing, and what is lent is not lent on.
+    stage asks, lends nothing, and what is lent is not lent on. What somebody
+    excluded could have given in the delegator's name is not given either.
     """
     asked_for = frozenset().union(*(people.eligible(review.tenant, stage) for stage in stages))
     seats = [Seat(holder=person)] if person in asked_for else []
@@ -184,4 +185,5 @@ def _seats(review: Review, person: PersonId, people: People, stages: list[Stage]
         Seat(holder=delegation.delegator, delegation=delegation)
         for delegation in people.delegations_to(review.tenant, person)
         if delegation.delegator in asked_for - barred(review)
+        and barred(review).isdisjoint(delegation.known_to)
     ]
