@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import importlib.metadata
 import platform
@@ -17,10 +18,11 @@ from countersign.cli import output
 from countersign.cli.operator import ConfigOption, JsonOption
 from countersign.config import Config, config_path, load, opa_candidates
 from countersign.errors import ConfigurationError, CountersignError
+from countersign.issuers import Issuers
 from countersign.keys import read_key
 from countersign.policy.binary import check_version, find_opa
 from countersign.policy.bundle import build
-from countersign.registry import load as load_directory
+from countersign.registry import Registers
 
 app = typer.Typer()
 _PACKAGES = ("grpcio", "protobuf", "pydantic", "google-re2", "cryptography", "PyJWT", "uvloop")
@@ -63,6 +65,8 @@ def _examine(path: Path) -> list[Finding]:
         return findings
     findings.append(_try("keys", lambda: _keys(config)))
     findings.append(_try("registers", lambda: _registers(config)))
+    if config.issuers:
+        findings.append(_try("issuers", lambda: _issuers(config)))
     if opa:
         findings.append(_try("policy", lambda: _policy(config, opa[0])))
     findings.append(_try("store", lambda: _store(config)))
@@ -105,7 +109,11 @@ def _keys(config: Config) -> str:
 
 def _registers(config: Config) -> str:
     section = config.directory
-    directory = load_directory(config.path(section.callers), config.path(section.people))
+    directory = Registers(
+        callers=config.path(section.callers),
+        people=config.path(section.people),
+        channels=config.path(section.channels),
+    ).load()
     callers = sum(len(directory.callers(tenant)) for tenant in directory.tenants)
     people = sum(len(directory.people(tenant)) for tenant in directory.tenants)
     if not callers or not people:
@@ -114,7 +122,21 @@ def _registers(config: Config) -> str:
             f"{callers} caller(s) and {people} person(s) are registered",
             advice="Add them: `countersign person add`, `countersign caller add`.",
         )
-    return f"{callers} caller(s), {people} person(s), {len(directory.tenants)} tenant(s)"
+    channels = sum(len(directory.channels(tenant)) for tenant in directory.tenants)
+    tenants = len(directory.tenants)
+    return f"{callers} caller(s), {people} person(s), {channels} channel(s), {tenants} tenant(s)"
+
+
+def _issuers(config: Config) -> str:
+    issuers = Issuers(config.issuer_sources())
+    asyncio.run(issuers.start())
+    for name, why in sorted(issuers.failures.items()):
+        raise ConfigurationError(
+            "issuers.invalid",
+            f"{name}: its keys cannot be read: {why}",
+            advice="Correct jwks_url or jwks_file; its tokens are refused until then.",
+        )
+    return f"keys of {len(config.issuers)} issuer(s) read"
 
 
 def _policy(config: Config, opa: Path) -> str:
