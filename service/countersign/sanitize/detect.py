@@ -23,7 +23,8 @@ from countersign.sanitize import kinds, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
-from countersign.sanitize.patterns import Patterns, Rule
+from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.rules import Rule
 from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
 from countersign.sanitize.views import Joined
 
