@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from countersign import __version__
@@ -46,13 +46,13 @@ from countersign.policy.opa import OpaPolicy
 from countersign.registry import Registers, Registry
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
+from countersign.upkeep import heartbeats, keep_last_used
 from countersign.waiters import Waiters
 
 log = logging.getLogger(__name__)
 
 RECONNECT_SPREAD_S: Final = 3.0
 HEALTH_POLL_S: Final = 0.2
-LAST_USED_EVERY_S: Final = 60.0
 
 
 async def serve(config: Config, announce: Callable[[int, int], None]) -> int:
@@ -244,8 +244,17 @@ class App:
         self._spawn("sweeper", sweeper(flow.parts))
         self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
         self._spawn("health", self._follow_health())
-        self._spawn("heartbeat", self._heartbeat())
-        self._spawn("last used", self._keep_last_used())
+        registry = self._registry
+        self._spawn(
+            "heartbeat",
+            heartbeats(
+                self._store,
+                self._metrics.refused_calls,
+                lambda: registry.current.tenants,
+                self._config.log.heartbeat_s,
+            ),
+        )
+        self._spawn("last used", keep_last_used(self._store, self._authenticator.drain_used))
         loop = asyncio.get_running_loop()
         for stop in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop, self._stopping.set)
@@ -306,39 +315,8 @@ class App:
                 await self.edge.set_healthy(healthy=now)
             await asyncio.sleep(HEALTH_POLL_S)
 
-    async def _heartbeat(self) -> None:
-        """Say that we are there, and what was refused without a record of its own.
-
-        A tenant is told of its own calls and of those that nobody is known to have made.
-        """
-        told: dict[tuple[str, str], int] = {}
-        while True:
-            await asyncio.sleep(self._config.log.heartbeat_s)
-            counts = self._metrics.refused_calls()
-            new = {key: count - told.get(key, 0) for key, count in counts.items()}
-            told = counts
-            await notice(
-                self._store,
-                "heartbeat",
-                {
-                    tenant: {
-                        "refused_calls": _by_code(new, tenant),
-                        "unauthenticated_calls": _by_code(new, ""),
-                    }
-                    for tenant in sorted(self._registry.current.tenants)
-                },
-            )
-
     async def _directory_changed(self, old: Directory, new: Directory, by: PersonId | None) -> None:
         await directory_changed(self._store, old, new, by)
-
-    async def _keep_last_used(self) -> None:
-        """Write down now and then when each credential was last used."""
-        while True:
-            await asyncio.sleep(LAST_USED_EVERY_S)
-            used = self._authenticator.drain_used()
-            if used:
-                await self._store.note_used(used)
 
     def _policy_changed(self, bundle: Bundle) -> None:
         async def record() -> None:
@@ -395,7 +373,3 @@ class App:
         for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.error("a background task failed: %s", type(outcome).__name__)
-
-
-def _by_code(counts: Mapping[tuple[str, str], int], tenant: str) -> dict[str, JsonValue]:
-    return {code: count for (whose, code), count in counts.items() if whose == tenant and count}
