@@ -109,7 +109,7 @@ class Decisions:
             after=message.after,
             max_wait_s=max_wait_s,
         )
-        call.still()
+        await call.still()
         return decisions_pb2.AwaitResponse(
             review=encode.status(waited.review), changed=waited.changed, reconnect=waited.reconnect
         )
