@@ -35,6 +35,8 @@ special := {
 	"demo.quick": {"approve_within_s": 1},
 	"demo.brief": {"use_within_s": 1},
 	"demo.gateway": {"claim_by": ["gateway"]},
+	"demo.urgent": {"batch": true, "break_glass": {"approvers": {"groups": ["approvers"]}}},
+	"demo.personal": {"min_assurance": "person"},
 	"demo.nonsense": {"stages": [stage(0)], "channel": input.context.reason},
 }
 
