@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from countersign import canonical
-from countersign.model import ActionContext, JsonObject, Preview, Withheld
+from countersign.model import ActionContext, JsonObject, JsonValue, Preview, Withheld
 from countersign.sanitize import (
     characters,
     detect,
@@ -28,10 +28,10 @@ from countersign.sanitize import (
     guard,
     keys,
     kinds,
-    pointers,
     report,
 )
-from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
+from countersign.sanitize.bounds import TooMuchError
+from countersign.sanitize.free import Free, Scrubbed, dark_report
 from countersign.sanitize.keys import KnownKeys
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.mask import (
@@ -41,15 +41,12 @@ from countersign.sanitize.mask import (
     Node,
     Renderer,
     Tagger,
-    mask_text,
     tagger,
     tree,
-    without_tags,
 )
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.quantities import UNKNOWN, Quantity
-from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
-from countersign.sanitize.views import Joined
+from countersign.sanitize.survey import Span, Survey
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -129,6 +126,7 @@ class Sanitizer:
         rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
         material = repr((_REVISION, rules, keys.table_id()))
         self._ruleset = f"builtin-1:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
+        self._free = Free(self._patterns, self._known_keys, self._ruleset)
 
     @property
     def ruleset(self) -> str:
@@ -177,7 +175,7 @@ class Sanitizer:
             found.statements,
             measures,
             internal_domains=self._internal,
-            clean=self._cleaner(),
+            clean=self._free.cleaner(),
         )
         entities = found.entities()
         shown = guard.guard(known_facts, self._patterns)
@@ -237,7 +235,7 @@ class Sanitizer:
             return _written(profile, shown, view.facts, written, reviewable=reviewable)
         except Exception as error:  # noqa: BLE001 - fail closed: show nothing
             _LOG.error("a preview failed and shows nothing: %s", type(error).__name__)
-            dark = self._dark_report(profile)
+            dark = dark_report(self._ruleset, profile)
             return _written(profile, canonical.encode(envelope.dark()), {}, dark, reviewable=False)
 
     def clean(
@@ -264,7 +262,7 @@ class Sanitizer:
             return Clean(context=view.context, report=written)
         except Exception as error:  # noqa: BLE001 - fail closed: record nothing of it
             _LOG.error("a record shows nothing of its context: %s", type(error).__name__)
-            return Clean(context=envelope.dark(), report=self._dark_report(_RECORD))
+            return Clean(context=envelope.dark(), report=dark_report(self._ruleset, _RECORD))
 
     def _view(
         self,
@@ -313,81 +311,23 @@ class Sanitizer:
                 return encoded, True
         return b"{}", True
 
-    def _dark_report(self, profile: str) -> JsonObject:
-        return {
-            "ruleset": self._ruleset,
-            "profile": profile,
-            "masked": [
-                {"pointer": "", "type": kinds.UNREADABLE.name, "rule": "failure", "count": 1}
-            ],
-            "total": {kinds.UNREADABLE.name: 1},
-            "cut": False,
-            "guard": 0,
-        }
-
-    # --- what is not a context -----------------------------------------------
+    # --- what is not a context: see `free` ---
 
     def text(self, text: str) -> str:
-        """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
-        try:
-            return self._plain(characters.printable(text))
-        except Exception as error:  # noqa: BLE001 - fail closed
-            _LOG.error("a text was masked whole: %s", type(error).__name__)
-            return kinds.UNREADABLE.placeholder
+        """Reasons, comments, questions, answers."""
+        return self._free.text(text)
 
     def detail(self, value: JsonObject) -> JsonObject:
-        """Outcome detail and labels: the same rules as for a context, without tags."""
-        try:
-            printable = characters.printable_json(value)
-            survey = Survey(self._known_keys)
-            survey.add(printable, None)
-            found = detect.run(survey, self._patterns)
-            renderer = Renderer(tag=without_tags, key_spans=found.key_spans)
-            rendered = renderer.render(printable, tree(survey.leaves))
-            return guard.guard({"detail": rendered}, self._patterns).value["detail"]  # type: ignore[return-value]
-        except TooMuchError:
-            return {"detail": kinds.TOO_LONG.placeholder}
-        except Exception as error:  # noqa: BLE001 - fail closed
-            _LOG.error("a detail was masked whole: %s", type(error).__name__)
-            return {"detail": kinds.UNREADABLE.placeholder}
+        """Outcome detail and labels."""
+        return self._free.detail(value)
+
+    def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
+        """Any JSON value that is no context."""
+        return self._free.scrub(value, tag_key=tag_key)
 
     def pointer(self, pointer: str) -> str:
         """A JSON pointer whose steps may hold data."""
-        path = pointers.parse(pointer)
-        if path is None:
-            return self.text(pointer)
-        return pointers.render([self.text(step) for step in path])
-
-    def _cleaner(self) -> Callable[[str], str]:
-        """`_plain` for the names in the facts of one context, each looked at once."""
-        allowance = Allowance(MAX_NAMES)
-        cleaned: dict[str, str] = {}
-
-        def clean(name: str) -> str:
-            if name not in cleaned:
-                allowance.spend()
-                cleaned[name] = self._plain(name)
-            return cleaned[name]
-
-        return clean
-
-    def _plain(self, text: str) -> str:
-        joined = Joined([text])
-        size = len(joined.data)
-        if size > MAX_STRING_BYTES:
-            return kinds.TOO_LONG.placeholder
-        try:
-            spans = [
-                Span(start, end, rule.kind, rule.id)
-                for _, start, end, rule in detect.scan(joined, self._patterns)
-            ]
-            for _, rule in detect.hidden_finds(joined, self._patterns):
-                spans.append(Span(0, size, rule.kind if rule else kinds.TOO_LONG, "view"))
-        except TooMuchError:
-            return kinds.TOO_LONG.placeholder
-        if not spans:
-            return joined.data.decode("utf-8")
-        return mask_text(text, detect.resolve(spans, size), without_tags)
+        return self._free.pointer(pointer)
 
 
 def _by_name(entities: Mapping[Kind, int]) -> dict[str, int]:

@@ -1,0 +1,159 @@
+"""What is no action context: texts, details, labels, and anything else an agent sends.
+
+The same rules as for a context, and the same invariants: raw stays in memory
+(3), what cannot be looked at is masked whole (2), and no method raises on any
+input. Only `scrub` tags what it masks; texts and details stand in places
+where a tag would mean nothing. Made by `sanitizer`, called by the flow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from countersign.model import JsonObject, JsonValue
+from countersign.sanitize import characters, detect, guard, kinds, pointers, report
+from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
+from countersign.sanitize.keys import KnownKeys
+from countersign.sanitize.mask import (
+    RECORD_TAG_DIGITS,
+    Renderer,
+    Tagger,
+    mask_text,
+    tagger,
+    tree,
+    without_tags,
+)
+from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
+from countersign.sanitize.views import Joined
+
+_LOG: Final = logging.getLogger(__name__)
+_ROOT: Final = "content"
+_PROFILE: Final = "free"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubbed:
+    """Any JSON value without what must not be shown, and what was masked in it."""
+
+    value: JsonValue
+    report: JsonObject
+    complete: bool
+    """false: part of it could not be examined and is masked whole."""
+
+
+class Free:
+    """Masks what is no context. Immutable after construction, safe to share."""
+
+    def __init__(self, patterns: Patterns, known_keys: KnownKeys, ruleset: str) -> None:
+        self._patterns = patterns
+        self._known_keys = known_keys
+        self._ruleset = ruleset
+
+    def text(self, text: str) -> str:
+        """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
+        try:
+            return self._plain(characters.printable(text))
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("a text was masked whole: %s", type(error).__name__)
+            return kinds.UNREADABLE.placeholder
+
+    def detail(self, value: JsonObject) -> JsonObject:
+        """Outcome detail and labels, without tags."""
+        shown = self._scrubbed(value, without_tags).value
+        return shown if isinstance(shown, dict) else {"detail": shown}
+
+    def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
+        """Any JSON value. Whoever holds the same key can tell equal values by their tags."""
+        return self._scrubbed(value, tagger(tag_key, RECORD_TAG_DIGITS))
+
+    def pointer(self, pointer: str) -> str:
+        """A JSON pointer whose steps may hold data."""
+        path = pointers.parse(pointer)
+        if path is None:
+            return self.text(pointer)
+        return pointers.render([self.text(step) for step in path])
+
+    def cleaner(self) -> Callable[[str], str]:
+        """A function that masks the names in the facts of one context, each looked at once."""
+        allowance = Allowance(MAX_NAMES)
+        cleaned: dict[str, str] = {}
+
+        def clean(name: str) -> str:
+            if name not in cleaned:
+                allowance.spend()
+                cleaned[name] = self._plain(name)
+            return cleaned[name]
+
+        return clean
+
+    def _scrubbed(self, value: JsonValue, tag: Tagger) -> Scrubbed:
+        try:
+            return self._looked_at(value, tag)
+        except TooMuchError:
+            return self._dark(kinds.TOO_LONG.placeholder)
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("a value was masked whole: %s", type(error).__name__)
+            return self._dark(kinds.UNREADABLE.placeholder)
+
+    def _looked_at(self, value: JsonValue, tag: Tagger) -> Scrubbed:
+        # A text or list alone stands below one key, and so is a leaf like any other.
+        whole = value if isinstance(value, dict) else {_ROOT: value}
+        printable = characters.printable_json(whole)
+        survey = Survey(self._known_keys)
+        survey.add(printable, None)
+        found = detect.run(survey, self._patterns)
+        renderer = Renderer(tag=tag, key_spans=found.key_spans)
+        rendered = renderer.render(printable, tree(survey.leaves))
+        shown = guard.guard({_ROOT: rendered}, self._patterns)
+        written = report.build(
+            [*renderer.masked, *shown.masked],
+            ruleset=self._ruleset,
+            profile=_PROFILE,
+            cut=False,
+            guard=len(shown.masked),
+            key_spans=found.key_spans,
+            tag=tag,
+        )
+        clean = shown.value[_ROOT]
+        if whole is not value:
+            clean = clean[_ROOT] if isinstance(clean, dict) else kinds.UNREADABLE.placeholder
+        return Scrubbed(value=clean, report=written, complete=survey.complete)
+
+    def _dark(self, placeholder: str) -> Scrubbed:
+        return Scrubbed(
+            value=placeholder, report=dark_report(self._ruleset, _PROFILE), complete=False
+        )
+
+    def _plain(self, text: str) -> str:
+        joined = Joined([text])
+        size = len(joined.data)
+        if size > MAX_STRING_BYTES:
+            return kinds.TOO_LONG.placeholder
+        try:
+            spans = [
+                Span(start, end, rule.kind, rule.id)
+                for _, start, end, rule in detect.scan(joined, self._patterns)
+            ]
+            for _, rule in detect.hidden_finds(joined, self._patterns):
+                spans.append(Span(0, size, rule.kind if rule else kinds.TOO_LONG, "view"))
+        except TooMuchError:
+            return kinds.TOO_LONG.placeholder
+        if not spans:
+            return joined.data.decode("utf-8")
+        return mask_text(text, detect.resolve(spans, size), without_tags)
+
+
+def dark_report(ruleset: str, profile: str) -> JsonObject:
+    """The report of what shows nothing."""
+    return {
+        "ruleset": ruleset,
+        "profile": profile,
+        "masked": [{"pointer": "", "type": kinds.UNREADABLE.name, "rule": "failure", "count": 1}],
+        "total": {kinds.UNREADABLE.name: 1},
+        "cut": False,
+        "guard": 0,
+    }
