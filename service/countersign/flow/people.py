@@ -94,8 +94,16 @@ async def get(parts: Parts, person: Person, review_id: ReviewId) -> Review:
 async def list_visible(
     parts: Parts, person: Person, states: Sequence[ReviewState], *, after: str, limit: int
 ) -> tuple[list[Review], str]:
-    """A page of visible reviews, newest first, and the token of the next page."""
+    """A page of visible reviews, newest first, and the token of the next page.
+
+    After a review that this person may not see there is nothing, as after none:
+    or its place in the list would tell that it is there.
+    """
     people = await staff(parts, person.tenant)
+    if after:
+        last = await parts.store.review(person.tenant, ReviewId(after))
+        if last is None or not may_see(last, person.id, people):
+            return [], ""
     visible: list[Review] = []
     while True:
         page = await parts.store.reviews(person.tenant, states, after=after, limit=limit)
