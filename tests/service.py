@@ -55,7 +55,7 @@ from countersign.model import (
     TenantId,
 )
 from countersign.registry import Registers
-from countersign.v1 import admin_pb2, decisions_pb2, reviews_pb2, trust_pb2
+from countersign.v1 import activity_pb2, admin_pb2, decisions_pb2, reviews_pb2, trust_pb2
 
 COMMAND = Path(sys.executable).parent / "countersign"
 PATIENCE_S = 60
@@ -64,6 +64,7 @@ TIMING = Timing(call_s=PATIENCE_S, report_s=PATIENCE_S, max_backoff_s=0.3, recon
 _PORTS = range(20_000, 32_000)  # below those a connection may take by itself
 _SERVICES = {
     "Decisions": decisions_pb2.DESCRIPTOR.services_by_name["Decisions"],
+    "Activity": activity_pb2.DESCRIPTOR.services_by_name["Activity"],
     "Admin": admin_pb2.DESCRIPTOR.services_by_name["Admin"],
     "Reviews": reviews_pb2.DESCRIPTOR.services_by_name["Reviews"],
     "Trust": trust_pb2.DESCRIPTOR.services_by_name["Trust"],

@@ -20,6 +20,7 @@ from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
 from countersign.config import Config, opa_candidates
 from countersign.directory import Directory
+from countersign.edge.activity import Activity
 from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
 from countersign.edge.decisions import Decisions
@@ -200,6 +201,7 @@ class App:
         published = PublishedLogs(self._publisher, self._sink, self._signer_of)
         handlers = (
             Decisions(flow, decoder, EvidenceReader(self._issuers), self._metrics).handlers(rpc),
+            Activity(flow, decoder).handlers(rpc),
             Reviews(
                 flow, self._metrics, max_assertion_age_s=self._config.limits.max_assertion_age_s
             ).handlers(rpc),

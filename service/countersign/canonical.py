@@ -18,7 +18,7 @@ import json
 import math
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Never, cast
+from typing import Any, Final, Never
 
 import orjson
 
@@ -109,6 +109,14 @@ def parse_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
     """
     if not data:
         return {}
+    value = parse_value(data, max_depth=max_depth)
+    if not isinstance(value, dict):
+        raise StrictJsonError("", "must be a JSON object")
+    return value
+
+
+def parse_value(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonValue:
+    """Parse one strict JSON value of any sort, as `parse_object` parses objects."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -125,9 +133,7 @@ def parse_object(data: bytes, *, max_depth: int = MAX_DEPTH) -> JsonObject:
         raise StrictJsonError("", "is not JSON: a number has too many digits") from None
     if isinstance(value, _DuplicateKey):
         _refuse_duplicate(value)
-    if not isinstance(value, dict):
-        raise StrictJsonError("", "must be a JSON object")
-    return cast("JsonObject", _settle(value, max_depth))
+    return _settle(value, max_depth)
 
 
 _CHANGED: Final = "is a number that RFC 8785 would change; send it as a string"

@@ -7,7 +7,17 @@ import sys
 import typer
 
 from countersign import __version__
-from countersign.cli import agent, audit, delegations, doctor, operator, output, register, reviews
+from countersign.cli import (
+    agent,
+    audit,
+    delegations,
+    doctor,
+    operator,
+    output,
+    register,
+    reviews,
+    sanitize,
+)
 from countersign.cli import exec as exec_
 from countersign.client import Denied, NotApproved, StillPending, Unavailable
 from countersign.errors import CountersignError
@@ -30,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for tree in (operator.app, doctor.app, agent.app, exec_.app, delegations.top):
+for tree in (operator.app, doctor.app, agent.app, exec_.app, delegations.top, sanitize.app):
     app.registered_commands += tree.registered_commands
 app.add_typer(register.callers, name="caller")
 app.add_typer(register.people, name="person")

@@ -10,23 +10,26 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from countersign.canonical import StrictJsonError, parse_object
+from countersign.canonical import StrictJsonError, parse_object, parse_value
 from countersign.errors import InvalidRequestError
 from countersign.model import (
     SECOND_US,
     ActionContext,
     Instant,
     JsonObject,
+    JsonValue,
     Principal,
     Resource,
 )
-from countersign.v1 import context_pb2, decisions_pb2
+from countersign.v1 import activity_pb2, context_pb2, decisions_pb2
+
+V = TypeVar("V", bound=JsonValue)
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
@@ -97,9 +100,25 @@ class Decoder:
             raise InvalidRequestError(field, f"is over {self._max_context_bytes} bytes")
         return self._object(field, data)
 
+    def content(self, field: str, message: activity_pb2.Content) -> JsonValue:
+        """A JSON value or a text outside a context, in the same bounds."""
+        sort = message.WhichOneof("content")
+        if sort is None:
+            raise InvalidRequestError(field, "is missing; send json or text")
+        given = getattr(message, sort)
+        data = given if isinstance(given, bytes) else given.encode()
+        if len(data) > self._max_context_bytes:
+            raise InvalidRequestError(f"{field}.{sort}", f"is over {self._max_context_bytes} bytes")
+        if sort == "text":
+            return str(given)
+        return self._json(f"{field}.json", data, parse_value)
+
     def _object(self, pointer: str, data: bytes) -> JsonObject:
+        return self._json(pointer, data, parse_object)
+
+    def _json(self, pointer: str, data: bytes, parse: Callable[[bytes], V]) -> V:
         try:
-            return parse_object(data)
+            return parse(data)
         except StrictJsonError as error:
             where = pointer + self._mask_pointer(error.pointer)
             raise InvalidRequestError(where, error.problem, code="context.json") from None
@@ -139,6 +158,16 @@ def instant(field: str, value: Timestamp) -> Instant:
     if not 0 < value.seconds < MAX_SECONDS or not 0 <= value.nanos < 1_000_000_000:
         raise InvalidRequestError(field, "is not a moment this server can keep")
     return Instant(value.seconds * SECOND_US + value.nanos // 1000)
+
+
+def dotted(field: str, value: str) -> str:
+    """A dotted word that says what something is."""
+    return _matching(field, value, _ACTION, 'a dotted word like "tool.output"')
+
+
+def session(value: str) -> str:
+    """The caller's own correlation id; may be empty."""
+    return _optional_name("session", value)
 
 
 def request_id(value: str, *, required: bool) -> str:

@@ -18,6 +18,7 @@ from countersign.errors import ConfigurationError
 
 SERVICES: Final = (
     "countersign.v1.Decisions",
+    "countersign.v1.Activity",
     "countersign.v1.Reviews",
     "countersign.v1.Admin",
     "countersign.v1.Trust",

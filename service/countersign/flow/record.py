@@ -22,6 +22,7 @@ from countersign.model import (
     PermitClaims,
     Preview,
     Reason,
+    RecordRef,
     Requirement,
     Review,
     TenantId,
@@ -244,6 +245,20 @@ def preview_bytes(preview: Preview) -> bytes:
             "facts": preview.facts_json,
             "report": preview.report_json,
         }
+    )
+
+
+def ref_body(ref: RecordRef) -> JsonObject:
+    """Where a record stands, as an answer is filed."""
+    return {"log_id": ref.log_id, "seq": ref.seq, "leaf_hash": ref.leaf_hash.hex()}
+
+
+def ref_of(body: JsonObject) -> RecordRef:
+    """What `ref_body` was given."""
+    return RecordRef(
+        log_id=str(body["log_id"]),
+        seq=int(str(body["seq"])),
+        leaf_hash=bytes.fromhex(str(body["leaf_hash"])),
     )
 
 

@@ -181,12 +181,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
         decision = _reported_decision(tx, caller, ask)
         review = decision.review and tx.review(caller.tenant, decision.review)
         if before is not None:
-            ref = RecordRef(
-                log_id=str(before["log_id"]),
-                seq=int(str(before["seq"])),
-                leaf_hash=bytes.fromhex(str(before["leaf_hash"])),
-            )
-            return Reported(record=ref, review=review or None, replayed=True)
+            return Reported(record=record.ref_of(before), review=review or None, replayed=True)
         result: Review | Decision | Refusal
         if review:
             result = _settle_review(tx, current(tx, caller.tenant, review.id), ask.outcome)
@@ -209,9 +204,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
             review_state=record.review_state(settled) if settled else None,
         )
         ref = file(tx, caller.tenant, body)
-        request.remember(
-            tx, {"log_id": ref.log_id, "seq": ref.seq, "leaf_hash": ref.leaf_hash.hex()}
-        )
+        request.remember(tx, record.ref_body(ref))
         return Reported(record=ref, review=settled)
 
     done = await parts.store.apply(Named(name="report", run=run))

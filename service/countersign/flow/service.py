@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from countersign.flow import check, claim, delegating, people, requester, wait
+from countersign.flow import activity, check, claim, delegating, people, requester, wait
+from countersign.flow.activity import LogAsk, Logged
 from countersign.flow.answer import Answer
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
@@ -20,6 +21,7 @@ from countersign.model import (
     Caller,
     Delegation,
     DelegationId,
+    JsonValue,
     Person,
     Principal,
     QuestionId,
@@ -27,6 +29,7 @@ from countersign.model import (
     ReviewId,
     ReviewState,
 )
+from countersign.sanitize import Scrubbed
 from countersign.waiters import Waiters
 
 
@@ -88,6 +91,14 @@ class Flow:
     async def report(self, caller: Caller, ask: ReportAsk) -> Reported:
         """See `flow.requester`."""
         return await requester.report(self.parts, caller, ask)
+
+    async def sanitize(self, content: JsonValue, size_bytes: int) -> Scrubbed:
+        """See `flow.activity`."""
+        return await activity.sanitize(self.parts, content, size_bytes)
+
+    async def log(self, caller: Caller, ask: LogAsk) -> Logged:
+        """See `flow.activity`."""
+        return await activity.log(self.parts, caller, ask)
 
     async def staff(self, person: Person) -> Staff:
         """The people of a tenant as they are now."""

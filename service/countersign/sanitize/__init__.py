@@ -4,8 +4,8 @@
 detail for people or records call it. Pure: no IO, no clock, no environment.
 """
 
-from countersign.sanitize.free import Scrubbed
+from countersign.sanitize.free import Find, Scrubbed
 from countersign.sanitize.quantities import Quantity
 from countersign.sanitize.sanitizer import Clean, Findings, Sanitizer
 
-__all__ = ["Clean", "Findings", "Quantity", "Sanitizer", "Scrubbed"]
+__all__ = ["Clean", "Find", "Findings", "Quantity", "Sanitizer", "Scrubbed"]

@@ -27,7 +27,7 @@ from countersign.sanitize.mask import (
     without_tags,
 )
 from countersign.sanitize.patterns import Patterns
-from countersign.sanitize.survey import MAX_STRING_BYTES, Span, Survey
+from countersign.sanitize.survey import MAX_STRING_BYTES, Leaf, Span, Step, Survey
 from countersign.sanitize.views import Joined
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,6 +43,20 @@ class Scrubbed:
     report: JsonObject
     complete: bool
     """false: part of it could not be examined and is masked whole."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Find:
+    """Which rule hit where: a place and a type, never a value."""
+
+    pointer: str
+    """Of the value, or of the value below the key that it was found in."""
+    start: int
+    """In bytes of its UTF-8 form."""
+    end: int
+    type: str
+    rule: str
+    in_key: bool = False
 
 
 class Free:
@@ -69,6 +83,46 @@ class Free:
     def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
         """Any JSON value. Whoever holds the same key can tell equal values by their tags."""
         return self._scrubbed(value, tagger(tag_key, RECORD_TAG_DIGITS))
+
+    def finds(self, value: JsonValue) -> list[Find]:
+        """Every find in a value, for whoever writes rules. Masked keys in pointers, too."""
+        whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
+        survey = Survey(self._known_keys)
+        survey.add(characters.printable_json(whole), None)
+        found = detect.run(survey, self._patterns)
+        listed = [
+            Find(
+                pointer=self._pointer(leaf, value is whole),
+                start=span.start,
+                end=min(span.end, len(leaf.text.encode())),
+                type=span.kind.name,
+                rule=span.rule,
+            )
+            for leaf in survey.leaves
+            for span in leaf.spans
+        ]
+        return listed + [
+            Find(
+                pointer=f"/{self.text(key)}",
+                start=span.start,
+                end=span.end,
+                type=span.kind.name,
+                rule=span.rule,
+                in_key=True,
+            )
+            for key, spans in found.key_spans.items()
+            for span in spans
+        ]
+
+    def _pointer(self, leaf: Leaf, whole: bool) -> str:  # noqa: FBT001 - one caller, beside it
+        steps: list[Step] = []
+        place = leaf.place
+        while place is not None:
+            place, step = place
+            steps.append(step)
+        path = report.visible(tuple(reversed(steps)))
+        shown = [step if isinstance(step, int) else self.text(step) for step in path]
+        return pointers.render(shown if whole else shown[1:])
 
     def pointer(self, pointer: str) -> str:
         """A JSON pointer whose steps may hold data."""
@@ -101,7 +155,7 @@ class Free:
 
     def _looked_at(self, value: JsonValue, tag: Tagger) -> Scrubbed:
         # A text or list alone stands below one key, and so is a leaf like any other.
-        whole = value if isinstance(value, dict) else {_ROOT: value}
+        whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
         printable = characters.printable_json(whole)
         survey = Survey(self._known_keys)
         survey.add(printable, None)
@@ -109,8 +163,12 @@ class Free:
         renderer = Renderer(tag=tag, key_spans=found.key_spans)
         rendered = renderer.render(printable, tree(survey.leaves))
         shown = guard.guard({_ROOT: rendered}, self._patterns)
+        # The guard saw it below one key, and a text stood below one more.
+        seen = [*renderer.masked, *(each._replace(path=each.path[1:]) for each in shown.masked)]
+        if whole is not value:
+            seen = [each._replace(path=each.path[1:]) for each in seen]
         written = report.build(
-            [*renderer.masked, *shown.masked],
+            seen,
             ruleset=self._ruleset,
             profile=_PROFILE,
             cut=False,

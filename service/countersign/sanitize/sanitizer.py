@@ -31,7 +31,7 @@ from countersign.sanitize import (
     report,
 )
 from countersign.sanitize.bounds import TooMuchError
-from countersign.sanitize.free import Free, Scrubbed, dark_report
+from countersign.sanitize.free import Find, Free, Scrubbed, dark_report
 from countersign.sanitize.keys import KnownKeys
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.mask import (
@@ -324,6 +324,10 @@ class Sanitizer:
     def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
         """Any JSON value that is no context."""
         return self._free.scrub(value, tag_key=tag_key)
+
+    def finds(self, value: JsonValue) -> list[Find]:
+        """Which rules hit where in a value that is no context."""
+        return self._free.finds(value)
 
     def pointer(self, pointer: str) -> str:
         """A JSON pointer whose steps may hold data."""

@@ -1,0 +1,105 @@
+"""Activity: what agents send besides is masked, recorded once, and is no oracle."""
+
+from __future__ import annotations
+
+import pytest
+
+from countersign.errors import NotFoundError, PreconditionError
+from countersign.flow.activity import LogAsk
+from simulators.world import AGENT, SCOUT, World, context
+
+MAIL = "ada.lovelace@analytical.example"
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.fixture
+async def world(tmp_path):
+    made = await World.open(tmp_path)
+    yield made
+    await made.close()
+
+
+def entry(world, content, **changes):
+    values = {
+        "type": "tool.output",
+        "content": content,
+        "session": "",
+        "decision_id": None,
+        "request_id": world.request_id(),
+    }
+    return LogAsk(**(values | changes))
+
+
+async def test_what_an_agent_logs_is_masked_and_stands_in_the_same_log(world):
+    logged = await world.flow.log(AGENT, entry(world, {"to": MAIL, "rows": 3}, session="s-1"))
+    (record,) = await world.records()
+    assert record["kind"] == "activity"
+    assert (record["caller"], record["seq"]) == ("agent", logged.record.seq)
+    assert record["activity"]["content"]["rows"] == 3
+    assert record["activity"]["content"]["to"].startswith("[EMAIL:")
+    assert record["activity"]["mask_report"]["total"] == {"EMAIL": 1}
+    assert record["session"] == "s-1"
+    assert MAIL not in str(record)
+
+
+@pytest.mark.parametrize("content", [f"mail {MAIL} now", [MAIL, 1], 4111111111111111, True, None])
+async def test_any_json_value_and_any_text_can_be_sent(world, content):
+    scrubbed = await world.flow.sanitize(content, 100)
+    assert MAIL not in str(scrubbed.value)
+    assert "4111111111111111" not in str(scrubbed.value)
+    assert type(scrubbed.value) is type(content) or "[" in str(scrubbed.value)
+    assert scrubbed.complete
+    await world.flow.log(AGENT, entry(world, content))
+    assert MAIL not in str(await world.records())
+
+
+async def test_tags_of_sanitize_match_nothing_that_is_kept(world):
+    asked = await world.flow.sanitize({"to": MAIL}, 50)
+    again = await world.flow.sanitize({"to": MAIL}, 50)
+    assert asked.value != again.value
+    await world.flow.log(AGENT, entry(world, {"to": MAIL}))
+    review = await world.opened(context(arguments={"to": MAIL}))
+    tags = {value["to"].removeprefix("[EMAIL:").rstrip("]") for value in (asked.value, again.value)}
+    kept = str(await world.records()) + review.previews["reviewer"].context_json
+    assert "[EMAIL:" in kept
+    assert not any(tag in kept for tag in tags)
+
+
+async def test_tags_in_records_say_that_two_values_are_one(world):
+    for _ in range(2):
+        await world.flow.log(AGENT, entry(world, {"to": MAIL}))
+    first, second = await world.records()
+    assert first["activity"]["content"] == second["activity"]["content"]
+
+
+async def test_the_same_request_is_recorded_once_and_means_one_thing(world):
+    ask = entry(world, {"n": 1}, request_id="r-1")
+    first = await world.flow.log(AGENT, ask)
+    second = await world.flow.log(AGENT, ask)
+    assert (second.record, second.replayed) == (first.record, True)
+    assert len(await world.records()) == 1
+    with pytest.raises(PreconditionError) as reused:
+        await world.flow.log(AGENT, entry(world, {"n": 2}, request_id="r-1"))
+    assert reused.value.code == "request_id.reused"
+
+
+async def test_it_may_belong_to_a_decision_of_the_same_caller_only(world):
+    answer = await world.check(context())
+    mine = entry(world, "did it", decision_id=answer.decision.id)
+    await world.flow.log(AGENT, mine)
+    assert (await world.records())[-1]["decision"] == answer.decision.id
+    for ask in (
+        entry(world, "x", decision_id=answer.decision.id),
+        entry(world, "x", decision_id="dec_" + "0" * 32),
+    ):
+        with pytest.raises(NotFoundError) as unknown:
+            await world.flow.log(SCOUT, ask)
+        assert unknown.value.code == "activity.unknown_decision"
+
+
+async def test_what_is_large_stands_beside_the_log(world):
+    words = " ".join(f"word{n}" for n in range(20_000))
+    logged = await world.flow.log(AGENT, entry(world, {"output": [words[:60_000]]}))
+    record = (await world.records())[-1]
+    assert record["seq"] == logged.record.seq
+    assert "object" in record["activity"]["content"]
