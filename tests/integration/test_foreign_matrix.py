@@ -430,7 +430,7 @@ async def test_somebody_with_no_say_cannot_tell_a_review_from_none(
     else:
         assert told.code is grpc.StatusCode.NOT_FOUND
         assert told.says("review.not_found")
-    assert told.statements, "something was looked for"
+        assert told.statements, "something was looked for"
     assert await town.everything() == before
 
 
