@@ -2,7 +2,9 @@
 
 Invariants: untrusted text meets RE2 only, so time is linear in its length. A
 set that fails inside RE2 looks like a set that matched nothing, so every text
-carries a canary; if the canary is not found, every rule is tried alone.
+carries a canary; if the canary is not found, every rule is tried alone. A rule
+with keywords is tried where one of them stands: hundreds of patterns in one set
+would cost a long text its first pass (states are built as they are met).
 
 Called by `detect` over all leaves of a context joined by NUL (no rule matches
 across it), and by `guard` for the last look at what was rendered.
@@ -21,6 +23,8 @@ from countersign.sanitize.rules import BUILT_IN, Rule
 _CANARY: Final = b"\x00\x01countersign canary\x01"
 _SET_MEMORY_BYTES: Final = 64 << 20
 _RULE_MEMORY_BYTES: Final = 16 << 20
+_LEAST_KEYWORD: Final = 3
+"""A shorter one stands in every other text; the pattern itself tells more."""
 
 
 def _options(max_mem_bytes: int) -> Any:
@@ -33,16 +37,21 @@ def _options(max_mem_bytes: int) -> Any:
 class Patterns:
     """The compiled rules. Immutable after construction, safe to share."""
 
-    __slots__ = ("_canary_index", "_groups", "_regexps", "_set", "rules")
+    __slots__ = ("_canary_index", "_groups", "_hinted", "_regexps", "_set", "rules")
 
     def __init__(self, rules: tuple[Rule, ...] = BUILT_IN) -> None:
         self.rules = rules
         options = _options(_RULE_MEMORY_BYTES)
         self._regexps = [re2.compile(rule.pattern, options) for rule in rules]
         self._groups = [regexp.groups for regexp in self._regexps]
+        hints: dict[str, list[int]] = {}
+        for index, rule in enumerate(rules):
+            hints.setdefault(_hint(rule), []).append(index)
+        self._hinted = list(hints.values())
+        """The rules by the index of what the set looks for on their behalf."""
         self._set = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
-        for rule in rules:
-            self._set.Add(rule.pattern)
+        for hint in hints:
+            self._set.Add(hint)
         self._canary_index = self._set.Add(re2.escape(_CANARY.decode()))
         self._set.Compile()
 
@@ -51,7 +60,9 @@ class Patterns:
         hits = self._set.Match(text + _CANARY)
         if not hits or self._canary_index not in hits:
             return list(range(len(self.rules)))
-        return sorted(index for index in hits if index != self._canary_index)
+        return sorted(
+            index for hit in hits if hit != self._canary_index for index in self._hinted[hit]
+        )
 
     def find(self, text: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, Rule]]:
         """Every checked match of these rules: start, end (bytes), rule.
@@ -82,6 +93,13 @@ class Patterns:
                         break
             else:
                 return
+
+
+def _hint(rule: Rule) -> str:
+    """What stands in every text the rule matches in."""
+    if not rule.keywords or min(map(len, rule.keywords)) < _LEAST_KEYWORD:
+        return rule.pattern
+    return f"(?i)(?:{'|'.join(map(re2.escape, sorted(rule.keywords)))})"
 
 
 def _value_span(match: Any, groups: int) -> tuple[int, int]:

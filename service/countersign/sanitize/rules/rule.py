@@ -21,5 +21,7 @@ class Rule:
     kind: Kind
     pattern: str
     check: Callable[[bytes], Parts] | None = None
+    keywords: tuple[str, ...] = ()
+    """One of them, in whatever case, stands somewhere in every text it matches in."""
     again: bool = False
     """What is left of a match, or all of one that failed its check, may hide another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from countersign.sanitize import checks, kinds
+from countersign.sanitize import checks_secrets, kinds
 from countersign.sanitize.rules.rule import Rule
 
 _NAMES: Final = (
@@ -54,45 +54,45 @@ RULES: Final = (
         kind=kinds.SECRET,
         pattern=r"""(?i)authori[sz]ation["'\\]{0,3}\s*[:=]\s*["'\\]{0,3}"""
         r"""(?:(?:bearer|basic|token|digest|negotiate|apikey)\s+)?([^\s"',\x00]+)""",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="bearer",
         kind=kinds.SECRET,
         pattern=r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{8,})",
-        check=checks.bearer,
+        check=checks_secrets.bearer,
     ),
     Rule(
         id="basic_auth",
         kind=kinds.SECRET,
         pattern=r"(?i)\bbasic\s+([A-Za-z0-9+/]{8,500}={0,2})",
-        check=checks.basic_auth,
+        check=checks_secrets.basic_auth,
     ),
     Rule(
         id="cookie",
         kind=kinds.SECRET,
         pattern=r"(?i)\bcookie:\s*([^\n\x00]+)",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="url.credentials",
         kind=kinds.SECRET,
         pattern=r"""://([^\s/?#\\"'<>:\x00]*:[^\s/?#"'<>\x00]*)@""",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="url.credentials.database",
         kind=kinds.SECRET,
         pattern=r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mongodb|redis|rediss|amqps?|ldaps?|s?ftp"
         r"""|smtps?|mssql|clickhouse)(?:\+[a-z0-9]+)?://([^\s:@/\x00]*:[^\s"'<>\x00]*)@""",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="assignment",
         kind=kinds.SECRET,
         pattern=rf"(?i){_NAMES}s?(?:[_-]?(?:value|hash)|[0-9])?{_QUOTE}\s{{0,8}}"
         rf"(?::=|=>|[:=]|\s(?:is|was)\s)\s{{0,8}}{_VALUE}",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="option",
@@ -100,18 +100,18 @@ RULES: Final = (
         pattern=r"(?i)(?:^|[\s\"'\x00])--?[a-z0-9-]{0,30}"
         r"(?:password|passwd|passphrase|secret|token|api-?key|access-?key|private-?key)"
         rf"\s+{_VALUE}",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="option.user",
         kind=kinds.SECRET,
         pattern=r"""(?:^|[\s"'\x00])(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"'/\x00]+:([^\s"'\x00]+)""",
-        check=checks.assigned,
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="random",
         kind=kinds.RANDOM,
         pattern=r"[A-Za-z0-9_+/=-]{20,}",
-        check=checks.random_token,
+        check=checks_secrets.random_token,
     ),
 )
