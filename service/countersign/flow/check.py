@@ -118,7 +118,7 @@ class _Check:
         before = replay(tx, self._caller, self._request)
         if before:
             return before
-        decision = self._judgement.decision
+        decision = self._doubted(tx) or self._judgement.decision
         if self._draft is None or decision.requirement is None:
             return self._conclude(tx, decision)
         existing = tx.open_review(
@@ -130,7 +130,7 @@ class _Check:
             if existing.fingerprint == self._draft.fingerprint:
                 return self._reuse(tx, existing)
             return self._conclude(tx, self._denied("review.duplicate", _duplicate(existing)))
-        refusal = self._doubted(tx) or self._limited(tx, self._draft)
+        refusal = self._limited(tx, self._draft)
         if refusal:
             return self._conclude(tx, refusal)
         return self._open(tx, decision, decision.requirement, self._draft)
@@ -139,9 +139,15 @@ class _Check:
         return deny(Reason(code=code, message=message), self._judgement.decision.revision)
 
     def _doubted(self, tx: Transaction) -> PolicyDecision | None:
-        """Whether the account that proves who asks is too new to spare anybody."""
+        """Whether the account that proves who asks is too new to prove it.
+
+        Policy was told of that person, so what it grants or opens for them is no more
+        to be relied on than whom the proof spares.
+        """
         requester, evidence = self._judgement.requester, self._ask.evidence
         if requester is None or evidence is None:
+            return None
+        if self._judgement.decision.effect is Effect.DENY:
             return None
         refusal = account_too_new(self._parts, tx, self._caller.tenant, requester, evidence.proof)
         return self._denied("evidence.account_too_new", refusal.message) if refusal else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
@@ -10,6 +11,7 @@ from countersign.flow import record
 from countersign.flow.aside import aside
 from countersign.flow.evidence import Evidence, proven_person
 from countersign.flow.filing import file
+from countersign.flow.gate import account_too_new
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.transition import as_error, current, moved, unknown_review
@@ -89,8 +91,17 @@ async def answer(
     )
     event = QuestionAnswered(id=question_id, text=clean)
     fields: dict[str, JsonValue] = {"answer": {"id": question_id, "text": clean}}
+
+    def doubt(tx: Transaction) -> None:
+        if evidence is None:
+            return
+        (person,) = answering
+        new = account_too_new(parts, tx, caller.tenant, person, evidence.proof)
+        if new:
+            raise InvalidRequestError("answered_by", new.message, code="evidence.account_too_new")
+
     return await _on_own(
-        parts, caller, review_id, request, event, "review.updated", fields, answering
+        parts, caller, review_id, request, event, "review.updated", fields, answering, doubt
     )
 
 
@@ -137,6 +148,7 @@ async def _on_own(
     kind: str,
     fields: dict[str, JsonValue],
     widened: frozenset[PersonId] = frozenset(),
+    doubt: Callable[[Transaction], None] = lambda _tx: None,
 ) -> Review:
     def run(tx: Transaction) -> Review | Refusal:
         stored = tx.review(caller.tenant, review_id)
@@ -144,6 +156,7 @@ async def _on_own(
             raise unknown_review()
         if request.replayed(tx) is not None:
             return stored
+        doubt(tx)
         review = current(tx, caller.tenant, review_id)
         wider = moved(tx, review, RequesterWidened(excluded=widened), "review.updated")
         review = review if isinstance(wider, Refusal) else wider
