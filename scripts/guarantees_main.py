@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from guarantees_table import GUARDS, Guard
+from guarantees_guard import Guard
+from guarantees_table import GUARDS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COPIED: Final = ("service", "tests", "pyproject.toml")

@@ -1,70 +1,57 @@
 """The guards that `make guarantees` takes away one by one, and the tests that must fail then.
 
-`old` must stand exactly once in the function that `guard` names (in the whole file,
-for SQL); `new` is what the code would say without the guard. Data only.
+Data only; see `guarantees_guard`. Who is behind a request and who decides is in
+`guarantees_trust`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
-UNIT: Final = "tests/unit"
-STORE: Final = "tests/conformance/test_store_conformance.py::TestStore"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """One guard, and what becomes of it."""
-
-    invariant: int
-    """The number in docs/explanation/invariants.md it serves first."""
-    guard: str
-    """Dotted name of the function that holds it, or a file of SQL below `service`."""
-    what: str
-    """What happens without it."""
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    """Each must fail without it."""
-
+from guarantees_guard import STORE, UNIT, Guard
+from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
     Guard(
         invariant=6,
-        guard="countersign.review.standing.cannot_decide",
+        guard="countersign.review.standing.excluded",
         what="the requester chain votes",
         old="if person in review.excluded:",
         new="if False:",
         tests=(
             f"{UNIT}/test_review.py::test_nobody_in_the_requester_chain_has_a_say",
+            f"{UNIT}/test_review_sufficiency.py::test_nobody_excluded_lends_or_borrows",
             f"{UNIT}/test_flow_people.py::test_whoever_owns_the_requester_by_now_cannot_vote",
         ),
     ),
     Guard(
         invariant=6,
-        guard="countersign.review.standing.cannot_approve",
+        guard="countersign.review.seats.used_up",
         what="one person votes twice",
-        old="if any(vote.person == person for vote in approvals(review)):",
-        new="if False:",
+        old="frozenset(who for vote in votes for who in (vote.person, seat_of(vote)))",
+        new="frozenset()",
         tests=(f"{UNIT}/test_review.py::test_quorum_counts_distinct_people",),
     ),
     Guard(
         invariant=4,
-        guard="countersign.review.rules._vote_refusal",
+        guard="countersign.review.voting._unseen",
         what="a vote names any preview",
         old=("if shown is None or not hmac.compare_digest(shown.hash, event.preview_hash):"),
         new="if shown is None:",
-        tests=(f"{UNIT}/test_review.py::test_a_vote_names_the_revision_and_preview_it_saw",),
+        tests=(
+            f"{UNIT}/test_review.py::test_a_vote_names_the_revision_and_preview_it_saw",
+            f"{UNIT}/test_review_sufficiency.py::test_the_glass_is_not_easy_to_break",
+        ),
     ),
     Guard(
         invariant=9,
-        guard="countersign.review.rules._vote_refusal",
+        guard="countersign.review.voting._unseen",
         what="what is hidden is approved",
         old="if approving and not shown.reviewable:",
         new="if False:",
         tests=(
             f"{UNIT}/test_review.py::test_what_cannot_be_reviewed_can_be_denied_but_not_approved",
+            f"{UNIT}/test_review_sufficiency.py::test_the_glass_shows_what_cannot_be_reviewed_to_nobody",
         ),
     ),
     Guard(
@@ -137,7 +124,7 @@ GUARDS: Final = (
     ),
     Guard(
         invariant=6,
-        guard="countersign.review.claiming.insufficient",
+        guard="countersign.review.claiming._good_votes",
         what="who is excluded today still counts",
         old="barred = {*review.excluded, *excluded, *today.exclude}",
         new="barred = {*review.excluded}",
@@ -186,11 +173,14 @@ GUARDS: Final = (
     ),
     Guard(
         invariant=8,
-        guard="countersign.flow.parts.Floor.apply",
+        guard="countersign.flow.judge._breach",
         what="policy goes below the floor",
-        old="if lacking > 0:",
-        new="if False:",
-        tests=(f"{UNIT}/test_flow_check.py::test_floors_raise_the_quorum_and_cut_the_time_to_use",),
+        old="if not breach:",
+        new="if True:",
+        tests=(
+            f"{UNIT}/test_flow_check.py::test_policy_below_a_floor_is_as_wrong_as_any_other_and_says_where",
+            f"{UNIT}/test_flow_claim.py::test_floors_of_today_hold_at_the_claim",
+        ),
     ),
     Guard(
         invariant=1,
@@ -260,8 +250,8 @@ GUARDS: Final = (
         invariant=3,
         guard="countersign.flow.people.ask_info",
         what="a question is stored raw",
-        old="question=parts.sanitizer.text(question)",
-        new="question=question",
+        old="parts.sanitizer.text(question)",
+        new="question",
         tests=(f"{UNIT}/test_flow_people.py::test_a_question_is_sanitized_and_put_once",),
     ),
     Guard(
@@ -610,9 +600,23 @@ GUARDS: Final = (
         invariant=10,
         guard="countersign.store.clock.StoreClock.now",
         what="time goes back",
-        old="self._last = max(self._last, self._wall())",
-        new="self._last = self._wall()",
-        tests=(f"{UNIT}/test_flow_claim.py::test_a_clock_that_is_set_back_gives_no_time_back",),
+        old="if wall <= told:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_flow_claim.py::test_a_clock_that_is_set_back_gives_no_time_back",
+            f"{UNIT}/test_store_parts.py::test_the_clock_follows_the_wall_but_never_back",
+        ),
+    ),
+    Guard(
+        invariant=10,
+        guard="countersign.store.clock.StoreClock.now",
+        what="time stands still while the wall is behind",
+        old="told = Instant(self._taken + (steady - self._taken_at) // 1000)",
+        new="told = self._taken",
+        tests=(
+            f"{UNIT}/test_store_parts.py::test_time_goes_on_while_the_wall_is_behind",
+            f"{UNIT}/test_store_parts.py::test_time_goes_on_from_the_newest_commit_when_the_wall_is_behind_it_at_start",
+        ),
     ),
     Guard(
         invariant=11,
@@ -666,4 +670,27 @@ GUARDS: Final = (
             f"{UNIT}/test_audit_publisher.py::test_a_store_with_other_records_refuses_to_start",
         ),
     ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.opening._frontier_at",
+        what="a log that lost what was published is continued",
+        old="if size < state.published:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_audit_publisher.py::test_a_sink_that_lost_what_was_published_refuses_to_start",
+        ),
+    ),
+    Guard(
+        invariant=8,
+        guard="countersign.store.sqlite._restored",
+        what="a restart forgets what adds up",
+        old="for tenant, caller, action, method, effect, minute, count, touched, moved in rows:",
+        new=(
+            "for tenant, caller, action, method, effect, minute, count, touched, moved in rows[:0]:"
+        ),
+        tests=(
+            "tests/conformance/test_store_conformance.py::test_recent_counts_after_a_restart_are_those_from_before",
+        ),
+    ),
+    *TRUST_GUARDS,
 )
