@@ -116,7 +116,7 @@ class OpaPolicy:
             await self._end_supervision()
             child, self._active, self._bundle = self._active, None, None
         if child is not None:
-            self._retire(child)
+            _ = self._retire(child)  # awaited below, with those retired before
         await asyncio.gather(*self._retiring)
 
     async def activate(self, directory: Path) -> Bundle:
