@@ -19,7 +19,7 @@ import re2
 from countersign.sanitize import sql_shape, sql_tables
 from countersign.sanitize.sql_tokens import Token, UnreadableSqlError, name_of, tokenize
 
-__all__ = ["Statement", "UnreadableSqlError", "begins_statement", "read"]
+__all__ = ["Statement", "UnreadableSqlError", "begins_statement", "looks_like", "read"]
 
 MULTIPLE: Final = "multiple"
 OTHER: Final = "other"
@@ -32,6 +32,26 @@ replace upsert vacuum analyze set show begin commit rollback use exec execute de
 )
 _QUERY_VERBS: Final = _VERBS - {"show", "set", "use", "analyze", "do", "lock", "begin", "call"}
 _FIRST_WORD: Final = re2.compile(rb"[A-Za-z]+")
+_PLAINLY_SQL: Final = re2.compile(
+    rb"(?i)call\s+[\w.]+\s*\(|set\s+[\w.@]+\s*(?:=|to\s)|do\s+[$']|begin\s+(?:work|tran)"
+    rb"|lock\s+table|analyze\s+\w+\s*$|use\s+\w+\s*$"
+)
+"""Verbs that are English as well, as SQL has them."""
+_META_COMMAND: Final = re2.compile(rb"\\[a-z!?]")
+_LOOKS: Final = (
+    ("select ", " from "),
+    ("update ", " set "),
+    ("insert into ", " "),
+    ("insert overwrite ", " "),
+    ("replace into ", " "),
+    ("delete from ", " "),
+    ("merge into ", " "),
+    ("with ", " select "),
+    ("copy ", " from stdin"),
+    ("values (", ")"),
+    ("explain ", " from "),
+)
+_STARTS: Final = (*{verb.split()[0] for verb, _ in _LOOKS}, "--", "/*")
 _WRITES: Final = ("delete", "update", "insert", "merge", "drop", "truncate", "alter")
 _NAME_WORDS: Final = frozenset({"from", "join", "into", "update", "table", "using"})
 _IDENTIFIER: Final = re2.compile(r"[A-Za-z_][A-Za-z0-9_$ ]{0,63}")
@@ -75,7 +95,7 @@ def read(text: str) -> Statement:
         code.pop()
     words = [token.word for token in code]
     first = next((word for word in words if word not in {"(", ";"}), "")
-    if first not in _VERBS:
+    if first not in _VERBS or _holds_rows(words):
         raise UnreadableSqlError
     statements = 1 + words.count(";")
     calls = sql_shape.calls(code)
@@ -97,6 +117,14 @@ def read(text: str) -> Statement:
         plain=shape.understood,
         hidden=hidden,
     )
+
+
+def _holds_rows(words: Sequence[str]) -> bool:
+    """`COPY … FROM stdin;` and more: to one program rows, to another the next statement."""
+    if "stdin" not in words:
+        return False
+    at = words.index("stdin")
+    return "copy" in words[:at] and ";" in words[at:]
 
 
 def _verb(first: str, words: Sequence[str], statements: int, *, calls: bool) -> str:
@@ -127,12 +155,46 @@ def _reads(words: Sequence[str], *, calls: bool) -> bool:
 
 
 def begins_statement(text: str) -> bool:
-    """Whether a query is SQL at all: a comment or a verb of SQL comes first."""
+    """Whether a query is SQL at all: a comment, a verb of SQL or a command of psql comes first."""
     head = text.lstrip(" \t\r\n(;")
-    if head.startswith(("--", "/*")):
+    if head.startswith(("--", "/*")) or _META_COMMAND.match(head[:8].encode("utf-8", "replace")):
         return True
-    word = _FIRST_WORD.match(head[:32].encode("utf-8", "replace"))
-    return word is not None and word.group().decode("ascii").lower() in _QUERY_VERBS
+    start = head[:200].encode("utf-8", "replace")
+    word = _FIRST_WORD.match(start)
+    if word is None:
+        return False
+    verb = word.group().decode("ascii").lower()
+    return verb in _QUERY_VERBS or (
+        verb in _VERBS and (";" in head or _PLAINLY_SQL.match(start) is not None)
+    )
+
+
+def looks_like(text: str) -> bool:
+    """Whether a text nobody called SQL is a statement, after comments perhaps."""
+    start = text[:16].lstrip(" \t\r\n(;").lower()
+    if not start.startswith(_STARTS):
+        return False
+    text = _without_comments(text.lower())
+    flat = " ".join(text.split())
+    return any(flat.startswith(verb) and then in flat for verb, then in _LOOKS)
+
+
+def _without_comments(text: str) -> str:
+    """What follows the comments a text begins with."""
+    at = 0
+    while True:
+        while text[at : at + 1] in _BEFORE:
+            at += 1
+        mark = text[at : at + 2]
+        end = _END_OF_COMMENT.get(mark)
+        found = text.find(end, at) if end else -1
+        if end is None or found < 0:
+            return text[at:]
+        at = found + len(end)
+
+
+_BEFORE: Final = frozenset(" \t\r\n(;")
+_END_OF_COMMENT: Final = {"--": "\n", "/*": "*/"}
 
 
 def _is_hidden(tokens: list[Token], index: int) -> bool:

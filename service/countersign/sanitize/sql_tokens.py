@@ -1,8 +1,9 @@
 """The tokens of a SQL statement, read without knowing its dialect.
 
-Linear, and bounded in bytes and tokens. What dialects read differently (a
-backslash before a quote, `#`, nested or executable comments, quotes with a tag)
-is refused: such a statement is masked whole and cannot be approved.
+Linear, and bounded in bytes and tokens. Where dialects differ over what is a
+literal, every reading without an open quote must come to the same tokens. What
+else they read differently (`#`, nested or executable comments, a bracket with a
+quote in it) is refused: such a statement is masked whole and cannot be approved.
 
 Pure; used by `sql` and its parts.
 """
@@ -12,22 +13,11 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from countersign.sanitize import sql_dialects
+
 MAX_SQL_BYTES: Final = 64 << 10
 MAX_TOKENS: Final = 6_000
 
-# Every alternative is decided by its first bytes and repeats possessively, so
-# nothing is tried twice; an opening without its end is a token that is refused
-# at once. That makes `re` linear here, at a tenth of what RE2 costs a token.
-_TOKEN: Final = re.compile(
-    rb"(?s)--[^\n]*+|/\*.*?\*/|/\*"  # comments
-    rb"|(?i:[exbnuq]|u&|nq)?'[^']*+'|\$\$.*?\$\$"  # literals
-    rb'|"[^"]*+"|`[^`]*+`'
-    rb"|[$:@?][A-Za-z_][A-Za-z0-9_]*+|\$[0-9]{1,3}(?![0-9A-Za-z_])"  # parameters
-    rb"|[0-9][0-9A-Za-z_.]*+"
-    rb"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+"
-    rb"|<=|>=|<>|!=|\|\||::|[=<>(),;.*+\-/%?:~&|^!\[\]{}@]"
-    rb"|[^ \t\r\n\f\v]"  # nothing of SQL: refused
-)
 _EXECUTABLE: Final = re.compile(rb"/\*(?:[mM]?!|\+)")
 """Comments that some databases run or obey."""
 _NUMBER: Final = re.compile(
@@ -50,19 +40,65 @@ class UnreadableSqlError(Exception):
 
 
 def tokenize(data: bytes) -> list[Token]:
-    """Every token but white space; stops at the first that cannot be read."""
+    """Every token but white space; raises `UnreadableSqlError`."""
     if len(data) > MAX_SQL_BYTES:
         raise UnreadableSqlError
+    if b"'''" not in data and b'"""' not in data:
+        try:
+            return _lex(sql_dialects.PLAIN, data, certain=True)
+        except UnreadableSqlError:
+            if not any(sign in data for sign in _SIGNS_OF_DIALECTS):
+                raise
+    return _agreed(data)
+
+
+_SIGNS_OF_DIALECTS: Final = (b"\\", b"$", b"q'", b"Q'")
+
+
+def _agreed(data: bytes) -> list[Token]:
+    """What every dialect that can read the text at all reads in it."""
+    agreed: list[Token] | None = None
+    for reading in sql_dialects.READINGS:
+        try:
+            tokens = _joined(_lex(reading, data, certain=False))
+        except UnreadableSqlError:
+            continue
+        if agreed is not None and tokens != agreed:
+            raise UnreadableSqlError
+        agreed = tokens
+    if agreed is None or any(token.text[:1] == b"$" and token.word for token in agreed):
+        raise UnreadableSqlError  # a name that begins so may be a literal left open
+    return agreed
+
+
+def _joined(tokens: list[Token]) -> list[Token]:
+    """Literals that touch made one, for one dialect's `'''a'''` is three of another's."""
+    joined: list[Token] = []
+    for token in tokens:
+        last = joined[-1] if joined else token
+        if token.start == last.end and {token.kind, last.kind} <= {"literal", "quoted"}:
+            joined[-1] = Token("literal", last.text + token.text, last.start, token.end, "")
+        else:
+            joined.append(token)
+    return joined
+
+
+def _lex(pattern: re.Pattern[bytes], data: bytes, *, certain: bool) -> list[Token]:
+    """The tokens of one reading; if it is to be `certain`, no other may read them otherwise."""
     tokens: list[Token] = []
-    for match in _TOKEN.finditer(data):
+    bracket = False
+    for match in pattern.finditer(data):
         text = match.group()
-        kind = _kind(text)
+        kind = match.lastgroup.partition("_")[0] if match.lastgroup else _kind(text)
         if kind == "word" or kind == "operator":  # noqa: PLR1714 - twice as fast as a set
             word = text.decode("utf-8", "replace").lower()
+            bracket = bracket or word == "["
         else:
             word = ""
         if kind != "operator":
-            _refuse_ambiguous(kind, text)
+            _refuse_ambiguous(kind, text, certain=certain)
+            if bracket and b"]" in text:
+                raise UnreadableSqlError  # elsewhere the bracket quotes a name that ends here
         tokens.append(Token(kind, text, match.start(), match.end(), word))
         if len(tokens) > MAX_TOKENS:
             raise UnreadableSqlError
@@ -110,7 +146,7 @@ _KIND_OF: Final = [
 ]  # fmt: skip
 
 
-def _refuse_ambiguous(kind: str, text: bytes) -> None:
+def _refuse_ambiguous(kind: str, text: bytes, *, certain: bool) -> None:
     if kind == "comment":
         bad = (
             _EXECUTABLE.match(text) is not None
@@ -125,8 +161,8 @@ def _refuse_ambiguous(kind: str, text: bytes) -> None:
         # Elsewhere `1OR` is a number and a word.
         bad = not _NUMBER.fullmatch(text)
     elif kind == "literal":
-        bad = text[-2:-1] == b"\\" or text[:2].lower().strip(b"n")[:1] == b"q"
+        bad = certain and (text[-2:-1] == b"\\" or text[:2].lower().strip(b"n")[:1] == b"q")
     else:
-        bad = kind == "refused" or (kind == "quoted" and b"\\" in text)
+        bad = kind == "refused" or (certain and kind == "quoted" and b"\\" in text)
     if bad:
         raise UnreadableSqlError
