@@ -22,7 +22,7 @@ _COMMENTS: Final = rb"--[^\n]*+|/\*.*?\*/|/\*"
 _PREFIX: Final = rb"(?i:[exbnuq]|u&|nq)?"
 _NAMES: Final = rb'"[^"]*+"|`[^`]*+`'
 _REST: Final = (
-    rb"[$:@?][A-Za-z_][A-Za-z0-9_]*+|\$[0-9]{1,3}(?![0-9A-Za-z_])"  # parameters
+    rb"[$:@?][A-Za-z_][A-Za-z0-9_]*+(?!\$)|\$[0-9]{1,3}(?![0-9A-Za-z_])"  # parameters
     rb"|[0-9][0-9A-Za-z_.]*+"
     rb"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*+"
     rb"|<=|>=|<>|!=|\|\||::|[=<>(),;.*+\-/%?:~&|^!\[\]{}@]"
