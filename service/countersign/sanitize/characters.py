@@ -4,7 +4,7 @@ Three answers to them. What people wrote is stripped of them (`printable`). What
 was rendered from a context shows them as `<U+202E>` (`visible`), so that none
 reorders or hides what a reviewer reads, whatever the client. And a text is
 searched a second time as the reader sees it (`plain`): compatibility forms,
-digits of other scripts and look-alike dashes become ASCII, hidden characters go.
+digits of other scripts and look-alikes become ASCII, hidden characters go.
 
 Characters are looked up one by one in a table that fills as they are met, so
 time is linear (`unicodedata.normalize` is not, over combining characters).
@@ -13,11 +13,13 @@ Used by `sanitizer`, `survey` and `views`.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from countersign.model import JsonValue
+from countersign.sanitize.confusables import LIKE_ASCII
 
 _KEPT: Final = frozenset("\n\t")
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -30,7 +32,8 @@ _UNSEEN_MARKS: Final = frozenset(
 )  # fmt: skip
 """Marks that change nothing anybody sees, variation selectors among them."""
 _SPELLING: Final = "<U+"
-_DOT: Final = "\u3002"
+_CIRCLED: Final = (0x1F150, 0x1F170, 0x1F1E6)
+"""Where letters from A to Z begin that have no compatibility form: white on black, flags."""
 _MAX_TABLE: Final = 20_000
 
 
@@ -62,13 +65,19 @@ def _spelled(char: str) -> str:
 
 
 def _plain(char: str) -> str:
-    if _is_hidden(char) or char in _BLANK or unicodedata.category(char) in _MARKS:
+    category = unicodedata.category(char)
+    if char in _KEPT or char == "\r":
+        return char
+    if _is_hidden(char) or char in _BLANK or category in _MARKS:
         return ""
-    if unicodedata.category(char) == "Pd":
+    if category == "Pd":
         return "-"
-    if unicodedata.category(char) == "Nd":
-        return str(unicodedata.decimal(char))
-    return "." if char == _DOT else unicodedata.normalize("NFKC", char)
+    if category in {"Nd", "No"} and (digit := unicodedata.digit(char, None)) is not None:
+        return str(digit)
+    for first in _CIRCLED:
+        if first <= ord(char) < first + 26:
+            return chr(ord("A") + ord(char) - first)
+    return "".join(LIKE_ASCII.get(each, each) for each in unicodedata.normalize("NFKC", char))
 
 
 _STRIPPED: Final = _Table(_stripped)
@@ -94,6 +103,25 @@ def visible(text: str) -> str:
 def plain(text: str) -> str:
     """The text in ASCII as far as it reads like ASCII."""
     return text if text.isascii() and text.isprintable() else text.translate(_PLAIN)
+
+
+_UNSEEN_TEXT: Final = re.compile("[\U000e0020-\U000e007e\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_LEAST_UNSEEN: Final = 5
+
+
+def unseen_text(data: bytes) -> bytes | None:
+    """What tags and variation selectors spell that nobody sees, as UTF-8; None: nothing."""
+    found = _UNSEEN_TEXT.findall(data.decode("utf-8"))
+    if len(found) < _LEAST_UNSEEN:
+        return None
+    spelled = bytes(_unseen_byte(ord(char)) for char in found)
+    return spelled.replace(b"\x00", b"\x01").decode("utf-8", "replace").encode("utf-8")
+
+
+def _unseen_byte(code: int) -> int:
+    if code < 0x10000:
+        return code - 0xFE00
+    return code - 0xE0000 if code < 0xE0100 else code - 0xE0100 + 16
 
 
 def is_plain_json(encoded: bytes) -> bool:

@@ -23,6 +23,7 @@ from countersign.sanitize import kinds, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
+from countersign.sanitize.offsets import Reading
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.rules import Rule
 from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
@@ -127,26 +128,33 @@ def _checked(
 
 
 def _disguised(leaves: list[Leaf], joined: Joined, patterns: Patterns, survey: Survey) -> None:
-    """What is found in another reading of a text covers the text whole."""
-    for index, rule in hidden_finds(joined, patterns):
+    """What is found in another reading of a text covers the part that reads so."""
+    for index, start, end, rule in hidden_finds(joined, patterns):
         leaf = leaves[index]
         if rule is None:
             survey.complete = False
             leaf.cover(kinds.TOO_LONG, "bound.view")
         elif not is_digest(rule, leaf.key, leaf.text):
             survey.spans.spend()
-            leaf.cover(rule.kind, f"view.{rule.id}")
+            leaf.add(Span(start, end, rule.kind, f"view.{rule.id}"))
 
 
-def hidden_finds(joined: Joined, patterns: Patterns) -> list[tuple[int, Rule | None]]:
-    """Finds in views as (index of text, rule); no rule: too long to look at."""
-    read = list(views.of(joined))
-    if not read:
-        return []
-    found: list[tuple[int, Rule | None]] = [(v.owner, None) for v in read if v.text is None]
-    again = Joined([view.text or "" for view in read])
-    found += [(read[index].owner, rule) for index, _, _, rule in scan(again, patterns)]
-    return list(dict.fromkeys(found))
+def hidden_finds(joined: Joined, patterns: Patterns) -> list[tuple[int, int, int, Rule | None]]:
+    """Finds in other readings, as `scan` has them; no rule: too much to look at."""
+    readings, unread = views.read(joined)
+    found: dict[tuple[int, int, int, Rule | None], None] = {}
+    for owner, start, end in unread:
+        found[owner, start, end, None] = None
+    alike: dict[bytes, list[Reading]] = {}
+    for reading in readings:
+        alike.setdefault(reading.data, []).append(reading)
+    if alike:
+        texts = list(alike.values())
+        for index, start, end, rule in scan(Joined(alike), patterns):
+            for reading in texts[index]:
+                if reading.accepts is None or reading.accepts(rule):
+                    found[reading.owner, *reading.origin(start, end), rule] = None
+    return list(found)
 
 
 def scan(joined: Joined, patterns: Patterns) -> Iterator[tuple[int, int, int, Rule]]:

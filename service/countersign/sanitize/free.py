@@ -196,8 +196,8 @@ class Free:
                 Span(start, end, rule.kind, rule.id)
                 for _, start, end, rule in detect.scan(joined, self._patterns)
             ]
-            for _, rule in detect.hidden_finds(joined, self._patterns):
-                spans.append(Span(0, size, rule.kind if rule else kinds.TOO_LONG, "view"))
+            for _, start, end, rule in detect.hidden_finds(joined, self._patterns):
+                spans.append(Span(start, end, rule.kind if rule else kinds.TOO_LONG, "view"))
         except TooMuchError:
             return kinds.TOO_LONG.placeholder
         if not spans:

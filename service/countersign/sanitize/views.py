@@ -2,126 +2,246 @@
 
 A value in disguise passes every pattern: fullwidth digits, a zero-width space
 between two groups, `%40` for `@`, base64. So a text that reads differently is
-searched in that form too, and a find there covers the whole text (there is no
-way back to where in the text it stood). One step of each: characters made
-plain and percent-decoded together, then runs of base64 or hex.
+searched in that form too, and so is what that form reads like, to a bounded
+depth: characters made plain, escapes, runs of base64, base32 and hex, values
+written apart. A find leads back to the part of the text it stands for
+(`offsets`), and that part is masked.
 
-Invariants: untrusted text meets RE2 and table look-ups only; a view is no
-longer than a bound times its text, and what would be longer is not looked at
-but covered. Plain ASCII without such runs costs one search for all texts.
+Invariants: untrusted text meets RE2 and table look-ups only; all readings of a
+text together are no longer than a bound times the text, and what would be
+longer or deeper is not looked at but covered. Plain ASCII without such runs
+costs one search for all texts.
 
-Called by `detect` over all texts of a value, and by `sanitizer` for one text.
+Called by `detect` over all texts of a value, by `guard` and by `free`.
 """
 
 from __future__ import annotations
 
-import binascii
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import re2
 
+from countersign.sanitize import apart, decoding, escapes, kinds
 from countersign.sanitize.bounds import MAX_MATCHES, Allowance
-from countersign.sanitize.characters import plain
+from countersign.sanitize.characters import unseen_text
+from countersign.sanitize.offsets import Edit, Reading, plain_reading
+from countersign.sanitize.rules import Rule
 
+MAX_DEPTH: Final = 6
+"""How often a reading is read again: three encodings, each with its escapes or characters."""
+_MAX_TIMES: Final = 8
+_MAX_MORE_BYTES: Final = 4 << 10
+"""All readings of a text may be so many times as long, and so much longer."""
 _MAX_GROWTH: Final = 4
 """Compatibility forms may be longer than what they stand for."""
-_LEAST_RUN: Final = 16
-_OPTIONS: Final = re2.Options()
-_OPTIONS.log_errors = False
-_RUN: Final = re2.compile(rf"[A-Za-z0-9+/_-]{{{_LEAST_RUN},}}", _OPTIONS)
-_PERCENT: Final = re2.compile(r"(?:%[0-9A-Fa-f]{2})+", _OPTIONS)
-_TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = b"0123456789abcdefABCDEF"
-_READABLE: Final = bytes({9, 10, 13, *range(32, 127), *range(128, 256)})
-"""Bytes of readable UTF-8."""
-
-
-class View(NamedTuple):
-    """One other reading of the text with the index `owner`; None: too long to look at."""
-
-    owner: int
-    text: str | None
+_READABLE: Final = bytes({9, 10, 13, *range(32, 127)})
 
 
 class Joined:
     """Texts as one buffer of UTF-8, NUL between them, which no rule crosses."""
 
-    __slots__ = ("data", "parts", "starts", "texts")
+    __slots__ = ("data", "parts", "starts")
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = texts
-        self.parts = [text.encode("utf-8", "replace") for text in texts]
+    def __init__(self, texts: Iterable[str | bytes]) -> None:
+        """Bytes are taken for UTF-8."""
+        self.parts = [
+            text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts
+        ]
         self.data = b"\x00".join(self.parts)
-        self.starts = list(itertools.accumulate((len(part) + 1 for part in self.parts), initial=0))
+        self.starts = list(itertools.accumulate(map(_and_nul, self.parts), initial=0))
 
     def owner(self, position: int) -> int:
         """The index of the text that stands here."""
         return bisect_right(self.starts, position) - 1
 
-    def reads_as_it_is(self) -> bool:
-        """ASCII without percent signs, and of control characters only those between texts."""
-        data = self.data
-        if not data.isascii() or b"%" in data:
-            return False
-        return len(data.translate(None, _READABLE)) == max(len(self.parts) - 1, 0)
+    def is_plain(self) -> bool:
+        """Printable ASCII, tabs and new lines, and of other characters only those between texts."""
+        return len(self.data.translate(None, _READABLE)) == max(len(self.parts) - 1, 0)
 
 
-def of(joined: Joined) -> Iterator[View]:
-    """Every other reading of each text."""
-    allowance = Allowance(MAX_MATCHES)
-    if not joined.reads_as_it_is():
-        plain_texts = list(joined.texts)
-        for index, text in enumerate(joined.texts):
-            view = _decoded(plain(text), allowance)
-            if view == text:
-                continue
-            too_long = len(view) > _MAX_GROWTH * len(text)
-            plain_texts[index] = "" if too_long else view
-            yield View(index, None if too_long else view)
-        joined = Joined(plain_texts)
-    for match in _RUN.finditer(joined.data):
-        allowance.spend()
-        for text in _plain_texts(match.group()):
-            yield View(joined.owner(match.start()), text)
+def _and_nul(part: bytes) -> int:
+    return len(part) + 1
 
 
-def _decoded(text: str, allowance: Allowance) -> str:
-    """Percent-decoded once and made plain again; itself if there is nothing to decode."""
-    if "%" not in text:
-        return text
-    data = text.encode("utf-8", "replace")
-    parts: list[bytes] = []
-    position = 0
-    for match in _PERCENT.finditer(data):
-        allowance.spend()
-        start, end = match.span()
-        parts += (data[position:start], binascii.a2b_hex(match.group().replace(b"%", b"")))
-        position = end
-    if not parts:
-        return text
-    return plain(b"".join([*parts, data[position:]]).decode("utf-8", "replace"))
+class Unread(NamedTuple):
+    """A part of the text `owner` that is too long or too deep to look at."""
+
+    owner: int
+    start: int
+    end: int
 
 
-def _plain_texts(run: bytes) -> Iterator[str]:
-    """What a run of base64 or hex says, if it says something readable."""
-    if len(run) % 2 == 0 and not run.translate(None, _HEX):
-        yield from _readable(binascii.a2b_hex(run))
-    pieces = [run]
-    if b"/" in run:  # a path, perhaps with a value among its steps
-        pieces += [piece for piece in run.split(b"/") if len(piece) >= _LEAST_RUN]
-    for piece in pieces:
-        if len(piece) % 4 != 1:
-            padded = piece.translate(_TO_BASE64) + b"=" * (-len(piece) % 4)
-            yield from _readable(binascii.a2b_base64(padded))
+# --- what is looked for ------------------------------------------------------
 
 
-def _readable(data: bytes) -> Iterator[str]:
-    if len(data.translate(None, _READABLE)) * 10 > len(data):
-        return
-    try:
-        yield data.decode("utf-8")
-    except UnicodeDecodeError:
-        return
+def believed_decoded(rule: Rule) -> bool:
+    """In what was decoded, chance letters are what most bytes look like."""
+    return rule.kind is not kinds.RANDOM
+
+
+_UNMISTAKABLE: Final = frozenset(
+    {kinds.CREDIT_CARD, kinds.US_SSN, kinds.IBAN, kinds.EMAIL, kinds.SECRET}
+)
+_BY_CONTEXT: Final = frozenset(
+    """assignment authorization basic_auth bearer cookie option option.user ssn.mentioned
+    url.credentials url.credentials.database""".split()
+)
+
+
+def believed_apart(rule: Rule) -> bool:
+    """Only shapes that neither a list of numbers nor a sentence takes by chance."""
+    return rule.kind in _UNMISTAKABLE and rule.id not in _BY_CONTEXT
+
+
+_Runs = Callable[[bytes, Allowance], Iterator[decoding.Run]]
+_RUNS: Final[dict[str, _Runs]] = {
+    decoding.BASE64: decoding.base64,
+    decoding.BASE64_OF_ASCII: decoding.base64_of_ascii,
+    decoding.WRAPPED: decoding.wrapped,
+    decoding.BASE32: decoding.base32,
+    decoding.HEX: decoding.hexadecimal,
+}
+_Edits = Callable[[bytes, Allowance], Iterator[Edit]]
+_EDITS: Final[dict[str, tuple[_Edits, bool]]] = {
+    escapes.ESCAPED: (escapes.escaped, False),
+    escapes.QUOTED: (escapes.quoted, False),
+    apart.APART: (apart.apart, True),
+}
+"""What is edited, and whether the outcome is believed for unmistakable shapes only."""
+_PATTERNS: Final = (*_RUNS, *_EDITS)
+
+
+def _set() -> Any:
+    options = re2.Options()
+    options.max_mem = 64 << 20
+    options.log_errors = False
+    found = re2.Set.SearchSet(options)
+    for pattern in _PATTERNS:
+        found.Add(pattern)
+    found.Add(_CANARY)
+    found.Compile()
+    return found
+
+
+_CANARY: Final = r"\x00\x02countersign view canary\x02"
+_CANARY_DATA: Final = b"\x00\x02countersign view canary\x02"
+_SET: Final = _set()
+
+
+def _present(data: bytes) -> Sequence[str]:
+    """The patterns that match somewhere; all of them if RE2 could not tell."""
+    hits = _SET.Match(data + _CANARY_DATA)
+    if not hits or len(_PATTERNS) not in hits:
+        return _PATTERNS
+    return [_PATTERNS[index] for index in sorted(hits) if index < len(_PATTERNS)]
+
+
+# --- reading -----------------------------------------------------------------
+
+
+class _Reader:
+    """Reads texts again and again, within what each of them may cost."""
+
+    def __init__(self, joined: Joined) -> None:
+        self.readings: list[Reading] = []
+        self.unread: list[Unread] = []
+        self._joined = joined
+        self._allowance = Allowance(MAX_MATCHES)
+        self._left: dict[int, int] = {}
+
+    def read(self) -> None:
+        """Fill `readings` and `unread`."""
+        parts = self._joined.parts
+        depth = 0
+        made = self._step(self._joined, lambda index: Reading(parts[index], index))
+        while made and depth < MAX_DEPTH:
+            depth += 1
+            self.readings += made
+            current = [reading for reading in made if not reading.last]
+            buffer = Joined(reading.data for reading in current)
+            made = self._step(buffer, current.__getitem__) if current else []
+        for reading in made:
+            self.unread.append(Unread(reading.owner, *reading.origin(0, len(reading.data))))
+
+    def _step(self, buffer: Joined, reading_at: Callable[[int], Reading]) -> list[Reading]:
+        """What all texts of a buffer read like."""
+        made: list[Reading] = []
+        if not buffer.is_plain():
+            for index, part in enumerate(buffer.parts):
+                if len(part.translate(None, _READABLE)):
+                    self._respell(reading_at(index), made)
+        for pattern in _present(buffer.data):
+            if pattern in _EDITS:
+                self._edit(pattern, buffer, reading_at, made)
+            else:
+                self._decode(pattern, buffer, reading_at, made)
+        return made
+
+    def _respell(self, reading: Reading, made: list[Reading]) -> None:
+        plain = plain_reading(reading)
+        if plain is not None and len(plain.data) > _MAX_GROWTH * len(reading.data):
+            self._cover(reading, 0, len(reading.data))
+        elif plain is not None:
+            self._keep(plain, made)
+        unseen = unseen_text(reading.data)
+        if unseen is not None:
+            self._keep(reading.decoded(0, len(reading.data), unseen, believed_decoded), made)
+
+    def _edit(
+        self,
+        pattern: str,
+        buffer: Joined,
+        reading_at: Callable[[int], Reading],
+        made: list[Reading],
+    ) -> None:
+        find, apart_ = _EDITS[pattern]
+        edits: dict[int, list[Edit]] = {}
+        for start, end, read in find(buffer.data, self._allowance):
+            index = buffer.owner(start)
+            at = buffer.starts[index]
+            edits.setdefault(index, []).append(Edit(start - at, end - at, read))
+        for index, of_one in edits.items():
+            accepts = believed_apart if apart_ else None
+            self._keep(reading_at(index).edited(of_one, accepts=accepts, last=apart_), made)
+
+    def _decode(
+        self,
+        pattern: str,
+        buffer: Joined,
+        reading_at: Callable[[int], Reading],
+        made: list[Reading],
+    ) -> None:
+        for start, end, said in _RUNS[pattern](buffer.data, self._allowance):
+            index = buffer.owner(start)
+            at, reading = buffer.starts[index], reading_at(index)
+            if said is None:
+                self._cover(reading, start - at, end - at)
+            else:
+                run = reading.decoded(start - at, end - at, said, believed_decoded)
+                self._keep(run, made)
+
+    def _keep(self, reading: Reading, made: list[Reading]) -> None:
+        """Unless its text has cost what it may."""
+        owner = reading.owner
+        left = self._left.get(owner)
+        if left is None:
+            left = _MAX_TIMES * len(self._joined.parts[owner]) + _MAX_MORE_BYTES
+        left -= len(reading.data)
+        self._left[owner] = left
+        if left < 0:
+            self.unread.append(Unread(owner, 0, len(self._joined.parts[owner])))
+        else:
+            made.append(reading)
+
+    def _cover(self, reading: Reading, start: int, end: int) -> None:
+        self.unread.append(Unread(reading.owner, *reading.origin(start, end)))
+
+
+def read(joined: Joined) -> tuple[list[Reading], list[Unread]]:
+    """Every other reading of each text, and what is too much to read."""
+    reader = _Reader(joined)
+    reader.read()
+    return reader.readings, list(dict.fromkeys(reader.unread))
