@@ -133,7 +133,7 @@ def _disguised(leaves: list[Leaf], joined: Joined, patterns: Patterns, survey: S
         leaf = leaves[index]
         if rule is None:
             survey.complete = False
-            leaf.cover(kinds.TOO_LONG, "bound.view")
+            leaf.add(Span(start, end, kinds.TOO_LONG, "bound.view"))
         elif not is_digest(rule, leaf.key, leaf.text):
             survey.spans.spend()
             leaf.add(Span(start, end, rule.kind, f"view.{rule.id}"))
@@ -197,6 +197,7 @@ def is_digest(rule: Rule, key: str, text: str) -> bool:
 
 
 # --- statements --------------------------------------------------------------
+
 
 def _statements(detected: Detected) -> None:
     """Literals and comments of SQL, wherever it stands; facts only where it is run.
