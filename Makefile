@@ -12,7 +12,7 @@ if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 .PHONY: help setup python opa fsck demo test lint fix proto lock bench cover guarantees clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: python  ## .venv from requirements.lock, and a real OPA
 	@$(PYTHON) scripts/opa $(if_possible)
@@ -54,6 +54,10 @@ lock:  ## write requirements.lock from pyproject.toml; UPGRADE=--upgrade takes n
 
 bench: setup  ## measure against the budgets
 	scripts/bench
+
+.PHONY: bench-sanitizer
+bench-sanitizer: python  ## measure what the sanitizer hides and costs; ARGS=--quick
+	$(bin)/python scripts/bench_sanitizer_main.py $(ARGS)
 
 cover: setup  ## test coverage by line and branch
 	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)

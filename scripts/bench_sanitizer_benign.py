@@ -1,0 +1,199 @@
+"""Texts in which there is nothing to hide: what masking costs those who read.
+
+Templates filled with technical words; every corpus has as many texts as asked
+for. Literals and comments of SQL are masked by design, so only what stands
+outside them counts. Used by `bench_sanitizer_main`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+_FILL: Final = re.compile(r"\{(\w+)\}")
+_LITERALS: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\b\d+(?:\.\d+)?\b", re.DOTALL)
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "table": ("orders", "invoices", "audit_events", "line_items", "shipments", "feature_flags"),
+    "column": ("state", "total", "created_at", "updated_at", "tenant_id", "quantity", "currency"),
+    "service": ("billing", "search-api", "ingest", "notifier", "gateway", "report-worker"),
+    "space": ("payments", "staging", "data-platform", "kube-system", "observability"),
+    "file": ("values.yaml", "src/queue/consumer.go", "deploy/base/kustomization.yaml", "Makefile",
+             "internal/store/postgres/migrate.go", "docs/runbook.md"),
+    "branch": ("main", "release/2026.11", "fix/retry-budget", "feature/bulk-import"),
+    "version": ("2026.11.3", "v1.42.0", "3.0.0-rc.2", "1.8.17"),
+    "host": ("registry.example.test", "db-2.internal.test", "metrics.example.test"),
+    "number": ("3", "12", "48", "250", "1024", "5000"),
+    "literal": ("open", "paid", "EUR", "eu-central-1", "pending"),
+    "module": ("vpc", "node_pool", "storage_bucket", "dns_zone"),
+    "size": ("m6i.large", "db.r6g.xlarge", "n2-standard-4"),
+    "zone": ("eu-central-1", "us-east-1b", "europe-west4"),
+    "hash": ("4f2a91c", "9d03be7", "c07e1aa"),
+    "status": ("Running", "CrashLoopBackOff", "Completed", "Pending"),
+}  # fmt: skip
+
+SQL: Final = (
+    "SELECT {column}, count(*) FROM {table} WHERE state = '{literal}' GROUP BY {column} LIMIT 9",
+    "SELECT o.id, sum(i.{column}) FROM {table} o JOIN {table} i ON i.order_id = o.id GROUP BY o.id",
+    "UPDATE {table} SET {column} = '{literal}', updated_at = now() WHERE id = {number}",
+    "DELETE FROM {table} WHERE created_at < now() - interval '30 days' AND {column} IS NULL",
+    "ALTER TABLE {table} ADD COLUMN {column}_new numeric(12, 2) NOT NULL DEFAULT 0",
+    "CREATE INDEX CONCURRENTLY idx_{table}_{column} ON {table} ({column}, id)",
+    "INSERT INTO {table} (id, {column}) SELECT id, {column} FROM {table}_staging",
+    "WITH last AS (SELECT id, max(updated_at) AS at FROM {table} GROUP BY id) SELECT * FROM last",
+)
+SHELL: Final = (
+    "kubectl -n {space} rollout restart deployment/{service}",
+    "kubectl get pods -n {space} -l app={service} -o wide | grep {status}",
+    "git log --oneline --since=yesterday -- {file} && git checkout {branch}",
+    "terraform plan -target=module.{module} -out=plan.bin -lock-timeout=60s",
+    "docker build -t {host}/{service}:{version} --build-arg VERSION={version} .",
+    "find /var/log/{service} -name '*.log' -mtime +{number} -exec gzip {{}} +",
+    "pg_dump --schema-only --table={table} --host={host} | gzip > /backup/{table}.sql.gz",
+    'for f in deploy/*.yaml; do kubectl apply --dry-run=server -f "$f"; done',
+    "aws s3 sync ./dist s3://{service}-artifacts/{version}/ --delete --exclude '*.map'",
+    "systemctl restart {service}.service; journalctl -u {service} -n {number} --no-pager",
+    "helm upgrade --install {service} charts/{service} -n {space} --set image.tag={version}",
+    "curl -fsS -X POST https://{host}/api/v1/jobs/{number}/retry -H 'Accept: application/json'",
+)
+YAML: Final = (
+    (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {service}\n"
+        "  namespace: {space}\nspec:\n"
+        "  replicas: {number}\n  strategy:\n    type: RollingUpdate\n  template:\n    spec:\n"
+        "      containers:\n        - name: {service}\n"
+        "          image: {host}/{service}:{version}\n"
+        "          ports:\n            - containerPort: 8080\n          resources:\n"
+        "            limits: {{cpu: 750m, memory: 512Mi}}\n"
+    ),
+    (
+        "name: build\non:\n  push:\n    branches: [{branch}]\njobs:\n  test:\n"
+        "    runs-on: ubuntu-24.04\n"
+        "    steps:\n      - uses: actions/checkout@v4\n      - run: make lint test\n"
+    ),
+    (
+        "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: 0.0.0.0:4317\n"
+        "exporters:\n  debug:\n    verbosity: detailed\nservice:\n  pipelines:\n    traces:\n"
+        "      receivers: [otlp]\n"
+    ),
+    (
+        "database:\n  host: {host}\n  port: 5432\n  name: {table}\n  pool:\n    max: {number}\n"
+        "    idle_timeout: 30s\nfeatures:\n  {column}: true\n  {table}: false\nlog_level: info\n"
+    ),
+    (
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {service}\n  labels:\n"
+        "    team: {space}\n    tier: backend\nspec:\n  selector:\n    app: {service}\n"
+        "  ports:\n    - port: 80\n"
+    ),
+)
+COMMITS: Final = (
+    "Retry the {service} queue with back-off\n\nA time-out left messages behind; bound them.",
+    "fix({service}): close the cursor before the next page",
+    "Move {file} below internal and drop the old alias",
+    "Bump the base image to {version}; no change in behaviour",
+    'Revert "Read {table} from the replica"\n\nThis reverts commit {hash}.',
+    "Add an index on {table}.{column}: the nightly report took {number} minutes",
+    "Document how {service} is rolled back from {branch}",
+)
+LOGS: Final = (
+    "2026-11-20T08:14:07.112Z INFO {service} finished status=200 ms={number} path=/v1/{table}",
+    "2026-11-20 08:14:09,431 WARN [worker-3] {service}: retry {number} of 5, queue={table}",
+    'level=error ts=2026-11-20T08:15:00Z caller=store.go:118 msg="commit failed" rows={number}',
+    "[{status}] pod/{service}-6d4f9c7b8-x2lqp restarted {number} times in {space}",
+    "E1120 08:16:22.000134 1 reflector.go:138] failed to list {table}: context deadline exceeded",
+    "GET /healthz 200 {number}us - {host} - kube-probe/1.31",
+)
+PROSE: Final = (
+    "The nightly job copies closed rows to the archive and drops them after {number} days.",
+    "Retries of the {service} queue pile up after a time-out; this restores the previous limit.",
+    "We roll back {service} to {version} because latency doubled since Monday.",
+    "Capacity in {zone} is short, so the new nodes start in another region.",
+    "Quarterly churn analysis for the product team; no personal columns are read.",
+    "Certificates of the gateway run out next week and are replaced during the window.",
+    "Moves the Grafana dashboards into Git and lets Terraform own the alerts.",
+    "Deletes {number} stale feature flags that no release has used since March.",
+    "The Kafka consumer of {service} lags behind; Redis and Postgres are healthy.",
+    "Follow the runbook: drain the node, upgrade the kernel, watch the error budget, then go on.",
+)
+
+
+def _kubernetes(rng: random.Random) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": _word(rng, "service"), "namespace": _word(rng, "space"),
+                     "labels": {"app.kubernetes.io/name": _word(rng, "service"), "tier": "back"}},
+        "spec": {
+            "replicas": rng.randrange(1, 9),
+            "template": {"spec": {"containers": [{
+                "name": _word(rng, "service"),
+                "image": f"{_word(rng, 'host')}/{_word(rng, 'service')}:{_word(rng, 'version')}",
+                "args": ["--log-level=info", f"--queue={_word(rng, 'table')}"],
+                "resources": {"limits": {"cpu": "750m", "memory": "512Mi"}},
+                "volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}],
+            }]}},
+        },
+    }  # fmt: skip
+
+
+def _terraform(rng: random.Random) -> dict[str, Any]:
+    name = _word(rng, "module")
+    return {
+        "format_version": "1.2",
+        "terraform_version": "1.9.8",
+        "resource_changes": [{
+            "address": f"module.{name}.aws_instance.{_word(rng, 'service').replace('-', '_')}",
+            "type": "aws_instance",
+            "name": _word(rng, "service"),
+            "change": {
+                "actions": rng.choice((["create"], ["update"], ["delete", "create"])),
+                "before": {"instance_type": "m6i.large", "availability_zone": _word(rng, "zone")},
+                "after": {"instance_type": _word(rng, "size"),
+                          "tags": {"team": _word(rng, "space")}},
+            },
+        }],
+        "plan": {"create": rng.randrange(5), "update": rng.randrange(5), "destroy": 0},
+    }  # fmt: skip
+
+
+def _word(rng: random.Random, name: str) -> str:
+    return rng.choice(_WORDS[name])
+
+
+def filled(rng: random.Random, template: str) -> str:
+    """A template with words in it; doubled braces stay as one."""
+    doubled = template.replace("{{", "\x01").replace("}}", "\x02")
+    text = _FILL.sub(lambda match: _word(rng, match[1]), doubled)
+    return text.replace("\x01", "{").replace("\x02", "}")
+
+
+def _of(templates: tuple[str, ...], key: str) -> Callable[[random.Random, int], dict[str, Any]]:
+    return lambda rng, at: {key: filled(rng, templates[at % len(templates)])}
+
+
+CORPORA: Final[Mapping[str, Callable[[random.Random, int], dict[str, Any]]]] = {
+    "SQL": _of(SQL, "sql"),
+    "shell": _of(SHELL, "command"),
+    "YAML": _of(YAML, "manifest"),
+    "Kubernetes JSON": lambda rng, _: {"object": _kubernetes(rng)},
+    "Terraform JSON": lambda rng, _: {"plan": _terraform(rng)},
+    "JSON in a string": lambda rng, _: {"body": json.dumps(_kubernetes(rng))},
+    "commit messages": _of(COMMITS, "message"),
+    "log lines": _of(LOGS, "line"),
+    "prose": _of(PROSE, "comment"),
+}
+
+
+def texts(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Corpus and arguments, `count` of each corpus."""
+    rng = random.Random(3)  # noqa: S311 - made-up data, the same in every run
+    for name, make in CORPORA.items():
+        for at in range(count):
+            yield name, make(rng, at)
+
+
+def without_literals(statement: str) -> str:
+    """A statement without what is masked by design."""
+    return _LITERALS.sub("", statement)
