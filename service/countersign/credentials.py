@@ -1,4 +1,4 @@
-"""Tokens, the names of proofs, and the private file a client keeps a token in.
+"""Tokens, the names of proofs, and the private files a client keeps a token in.
 
 A token is `csc_` (a caller), `csp_` (a person) or `csh_` (a channel) and 256
 random bits as 43 base64url characters, so that a secret scanner knows one on
@@ -7,6 +7,9 @@ paste, and any other typing error is simply nobody's token. The server keeps SHA
 token, prefix included, so a caller's token can never be passed off as a
 person's; a hash of 256 random bits needs neither salt nor stretching, and
 looking it up in a table tells an attacker's stopwatch nothing about a token.
+
+A client's token is in its credential file. One that expires, as a JWT of an
+issuer does, is in a token file of its own, which whoever fetches it keeps fresh.
 
 A proof is the name of one way in, by which the store remembers since when it is
 whose and when it was last used: `<kind>:<64 hex digits>`, the same for ever, and
@@ -38,9 +41,13 @@ _TOKEN_BYTES: Final = 32
 # 43 characters hold 258 bits: the last one has two spare bits, always zero.
 _TOKEN: Final = re.compile(r"(cs[cph])_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _ENDPOINT: Final = re.compile(r"unix:[^\s]+|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
-_FILE_KEYS: Final = ("ca_file", "cert_file", "key_file")
+# Three parts of base64url, the first of which begins as every JSON object does.
+_JWT: Final = re.compile(r"e[wy][A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_FILE_KEYS: Final = ("token_file", "ca_file", "cert_file", "key_file")
 _KEYS: Final = frozenset({"endpoint", "token", *_FILE_KEYS})
 _MAX_FILE_BYTES: Final = 65_536
+MAX_TOKEN_FILE_BYTES: Final = 8_192
+"""What a server reads of a bearer token; it takes a few bytes less."""
 
 
 class SubjectKind(enum.StrEnum):
@@ -100,13 +107,15 @@ def _digest(*parts: str) -> str:
 class Credential:
     """Where the server is and how to prove who is calling.
 
-    `token`, or `cert_file` with `key_file` for mutual TLS, or both. Raises
-    `ConfigurationError` when they do not fit together.
+    `token` or `token_file`, or `cert_file` with `key_file` for mutual TLS, or
+    both. Raises `ConfigurationError` when they do not fit together.
     """
 
     endpoint: str
     """`host:port`, or `unix:PATH`."""
     token: str | None = dataclasses.field(default=None, repr=False)
+    token_file: Path | None = None
+    """Where somebody else keeps a token fresh; looked at with each call."""
     ca_file: Path | None = None
     """Certificates that the server's is checked against; None: the system's."""
     cert_file: Path | None = None
@@ -115,12 +124,14 @@ class Credential:
     def __post_init__(self) -> None:
         if not _ENDPOINT.fullmatch(self.endpoint):
             raise _wrong("endpoint", 'must be "host:port" or "unix:PATH", without a scheme')
+        if self.token is not None and self.token_file is not None:
+            raise _wrong("token, token_file", "exclude each other; give one of them")
         if self.token is not None and token_kind(self.token) is None:
-            raise _wrong("token", "is not a whole token; copy it again from where it was issued")
+            raise _not_a_token(self.token)
         if (self.cert_file is None) != (self.key_file is None):
             raise _wrong("cert_file, key_file", "belong together; give both or neither")
-        if self.token is None and self.cert_file is None:
-            raise _wrong("token", "is missing; give a token, or cert_file and key_file")
+        if self.token is None and self.token_file is None and self.cert_file is None:
+            raise _wrong("token", "is missing; give token, token_file, or cert_file and key_file")
 
 
 def read_credential(path: Path) -> Credential:
@@ -152,6 +163,58 @@ def read_credential(path: Path) -> Credential:
         raise ConfigurationError(
             error.code, f"{path}: {error.message}", advice=error.advice
         ) from None
+
+
+def read_token_file(path: Path) -> tuple[str, os.stat_result]:
+    """The token in a token file, and what file it was read from.
+
+    Raises `ConfigurationError`, which never shows what is in it, when it is
+    missing, no token, or in the wrong hands. Its owner must be this user or root
+    (or it could be anybody's token), and nobody else may write to it. Only they
+    may read it, and the group of a file of root's, since that is how Kubernetes
+    gives a pod its token. On Windows these are left to the operating system.
+    """
+    try:
+        # A pipe would make each call wait for whoever writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            seen = os.fstat(descriptor)
+            if not stat.S_ISREG(seen.st_mode):
+                raise _bad_token_file(path, "is not a regular file")
+            _require_trusted(path, seen)
+            data = file.read(MAX_TOKEN_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "credential.unreadable",
+            f"token_file {path} cannot be read: {error.strerror}",
+            advice="See that whoever keeps it fresh runs, and that this user may read it.",
+        ) from error
+    if len(data) > MAX_TOKEN_FILE_BYTES:
+        raise _bad_token_file(path, f"is longer than {MAX_TOKEN_FILE_BYTES} bytes")
+    token = data.decode("latin-1").removesuffix("\n").removesuffix("\r")
+    if token_kind(token) is None and not _JWT.fullmatch(token):
+        problem = "does not hold one whole token" if token else "is empty"
+        raise _bad_token_file(path, problem)
+    return token, seen
+
+
+def _require_trusted(path: Path, seen: os.stat_result) -> None:
+    if os.name != "posix":
+        return
+    if seen.st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(
+            "credential.exposed",
+            f"token_file {path} belongs to neither this user nor root",
+            advice="Have it written by this user, or by root for this user's group.",
+        )
+    mode = stat.S_IMODE(seen.st_mode)
+    if mode & (0o037 if seen.st_uid == 0 else 0o077):
+        raise ConfigurationError(
+            "credential.exposed",
+            f"token_file {path} can be used by others than its owner (mode {mode:04o})",
+            advice="Have it written with mode 0600; in Kubernetes, set runAsUser or fsGroup in "
+            "the pod's securityContext.",
+        )
 
 
 def write_credential(path: Path, credential: Credential) -> None:
@@ -223,6 +286,25 @@ def _document(credential: Credential) -> str:
     lines = [f"{key} = {toml_string(text)}\n" for key, text in entries.items() if text is not None]
     return "# Countersign credential: whoever can read this file can act with it.\n" + "".join(
         lines
+    )
+
+
+def _not_a_token(token: str) -> ConfigurationError:
+    if _JWT.fullmatch(token):
+        return _wrong(
+            "token",
+            "is a JWT, which expires; let whoever fetches it keep it in a file, "
+            "and name that file as token_file",
+        )
+    return _wrong("token", "is not a whole token; copy it again from where it was issued")
+
+
+def _bad_token_file(path: Path, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        "credential.malformed",
+        f"token_file {path} {problem}",
+        advice="It holds one token (a signed JWT, or one of Countersign's) and at most a newline. "
+        "Write it to another file and rename that.",
     )
 
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countersign.credentials import (
+    MAX_TOKEN_FILE_BYTES,
     Credential,
     SubjectKind,
     new_token,
@@ -23,6 +24,7 @@ from countersign.credentials import (
     proof_of_mtls,
     proof_of_token,
     read_credential,
+    read_token_file,
     token_hash,
     token_kind,
     toml_string,
@@ -179,6 +181,7 @@ def test_file_names_start_at_the_credential_file(tmp_path: Path) -> None:
         ('endpoint = "h:1"\ntoken = "TOKENx"', "token is not a whole token"),
         ('endpoint = "h:1"\ntoken = ["TOKEN"]', "token must be a string"),
         ('endpoint = "h:1"\ntoken = "TOKEN"\ncert_file = "c"', "give both or neither"),
+        ('endpoint = "h:1"\ntoken = "TOKEN"\ntoken_file = "t"', "token, token_file exclude"),
         ('endpoint = "h:1"\nTOKEN = "x"', "unknown key"),
         ("x = " + "[" * 20_000, "not TOML"),
         ("#" * 70_000, "longer than"),
@@ -198,6 +201,125 @@ def test_a_wrong_file_is_refused_by_field_and_never_shows_the_token(
     assert str(path) in str(refused.value)
     assert token not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+# --- token files --------------------------------------------------------------------
+
+
+def jwt() -> str:
+    """The shape of one; whether it is good is for the server to say."""
+    header = base64.urlsafe_b64encode(b'{"alg":"EdDSA"}').decode().rstrip("=")
+    return f"{header}.{os.urandom(12).hex()}.{os.urandom(12).hex()}"
+
+
+def test_a_token_file_starts_at_the_credential_file_too(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    text = 'endpoint = "h:1"\ntoken_file = "../token"\n'
+    path = private(tmp_path / "keys" / "agent.toml", text)
+    credential = read_credential(path)
+    assert credential.token is None
+    assert credential.token_file == tmp_path / "keys" / "../token"
+    write_credential(tmp_path / "copy.toml", credential)
+    assert read_credential(tmp_path / "copy.toml") == credential
+
+
+def test_a_jwt_is_not_pasted_but_pointed_at() -> None:
+    token = jwt()
+    with pytest.raises(ConfigurationError, match="name that file as token_file") as refused:
+        Credential(endpoint="h:1", token=token)
+    assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("newline", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("token", [jwt(), new_token(SubjectKind.CALLER)])
+def test_a_token_file_holds_one_token_and_at_most_a_newline(
+    tmp_path: Path, token: str, newline: str
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes((token + newline).encode())
+    path.chmod(0o600)
+    assert read_token_file(path) == (token, path.stat())
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        ("TOKEN\n\n", "one whole token"),
+        (" TOKEN", "one whole token"),
+        ("Bearer TOKEN", "one whole token"),
+        ("TOKEN\r\nx-other: 1", "one whole token"),
+        ("TOKEN TOKEN", "one whole token"),
+        ("TOKEN.more", "one whole token"),
+        ('{"access_token": "TOKEN"}', "one whole token"),
+        ("TOK\xc3\xa9EN", "one whole token"),
+        ("not.a.token", "one whole token"),
+        ("TOKEN" + "A" * MAX_TOKEN_FILE_BYTES, "is longer than"),
+    ],
+)
+def test_what_is_no_token_is_refused_and_not_shown(tmp_path: Path, text: str, names: str) -> None:
+    token, path = jwt(), tmp_path / "token"
+    path.write_bytes(text.replace("TOKEN", token).encode("latin-1"))
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match=names) as refused:
+        read_token_file(path)
+    assert refused.value.code == "credential.malformed"
+    assert str(path) in refused.value.message
+    assert "rename" in refused.value.advice
+    assert not any(part in str(refused.value) for part in token.split(".")[1:])
+
+
+def test_a_token_file_that_is_no_file_makes_nobody_wait(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file") as refused:
+        read_token_file(tmp_path / "none")
+    assert refused.value.code == "credential.unreadable"
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for name in ("pipe", "."):
+        with pytest.raises(ConfigurationError):
+            read_token_file(tmp_path / name)
+
+
+ME, SOMEBODY = 1000, 1001
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "is_trusted"),
+    [
+        (ME, 0o600, True),
+        (ME, 0o400, True),
+        (ME, 0o640, False),
+        (ME, 0o604, False),
+        (0, 0o640, True),  # as Kubernetes does with an fsGroup
+        (0, 0o440, True),
+        (0, 0o660, False),
+        (0, 0o650, False),
+        (0, 0o644, False),
+        (0, 0o642, False),
+        (SOMEBODY, 0o600, False),
+        (SOMEBODY, 0o640, False),
+    ],
+)
+def test_in_whose_hands_a_token_file_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, mode: int, is_trusted: bool
+) -> None:
+    path, look = private(tmp_path / "token", jwt()), os.fstat
+    path.chmod(mode)
+
+    def as_if_owned(descriptor: int) -> os.stat_result:
+        seen = list(look(descriptor))
+        seen[4] = owner
+        return os.stat_result(seen)
+
+    monkeypatch.setattr(os, "fstat", as_if_owned)
+    monkeypatch.setattr(os, "geteuid", lambda: ME)
+    if is_trusted:
+        read_token_file(path)
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        read_token_file(path)
+    assert refused.value.code == "credential.exposed"
+    assert ("fsGroup" in refused.value.advice) == (owner != SOMEBODY)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
