@@ -2,7 +2,8 @@
 
 import pytest
 
-from countersign.client.channel import is_this_machine, metadata, open_channel
+from countersign.client.bearer import Bearer
+from countersign.client.channel import is_this_machine, open_channel
 from countersign.credentials import Credential, SubjectKind, new_token
 from countersign.errors import ConfigurationError
 
@@ -49,8 +50,8 @@ def test_a_missing_certificate_is_named(tmp_path):
 
 
 def test_the_token_travels_as_a_bearer_and_is_left_out_without_one(tmp_path):
-    assert metadata(Credential(endpoint="localhost:1", token=TOKEN)) == (
+    assert Bearer(Credential(endpoint="localhost:1", token=TOKEN)).metadata() == (
         ("authorization", f"Bearer {TOKEN}"),
     )
     certificate = Credential(endpoint="h:1", cert_file=tmp_path / "c", key_file=tmp_path / "k")
-    assert metadata(certificate) == ()
+    assert Bearer(certificate).metadata() == ()

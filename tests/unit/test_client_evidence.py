@@ -44,9 +44,9 @@ class Wire(FakeClient):
         super().__init__()
         self.sent = []
 
-    def _invoke(self, call):
+    def _reply(self, call):
         self.sent.append((call.method, TOKEN.encode() in call.request.SerializeToString()))
-        return super()._invoke(call)
+        return super()._reply(call)
 
 
 class TestWhereItGoes:

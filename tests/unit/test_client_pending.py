@@ -18,6 +18,7 @@ from countersign.client import (
     Unavailable,
 )
 from countersign.client.testing import FakeClient
+from countersign.client.testing.lines import FakeLine
 
 EXPORT = Context(
     action="db.export",
@@ -87,14 +88,14 @@ def test_the_claims_request_id_is_on_disk_before_it_is_sent(fake, path, monkeypa
     pending.save(path)
     fake.wait(pending)
     on_disk = []
-    invoke = FakeClient._invoke
+    invoke = FakeLine._invoke
 
     def spy(self, call):
         if call.method == "Claim":
             on_disk.append((call.request.request_id, json.loads(path.read_text())["claims"]))
         return invoke(self, call)
 
-    monkeypatch.setattr(FakeClient, "_invoke", spy)
+    monkeypatch.setattr(FakeLine, "_invoke", spy)
     fake.claim(pending, EXPORT)
     [(sent, saved)] = on_disk
     assert saved == sent

@@ -1,12 +1,17 @@
 """The fakes' other side: a bot and a reviewer's tool without a server."""
 
+import inspect
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from countersign.client import (
+    AsyncClient,
+    AsyncReviewsClient,
+    AsyncReviewsView,
     Choice,
+    Client,
     Context,
     CountersignClientError,
     InvalidRequest,
@@ -18,10 +23,13 @@ from countersign.client import (
     Resource,
     ReviewsClient,
     ReviewState,
+    Timing,
     Unavailable,
 )
+from countersign.client.deciding import Deciding
 from countersign.client.reviews import ReviewsView
 from countersign.client.testing import FakeClient
+from countersign.client.testing.lines import FakeLine
 from countersign.v1 import reviews_pb2, reviews_pb2_grpc
 
 ACCOUNTS = {("teams:contoso", "5f0c"): "dave"}
@@ -152,30 +160,28 @@ def test_every_verb_of_the_protocol_has_its_method_and_its_fake():
     assert verbs == {n for n in vars(reviews_pb2_grpc.ReviewsServicer) if n[0].isupper()}
     sent = set()
 
-    class Ear:
-        def call(self, method, request):
-            sent.add(method)
-            return {
-                "List": reviews_pb2.ListReviewsResponse(),
-                "ListDelegations": reviews_pb2.ListDelegationsResponse(),
-                "BatchDecide": reviews_pb2.BatchDecideResponse(
-                    results=[{"review_id": "rev_1", "review": shown}]
-                ),
-            }.get(method)
+    def hear(call):
+        sent.add(call.method)
+        return {
+            "List": reviews_pb2.ListReviewsResponse(),
+            "ListDelegations": reviews_pb2.ListDelegationsResponse(),
+            "BatchDecide": reviews_pb2.BatchDecideResponse(
+                results=[{"review_id": "rev_1", "review": shown}]
+            ),
+        }.get(call.method)
 
-        def watch(self, request):
-            sent.add("Watch")
-
-        def close(self):
-            pass
+    class Ear(FakeLine):
+        def _listen(self, step):
+            sent.add(step.method)
+            yield shown
 
     shown = reviews_pb2.Review(previews={"p": reviews_pb2.Preview(hash=b"x")})
     shown.status.review_id = "rev_1"
     client = ReviewsClient.__new__(ReviewsClient)
-    ReviewsView.__init__(client, Ear())
+    ReviewsView.__init__(client, Ear(hear, lambda _: None), Deciding(Timing()))
     list(client.list())
     client.get("rev_1")
-    client.watch()
+    assert next(client.watch()) is shown
     client.decide(shown, Choice.APPROVE)
     client.batch_approve([shown])
     client.break_glass(shown, "down")
@@ -186,3 +192,46 @@ def test_every_verb_of_the_protocol_has_its_method_and_its_fake():
     client.delegations()
     client.end_delegation("dlg_1")
     assert sent == verbs
+
+
+# --- asyncio ------------------------------------------------------------------------
+
+
+async def test_what_an_asyncio_bot_decides_the_agent_hears(fake):
+    pending = fake.check(context()).pending
+    async with fake.async_channel(ACCOUNTS) as channel:
+        view = channel.for_person(dave())
+        assert [review.status.review_id async for review in view.watch()] == [pending.review_id]
+        await view.decide(await view.get(pending.review_id), Choice.APPROVE)
+    assert fake.wait(pending).state is ReviewState.APPROVED
+    with pytest.raises(CountersignClientError, match="closed"):
+        await view.get(pending.review_id)
+
+
+async def test_an_asyncio_reviewer_has_the_real_ones_patience_and_limits(fake):
+    pending = fake.check(context()).pending
+    bob = fake.async_reviewer("bob")
+    fake.unavailable("BreakGlass")
+    broken = await bob.break_glass(await bob.get(pending.review_id), "down")
+    assert [owed.status.review_id for owed in await bob.after_reviews()] == [pending.review_id]
+    with pytest.raises(NotPermitted, match="after_review"):
+        await bob.close_after_review(broken, justified=True, note="n")
+    with pytest.raises(InvalidRequest, match="person"):
+        await anext(bob.for_person(dave()).list())
+
+
+@pytest.mark.parametrize(
+    ("blocking", "awaited"),
+    [(Client, AsyncClient), (ReviewsClient, AsyncReviewsClient), (ReviewsView, AsyncReviewsView)],
+)
+def test_what_one_client_can_the_other_can(blocking, awaited):
+    def verbs(kind):
+        named = {n: m for n, m in inspect.getmembers(kind, callable) if n[0] != "_"}
+        return {n.removeprefix("a") if n == "aclose" else n: _asked(m) for n, m in named.items()}
+
+    assert verbs(blocking) == verbs(awaited)
+
+
+def _asked(method):
+    """Names and defaults; what comes back is awaited, and so may be what is called back."""
+    return [(p.name, p.kind, p.default) for p in inspect.signature(method).parameters.values()]

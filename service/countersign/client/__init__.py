@@ -21,6 +21,7 @@ means that the action must not run. `guard` does the same around a function,
 """
 
 from countersign.client.aio import AsyncClient
+from countersign.client.aio_reviews import AsyncReviewsClient, AsyncReviewsView
 from countersign.client.assertion import PersonAssertion
 from countersign.client.context import Context, Resource
 from countersign.client.errors import (
@@ -42,6 +43,7 @@ from countersign.client.errors import (
     ProtocolError,
     Revoked,
     StillPending,
+    TokenFileError,
     Unauthenticated,
     Unavailable,
 )
@@ -60,6 +62,8 @@ __all__ = [
     "AlreadyClaimed",
     "Answer",
     "AsyncClient",
+    "AsyncReviewsClient",
+    "AsyncReviewsView",
     "Cancelled",
     "Choice",
     "Client",
@@ -98,6 +102,7 @@ __all__ = [
     "Revoked",
     "StillPending",
     "Timing",
+    "TokenFileError",
     "Unauthenticated",
     "Unavailable",
     "Workload",

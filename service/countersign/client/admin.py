@@ -15,12 +15,11 @@ from typing import Any, Final, Self, TypeAlias
 
 from google.protobuf.message import Message
 
-from countersign.client.channel import metadata, open_channel
 from countersign.client.errors import Unavailable
 from countersign.client.exchange import Exchange, Timing
+from countersign.client.line import Line
 from countersign.client.status import CallFailed, error_of
-from countersign.client.steps import Call
-from countersign.client.sync import carry_out, invoke
+from countersign.client.steps import Call, Conversation
 from countersign.credentials import Credential, SubjectKind, read_credential
 from countersign.v1 import admin_pb2
 from countersign.v1.admin_pb2_grpc import AdminStub
@@ -37,9 +36,7 @@ class AdminClient:
     """Lists and changes what is registered in the tenant of an operator."""
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
-        self._metadata = metadata(credential)
-        self._channel = open_channel(credential)
-        self._stub = AdminStub(self._channel)
+        self._line = Line(credential, AdminStub)
         self._timing = timing or Timing()
         self._exchange = Exchange(self._timing)
 
@@ -61,7 +58,7 @@ class AdminClient:
 
     def close(self) -> None:
         """Close the connection. Calls that still run fail."""
-        self._channel.close()
+        self._line.close()
 
     def entries(self, kind: SubjectKind) -> Sequence[Entry]:
         """All registered subjects of a kind, with their ways in."""
@@ -96,18 +93,17 @@ class AdminClient:
         return list(self._change("RevokeTokens", request).revoked)
 
     def _read(self, method: str, request: Message) -> Any:
-        return carry_out(
-            self._exchange.call(method, request),
-            invoke=lambda call: invoke(self._stub, call, self._metadata),
-        )
+        return self._line.run(self._exchange.call(method, request))
 
     def _token(self, method: str, request: Message) -> str:
         return str(self._change(method, request).token)
 
     def _change(self, method: str, request: Message) -> Any:
-        call = Call(method=method, request=request, timeout_s=self._timing.call_s)
+        return self._line.run(self._once(method, request))
+
+    def _once(self, method: str, request: Message) -> Conversation[Any]:
         try:
-            return invoke(self._stub, call, self._metadata)
+            return (yield Call(method=method, request=request, timeout_s=self._timing.call_s))
         except CallFailed as failed:
             if failed.passing and not failed.reason:
                 raise Unavailable(

@@ -1,41 +1,27 @@
 """The asyncio client: the same surface as `sync`, awaited.
 
-Only carries steps out (see `steps`): what is said to the server, and what its
-answers mean, is in `conversation`. A client belongs to the event loop of its
-first call.
+What is said to the server, and what its answers mean, is in `conversation`;
+`aio_line` carries it out. A client belongs to the event loop of its first call.
 """
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self
 
-import grpc
-import grpc.aio
-
-from countersign.client.channel import metadata, open_aio_channel
+from countersign.client.aio_line import AioLine, OnQuestion
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
 from countersign.client.pending import Pending
 from countersign.client.principals import Person
-from countersign.client.status import CallFailed
-from countersign.client.steps import Ask, Call, Conversation, Done, Sleep, advance
-from countersign.client.sync import closed
-from countersign.client.values import Decision, Grant, Question, ReviewStatus
-from countersign.client.waiting import Answer
+from countersign.client.values import Decision, Grant, ReviewStatus
 from countersign.credentials import Credential, read_credential
 from countersign.model import Outcome
 from countersign.v1.decisions_pb2_grpc import DecisionsStub
-
-Said: TypeAlias = str | Answer | None
-OnQuestion: TypeAlias = Callable[[Question], Said | Awaitable[Said]]
-T = TypeVar("T")
 
 
 class AsyncClient:
@@ -49,10 +35,7 @@ class AsyncClient:
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
         self._endpoint = credential.endpoint
-        self._credential = credential
-        self._metadata = metadata(credential)
-        self._channel: grpc.aio.Channel | None = None
-        self._closed = False
+        self._line = AioLine(credential, DecisionsStub)
         self._conversations = Conversations(timing or Timing())
 
     @classmethod
@@ -79,9 +62,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connection. Calls that still run fail."""
-        self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        await self._line.close()
 
     async def check(
         self,
@@ -102,7 +83,7 @@ class AsyncClient:
         is not permission again: whoever got it first may have acted. `evidence`
         is a token that proves the person the context names, for this call.
         """
-        return await self._run(
+        return await self._line.run(
             self._conversations.check(
                 context,
                 request_id=request_id,
@@ -129,7 +110,7 @@ class AsyncClient:
         conversation = self._conversations.wait(
             review, timeout_s=timeout_s, answering=on_question is not None
         )
-        return await self._run(conversation, on_question)
+        return await self._line.run(conversation, on_question)
 
     async def claim(self, review: Pending | str, context: Context, *, audience: str = "") -> Grant:
         """Spend an approval, once, for exactly the context about to be executed.
@@ -137,7 +118,7 @@ class AsyncClient:
         Raises `Denied`, `NotApproved` and what it stands for (`Expired`,
         `AlreadyClaimed`, …) or `PermitRejected`.
         """
-        return await self._run(self._conversations.claim(review, context, audience=audience))
+        return await self._line.run(self._conversations.claim(review, context, audience=audience))
 
     async def authorize(
         self,
@@ -161,7 +142,7 @@ class AsyncClient:
             answering=on_question is not None,
             evidence=evidence,
         )
-        return await self._run(conversation, on_question)
+        return await self._line.run(conversation, on_question)
 
     async def answer(
         self, review_id: str, question_id: str, text: str, *, answered_by: Person | None = None
@@ -171,13 +152,13 @@ class AsyncClient:
         `answered_by` is who answered, with their evidence: then they cannot decide
         any more. Without it nobody can who is able to drive this caller.
         """
-        return await self._run(
+        return await self._line.run(
             self._conversations.answer(review_id, question_id, text, answered_by=answered_by)
         )
 
     async def cancel(self, review: Pending | str, *, reason: str = "") -> ReviewStatus:
         """Withdraw a review that has not been claimed."""
-        return await self._run(self._conversations.cancel(review, reason=reason))
+        return await self._line.run(self._conversations.cancel(review, reason=reason))
 
     async def report(
         self,
@@ -186,47 +167,4 @@ class AsyncClient:
         detail: Mapping[str, Any] | None = None,
     ) -> ReviewStatus | None:
         """Say how the action ended. `acted_on` is the grant, or a permit's id."""
-        return await self._run(self._conversations.report(acted_on, outcome, detail))
-
-    # --- carrying steps out --------------------------------------------------
-
-    async def _run(self, conversation: Conversation[T], on_question: OnQuestion | None = None) -> T:
-        step = advance(conversation)
-        while not isinstance(step, Done):
-            result: object = None
-            failed = None
-            try:
-                match step:
-                    case Call():
-                        result = await self._invoke(step)
-                    case Sleep(seconds=seconds):
-                        await self._sleep(seconds)
-                    case Ask(question=question):
-                        result = await _asked(on_question, question)
-            except CallFailed as error:
-                failed = error
-            step = advance(conversation, result, failed)
-        return step.value
-
-    async def _invoke(self, call: Call) -> object:
-        if self._closed:
-            raise closed()
-        if self._channel is None:  # here, because it belongs to the running loop
-            self._channel = open_aio_channel(self._credential)
-        try:
-            method = getattr(DecisionsStub(self._channel), call.method)
-            return await method(call.request, timeout=call.timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise CallFailed.of(error) from error
-        except grpc.aio.UsageError as error:  # what grpc says of a closed channel
-            raise closed() from error
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-async def _asked(on_question: OnQuestion | None, question: Question) -> Said:
-    if on_question is None:
-        return None
-    answer = on_question(question)
-    return await answer if inspect.isawaitable(answer) else answer
+        return await self._line.run(self._conversations.report(acted_on, outcome, detail))

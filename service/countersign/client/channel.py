@@ -1,8 +1,8 @@
-"""From a credential to a gRPC channel, and what each call carries.
+"""From a credential to a gRPC channel.
 
 The raw context and the token go over this channel, so plaintext exists only
 for this very machine (a loopback address or a unix socket) and nothing asks for
-it anywhere else. Used by the clients alone.
+it anywhere else. Used by the lines alone.
 """
 
 from __future__ import annotations
@@ -58,13 +58,6 @@ def open_aio_channel(credential: Credential) -> grpc.aio.Channel:
     if secret is None:
         return grpc.aio.insecure_channel(credential.endpoint, options=_PLAINTEXT_OPTIONS)
     return grpc.aio.secure_channel(credential.endpoint, secret, options=_OPTIONS)
-
-
-def metadata(credential: Credential) -> tuple[tuple[str, str], ...]:
-    """What every call carries."""
-    if credential.token is None:
-        return ()
-    return (("authorization", f"Bearer {credential.token}"),)
 
 
 def _tls(credential: Credential) -> grpc.ChannelCredentials | None:

@@ -19,6 +19,7 @@
     ├── Exhausted               a rate or quota
     ├── Unavailable             no answer in time; nothing was decided
     ├── PendingFileError        a saved review is missing, damaged or exposed
+    ├── TokenFileError          a token file is; nothing was sent
     └── ProtocolError           an answer nobody can rely on
 
 Names say what happened, so that `except Denied` reads as it is meant. A message
@@ -216,6 +217,10 @@ class PendingFileError(CountersignClientError):
     """A saved review cannot be written, or must not be trusted."""
 
 
+class TokenFileError(CountersignClientError):
+    """The file that holds the token cannot be read, or must not be used. Nothing was sent."""
+
+
 class ProtocolError(CountersignClientError):
     """An answer this SDK cannot rely on, and therefore does not."""
 
@@ -244,3 +249,10 @@ def refusal(
     if state in _BY_STATE:
         return _BY_STATE[state](state, reasons, review_id=review_id, decision_id=decision_id)
     return Denied(reasons, decision_id=decision_id, review_id=review_id, retryable=retryable)
+
+
+def closed() -> CountersignClientError:
+    """The error of a call on a client that was closed."""
+    return CountersignClientError(
+        "client.closed", "this client is closed", advice="Open a new one, or close it later."
+    )

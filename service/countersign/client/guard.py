@@ -17,11 +17,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from countersign.client.aio import AsyncClient
-from countersign.client.aio import OnQuestion as AsyncOnQuestion
+from countersign.client.aio_line import OnQuestion as AsyncOnQuestion
 from countersign.client.context import Context, Resource, strict_object
 from countersign.client.errors import CountersignClientError, InvalidContext, PermitRejected
+from countersign.client.line import OnQuestion
 from countersign.client.principals import Principal
-from countersign.client.sync import Client, OnQuestion
+from countersign.client.sync import Client
 from countersign.client.values import Grant
 from countersign.model import Outcome
 

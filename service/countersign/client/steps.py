@@ -2,8 +2,10 @@
 
 A conversation is a generator that yields steps and is sent their results: for
 `Call` a response message (or a `CallFailed` thrown in), for `Sleep` nothing,
-for `Ask` the answer to a reviewer's question or None. `sync` and `aio` carry
-steps out; `conversation` decides which come next. Tests drive one by hand.
+for `Ask` the answer to a reviewer's question or None, for `Hear` the next
+message of a stream or None when it ended. A telling is a conversation with many
+results. `line` and `aio_line` carry steps out; `conversation`, `waiting` and
+`deciding` say which come next. Tests drive one by hand.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
+from countersign.client.errors import CountersignClientError
 from countersign.client.status import CallFailed
 from countersign.client.values import Question
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,21 @@ class Ask:
     question: Question
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hear:
+    """The next message of a stream, which is opened anew once it ended or failed."""
+
+    method: str
+    request: Message = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tell(Generic[T]):
+    """One result of a telling."""
+
+    value: T
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
     """The conversation is over, and this came of it."""
@@ -53,11 +72,14 @@ class Done(Generic[T]):
 
 Step: TypeAlias = Call | Sleep | Ask
 Conversation: TypeAlias = Generator[Step, Any, T]
+Telling: TypeAlias = Generator[Call | Sleep | Ask | Hear | Tell[T], Any, None]
 
 
 def advance(
-    conversation: Conversation[T], result: object = None, failed: CallFailed | None = None
-) -> Step | Done[T]:
+    conversation: Generator[S, Any, T],
+    result: object = None,
+    failed: CallFailed | CountersignClientError | None = None,
+) -> S | Done[T]:
     """Give a conversation what came of its last step; what comes next."""
     try:
         return conversation.send(result) if failed is None else conversation.throw(failed)

@@ -1,38 +1,28 @@
 """The blocking client. One instance serves any number of threads.
 
-Only carries steps out (see `steps`): what is said to the server, and what its
-answers mean, is in `conversation`. Forking while a client is open is not safe;
-open one in each process.
+What is said to the server, and what its answers mean, is in `conversation`;
+`line` carries it out. Forking while a client is open is not safe; open one in
+each process.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self
 
-import grpc
-
-from countersign.client.channel import metadata, open_channel
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
-from countersign.client.errors import CountersignClientError
 from countersign.client.exchange import Timing
+from countersign.client.line import Line, OnQuestion
 from countersign.client.pending import Pending
 from countersign.client.principals import Person
-from countersign.client.status import CallFailed
-from countersign.client.steps import Ask, Call, Conversation, Done, Sleep, advance
-from countersign.client.values import Decision, Grant, Question, ReviewStatus
-from countersign.client.waiting import Answer
+from countersign.client.values import Decision, Grant, ReviewStatus
 from countersign.credentials import Credential, read_credential
 from countersign.model import Outcome
 from countersign.v1.decisions_pb2_grpc import DecisionsStub
-
-OnQuestion: TypeAlias = Callable[[Question], str | Answer | None]
-T = TypeVar("T")
 
 
 class Client:
@@ -46,9 +36,7 @@ class Client:
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
         self._endpoint = credential.endpoint
-        self._metadata = metadata(credential)
-        self._channel = open_channel(credential)
-        self._stub = DecisionsStub(self._channel)
+        self._line = Line(credential, DecisionsStub)
         self._conversations = Conversations(timing or Timing())
 
     @classmethod
@@ -75,7 +63,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection. Calls that still run fail."""
-        self._channel.close()
+        self._line.close()
 
     def check(
         self,
@@ -96,7 +84,7 @@ class Client:
         is not permission again: whoever got it first may have acted. `evidence`
         is a token that proves the person the context names, for this call.
         """
-        return self._run(
+        return self._line.run(
             self._conversations.check(
                 context,
                 request_id=request_id,
@@ -123,7 +111,7 @@ class Client:
         conversation = self._conversations.wait(
             review, timeout_s=timeout_s, answering=on_question is not None
         )
-        return self._run(conversation, on_question)
+        return self._line.run(conversation, on_question)
 
     def claim(self, review: Pending | str, context: Context, *, audience: str = "") -> Grant:
         """Spend an approval, once, for exactly the context about to be executed.
@@ -131,7 +119,7 @@ class Client:
         Raises `Denied`, `NotApproved` and what it stands for (`Expired`,
         `AlreadyClaimed`, …) or `PermitRejected`.
         """
-        return self._run(self._conversations.claim(review, context, audience=audience))
+        return self._line.run(self._conversations.claim(review, context, audience=audience))
 
     def authorize(
         self,
@@ -155,7 +143,7 @@ class Client:
             answering=on_question is not None,
             evidence=evidence,
         )
-        return self._run(conversation, on_question)
+        return self._line.run(conversation, on_question)
 
     def answer(
         self, review_id: str, question_id: str, text: str, *, answered_by: Person | None = None
@@ -165,13 +153,13 @@ class Client:
         `answered_by` is who answered, with their evidence: then they cannot decide
         any more. Without it nobody can who is able to drive this caller.
         """
-        return self._run(
+        return self._line.run(
             self._conversations.answer(review_id, question_id, text, answered_by=answered_by)
         )
 
     def cancel(self, review: Pending | str, *, reason: str = "") -> ReviewStatus:
         """Withdraw a review that has not been claimed."""
-        return self._run(self._conversations.cancel(review, reason=reason))
+        return self._line.run(self._conversations.cancel(review, reason=reason))
 
     def report(
         self,
@@ -180,58 +168,4 @@ class Client:
         detail: Mapping[str, Any] | None = None,
     ) -> ReviewStatus | None:
         """Say how the action ended. `acted_on` is the grant, or a permit's id."""
-        return self._run(self._conversations.report(acted_on, outcome, detail))
-
-    def _run(self, conversation: Conversation[T], on_question: OnQuestion | None = None) -> T:
-        return carry_out(
-            conversation, invoke=self._invoke, sleep=self._sleep, on_question=on_question
-        )
-
-    def _invoke(self, call: Call) -> object:
-        return invoke(self._stub, call, self._metadata)
-
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-def carry_out(
-    conversation: Conversation[T],
-    *,
-    invoke: Callable[[Call], object],
-    sleep: Callable[[float], None] = time.sleep,
-    on_question: OnQuestion | None = None,
-) -> T:
-    """Carry out one step after the other, blocking, until the conversation is over."""
-    step = advance(conversation)
-    while not isinstance(step, Done):
-        result: object = None
-        failed = None
-        try:
-            match step:
-                case Call():
-                    result = invoke(step)
-                case Sleep(seconds=seconds):
-                    sleep(seconds)
-                case Ask(question=question):
-                    result = on_question(question) if on_question else None
-        except CallFailed as error:
-            failed = error
-        step = advance(conversation, result, failed)
-    return step.value
-
-
-def invoke(stub: object, call: Call, sent: tuple[tuple[str, str], ...]) -> object:
-    """One attempt of one call. Raises `CallFailed`."""
-    try:
-        return getattr(stub, call.method)(call.request, timeout=call.timeout_s, metadata=sent)
-    except grpc.RpcError as error:
-        raise CallFailed.of(error) from error
-    except ValueError as error:  # what grpc says of a closed channel
-        raise closed() from error
-
-
-def closed() -> CountersignClientError:
-    """The error of a call on a client that was closed."""
-    return CountersignClientError(
-        "client.closed", "this client is closed", advice="Open a new one, or close it later."
-    )
+        return self._line.run(self._conversations.report(acted_on, outcome, detail))

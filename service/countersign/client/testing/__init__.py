@@ -13,7 +13,7 @@ Only the network and the clock are replaced: what the SDK refuses in production
 (a second claim, another context, a passed deadline) it refuses here, and
 nothing ever sleeps. What no rule is about is denied. `fake.reviewer("bob")` and
 `fake.channel(accounts)` are the other side of it, a `ReviewsClient`, for tests
-of bots and of tools for reviewers.
+of bots and of tools for reviewers; `async_reviewer` and `async_channel` for asyncio.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import grpc
-from google.protobuf.message import Message
 
 from countersign import canonical
 from countersign.client.aio import AsyncClient
@@ -34,10 +33,11 @@ from countersign.client.exchange import Timing
 from countersign.client.principals import Person
 from countersign.client.status import CallFailed
 from countersign.client.steps import Call
-from countersign.client.sync import Client, closed
+from countersign.client.sync import Client
 from countersign.client.testing.decision_point import DecisionPoint, failure
 from countersign.client.testing.desk import Desk
-from countersign.client.testing.people import FakeReviewsClient
+from countersign.client.testing.lines import FakeAioLine, FakeLine
+from countersign.client.testing.people import FakeAsyncReviewsClient, FakeReviewsClient
 from countersign.client.testing.rules import Rule
 from countersign.client.waiting import Answer
 from countersign.model import Effect, JsonObject, Outcome, Reason
@@ -47,11 +47,16 @@ __all__ = [
     "DecisionPoint",
     "Desk",
     "FakeAsyncClient",
+    "FakeAsyncReviewsClient",
     "FakeClient",
     "FakeReviewsClient",
     "Rule",
     "Script",
 ]
+
+
+Who: TypeAlias = Callable[[Any], str]
+"""Which person a request is of. Raises `CallFailed`."""
 
 
 class Script:
@@ -64,7 +69,6 @@ class Script:
         """Every context asked about, in order."""
         self._passed_s = 0.0
         self._failures: list[str] = []
-        self._is_closed = False
         self._endpoint = "nowhere"
         self._conversations = Conversations(
             timing or Timing(), clock=self._wall, wall=self._wall, chance=lambda: 0.5
@@ -124,33 +128,22 @@ class Script:
 
     def reviewer(self, person: str) -> FakeReviewsClient:
         """The same reviews as a person with their own credential sees them."""
+        return self._people(_as_person(person))
 
-        def who(request: Any) -> str:
-            if "person" in request.DESCRIPTOR.fields_by_name and request.HasField("person"):
-                words = "is for channels; your own credential says who you are"
-                raise failure("INVALID_ARGUMENT", "request.invalid", words, "person")
-            return person
-
-        return self._people(who)
+    def async_reviewer(self, person: str) -> FakeAsyncReviewsClient:
+        """What `reviewer` returns, for asyncio."""
+        return self._async_people(_as_person(person))
 
     def channel(self, accounts: Mapping[tuple[str, str], str]) -> FakeReviewsClient:
         """The same as a channel sees them; `accounts` says who is who.
 
         `{("teams:contoso", "object-id"): "bob"}`: issuer and subject to person.
         """
+        return self._people(_as_channel(accounts))
 
-        def who(request: Any) -> str:
-            if "person" not in request.DESCRIPTOR.fields_by_name:
-                raise failure("PERMISSION_DENIED", "channel.not_a_person", "a person must do this")
-            if not request.HasField("person"):
-                raise failure("INVALID_ARGUMENT", "request.invalid", "is missing", "person")
-            try:
-                return accounts[request.person.issuer, request.person.subject]
-            except KeyError:
-                words = "person.subject: is no account of a registered person"
-                raise failure("PERMISSION_DENIED", "channel.unknown_account", words) from None
-
-        return self._people(who)
+    def async_channel(self, accounts: Mapping[tuple[str, str], str]) -> FakeAsyncReviewsClient:
+        """What `channel` returns, for asyncio."""
+        return self._async_people(_as_channel(accounts))
 
     def unavailable(self, method: str, *, times: int = 1) -> None:
         """Let the next calls of one method ("Check", "Claim", …) find no server."""
@@ -192,12 +185,20 @@ class Script:
     def _wall(self) -> float:
         return time.time() + self._passed_s
 
-    def _people(self, who: Callable[[Any], str]) -> FakeReviewsClient:
-        def answering(method: str, request: Message) -> Message:
-            self._fail(method)
-            return self.desk.handle(method, request, who(request))
+    def _people(self, who: Who) -> FakeReviewsClient:
+        line = FakeLine(self._answering_people(who), self.pass_time)
+        return FakeReviewsClient(line, wall=self._wall)
 
-        return FakeReviewsClient(answering, wall=self._wall, sleep=self.pass_time)
+    def _async_people(self, who: Who) -> FakeAsyncReviewsClient:
+        line = FakeAioLine(self._answering_people(who), self.pass_time)
+        return FakeAsyncReviewsClient(line, wall=self._wall)
+
+    def _answering_people(self, who: Who) -> Callable[[Call], object]:
+        def answering(call: Call) -> object:
+            self._fail(call.method)
+            return self.desk.handle(call.method, call.request, who(call.request))
+
+        return answering
 
     def _fail(self, method: str) -> None:
         if method in self._failures:
@@ -205,8 +206,6 @@ class Script:
             raise CallFailed(code=grpc.StatusCode.UNAVAILABLE, message="made unavailable")
 
     def _reply(self, call: Call) -> object:
-        if self._is_closed:
-            raise closed()
         self._fail(call.method)
         answer = self.point.handle(call.method, call.request)
         if isinstance(call.request, decisions_pb2.CheckRequest) and not answer.replayed:  # type: ignore[attr-defined]
@@ -223,22 +222,13 @@ class FakeClient(Script, Client):
 
     def __init__(self, *, timing: Timing | None = None) -> None:
         self._reset(timing)
+        self._line = FakeLine(self._reply, self.pass_time)
 
     @classmethod
     def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
         """A fake. The file is not read."""
         del path
         return cls(timing=timing)
-
-    def close(self) -> None:
-        """Later calls fail, as on the real one."""
-        self._is_closed = True
-
-    def _invoke(self, call: Call) -> object:
-        return self._reply(call)
-
-    def _sleep(self, seconds: float) -> None:
-        self.pass_time(seconds)
 
 
 class FakeAsyncClient(Script, AsyncClient):
@@ -246,6 +236,7 @@ class FakeAsyncClient(Script, AsyncClient):
 
     def __init__(self, *, timing: Timing | None = None) -> None:
         self._reset(timing)
+        self._line = FakeAioLine(self._reply, self.pass_time)
 
     @classmethod
     def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
@@ -253,19 +244,34 @@ class FakeAsyncClient(Script, AsyncClient):
         del path
         return cls(timing=timing)
 
-    async def aclose(self) -> None:
-        """Later calls fail, as on the real one."""
-        self._is_closed = True
-
-    async def _invoke(self, call: Call) -> object:
-        return self._reply(call)
-
-    async def _sleep(self, seconds: float) -> None:
-        self.pass_time(seconds)
-
 
 _OUTCOMES = {
     context_pb2.OUTCOME_SUCCEEDED: Outcome.SUCCEEDED,
     context_pb2.OUTCOME_FAILED: Outcome.FAILED,
     context_pb2.OUTCOME_AMBIGUOUS: Outcome.AMBIGUOUS,
 }
+
+
+def _as_person(person: str) -> Who:
+    def who(request: Any) -> str:
+        if "person" in request.DESCRIPTOR.fields_by_name and request.HasField("person"):
+            words = "is for channels; your own credential says who you are"
+            raise failure("INVALID_ARGUMENT", "request.invalid", words, "person")
+        return person
+
+    return who
+
+
+def _as_channel(accounts: Mapping[tuple[str, str], str]) -> Who:
+    def who(request: Any) -> str:
+        if "person" not in request.DESCRIPTOR.fields_by_name:
+            raise failure("PERMISSION_DENIED", "channel.not_a_person", "a person must do this")
+        if not request.HasField("person"):
+            raise failure("INVALID_ARGUMENT", "request.invalid", "is missing", "person")
+        try:
+            return accounts[request.person.issuer, request.person.subject]
+        except KeyError:
+            words = "person.subject: is no account of a registered person"
+            raise failure("PERMISSION_DENIED", "channel.unknown_account", words) from None
+
+    return who

@@ -1,0 +1,156 @@
+"""The decision surface for people, for asyncio: the same as `reviews`, awaited.
+
+What `list` and `watch` return is iterated with `async for`. Used by bots.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from countersign.client.aio_line import AioLine
+from countersign.client.assertion import PersonAssertion
+from countersign.client.deciding import Deciding
+from countersign.client.exchange import Timing
+from countersign.client.shown import Shown
+from countersign.credentials import Credential, read_credential
+from countersign.model import Choice, Reason, ReviewState
+from countersign.v1 import reviews_pb2
+from countersign.v1.reviews_pb2_grpc import ReviewsStub
+
+
+class AsyncReviewsView:
+    """Reviews as one person sees and decides them. `AsyncReviewsClient` makes them."""
+
+    def __init__(self, line: AioLine, deciding: Deciding) -> None:
+        self._line = line
+        self._deciding = deciding
+
+    def list(self, states: Sequence[ReviewState] = ()) -> AsyncIterator[reviews_pb2.Review]:
+        """Reviews this person may see, newest first; the open ones by default."""
+        return self._line.each(self._deciding.list(states))
+
+    async def get(self, review_id: str) -> reviews_pb2.Review:
+        """One review. Raises `NotFound`."""
+        return await self._line.run(self._deciding.get(review_id))
+
+    def watch(self) -> AsyncIterator[reviews_pb2.Review]:
+        """Every visible review as it is, then each change; survives restarts.
+
+        After a restart of the server the snapshots come again. Raises when the
+        server stays away for longer than `Timing.max_outage_s`.
+        """
+        return self._line.each(self._deciding.watch())
+
+    async def decide(
+        self, review: reviews_pb2.Review, choice: Choice, *, profile: str = "", reason: str = ""
+    ) -> reviews_pb2.Review:
+        """Vote on a review as it was shown.
+
+        `review` is the message that was on the screen and `profile` the preview
+        of it (may be left out when there is one): the vote names its revision
+        and preview hash, so it cannot count for anything that was not seen.
+        """
+        return await self._line.run(self._deciding.decide(review, choice, profile, reason))
+
+    async def batch_approve(
+        self, items: Sequence[Shown], *, reason: str = ""
+    ) -> Sequence[reviews_pb2.Review | Reason]:
+        """Approve up to 25 reviews in one act, each as it was shown.
+
+        An item is a review, or a pair of review and profile where it has more
+        than one preview. What comes back is in the order of the items: the
+        review where the vote was taken, the reason where it was refused.
+        """
+        return await self._line.run(self._deciding.batch_approve(items, reason))
+
+    async def ask(self, review: reviews_pb2.Review, question: str) -> reviews_pb2.Review:
+        """Ask the requester something; the review waits for the answer."""
+        return await self._line.run(self._deciding.ask(review, question))
+
+    async def revoke(self, review_id: str, *, reason: str = "") -> reviews_pb2.Review:
+        """Take an approval back, until it is claimed."""
+        return await self._line.run(self._deciding.revoke(review_id, reason))
+
+    async def after_reviews(self) -> Sequence[reviews_pb2.Review]:
+        """Reviews whose glass was broken and that nobody has looked at yet, oldest first."""
+        return await self._line.run(self._deciding.after_reviews())
+
+    async def close_after_review(
+        self, review: reviews_pb2.Review, *, justified: bool, note: str
+    ) -> reviews_pb2.Review:
+        """Say whether breaking the glass was right. Never for who broke it."""
+        return await self._line.run(
+            self._deciding.close_after_review(review, justified=justified, note=note)
+        )
+
+    async def delegate(
+        self, to: str, until: datetime, *, starts: datetime | None = None, reason: str = ""
+    ) -> reviews_pb2.Delegation:
+        """Let the person with the id `to` decide in one's place, from `starts` (now) on."""
+        return await self._line.run(self._deciding.delegate(to, until, starts, reason))
+
+    async def delegations(self) -> Sequence[reviews_pb2.Delegation]:
+        """Every delegation of the tenant that has not ended."""
+        return await self._line.run(self._deciding.delegations())
+
+    async def end_delegation(self, delegation_id: str) -> reviews_pb2.Delegation:
+        """Take one's own delegation back."""
+        return await self._line.run(self._deciding.end_delegation(delegation_id))
+
+
+class AsyncReviewsClient(AsyncReviewsView):
+    """Lists, shows and decides reviews with one credential.
+
+    A person's own acts as that person:
+
+        async with AsyncReviewsClient.from_credential("bob.credential") as bob:
+            await bob.decide(await bob.get(review_id), Choice.APPROVE)
+
+    A channel's says who acts, each time somebody does:
+
+        async with AsyncReviewsClient.from_credential("bot.credential") as channel:
+            bob = channel.for_person(PersonAssertion(issuer=…, subject=…, authenticated_at=…))
+            await bob.decide(await bob.get(review_id), Choice.APPROVE)
+    """
+
+    def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
+        super().__init__(AioLine(credential, ReviewsStub), Deciding(timing or Timing()))
+
+    @classmethod
+    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
+        """A client with the credential in a file. Raises `ConfigurationError`."""
+        return cls(read_credential(Path(path)), timing=timing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection. Calls that still run fail."""
+        await self._line.close()
+
+    def for_person(self, person: PersonAssertion) -> AsyncReviewsView:
+        """The same as somebody a channel vouches for, over the same connection.
+
+        Made anew for each act, because the proof grows old. Nobody breaks the
+        glass through a channel, so that verb is not there.
+        """
+        return AsyncReviewsView(self._line, self._deciding.for_person(person))
+
+    async def break_glass(
+        self, review: reviews_pb2.Review, reason: str, *, profile: str = ""
+    ) -> reviews_pb2.Review:
+        """Approve alone in an emergency, as it was shown; somebody else looks at it afterwards."""
+        return await self._line.run(self._deciding.break_glass(review, reason, profile))
