@@ -140,7 +140,7 @@ def context(action: str, table: str = "customers", **more: Any) -> Context:
     """What the agent wants to do, in a few words."""
     return Context(
         action=action,
-        actor="agent",
+        actor=more.pop("actor", "agent"),
         environment=more.pop("environment", "production"),
         resource=Resource("table", table, owner="data-owners"),
         **more,

@@ -131,6 +131,8 @@ def populate(service: Service) -> None:
     service.caller("agent", "alice", users=("mallory", "mike"), parent="fleet", clients=(CLIENT,))
     service.caller("scout", "erin", clients=("scout-app",))
     service.caller("pinned", "erin", environments=("production",), resources=("table:sales/*",))
+    login = Account(issuer=ISSUER, subject="sub-robot")
+    service.caller("robot", "erin", jwt=login, clients=("robot-app",))
     service.bot("teams", TEAMS)
     service.configure({"admin.groups": ["operators"]})
 
@@ -421,6 +423,34 @@ def test_a_persons_own_token_and_evidence_are_never_taken_for_each_other(town: T
     )
     (vote,) = bob.call("Reviews.Decide", vote_of_bob).votes
     assert (vote.person_id, vote.assurance) == ("bob", "person")
+
+
+def test_a_machine_logs_in_with_a_token_for_machines_and_with_no_other(town: Town) -> None:
+    service, provider = town.service, town.provider
+    wanted = context("demo.allow", actor="robot")
+    request = decisions_pb2.CheckRequest(context=wanted.to_message())
+    tokens = {
+        "good": provider.token("sub-robot", audience=CALLERS),
+        "for people": provider.token("sub-robot", audience=PEOPLE),
+        "evidence": provider.token("sub-robot", audience=EVIDENCE, azp="robot-app"),
+        "of nobody": provider.token("sub-somebody", audience=CALLERS),
+        "of a person": provider.token("sub-bob", audience=CALLERS),
+        "expired": provider.token("sub-robot", audience=CALLERS, ends_in_s=-LEEWAY_S - 10),
+        "forged": provider.signed({"iss": ISSUER, "sub": "sub-robot"}, b"k" * 32, "HS256"),
+    }
+    service.tokens |= {f"robot {name}": token for name, token in tokens.items()}
+    answer = service.line("robot good").call("Decisions.Check", request)
+    assert answer.effect == context_pb2.EFFECT_ALLOW
+    listing = reviews_pb2.ListReviewsRequest()
+    seen = service.line("robot good").refused("Reviews.List", listing)
+    assert seen.reason == "caller.not_a_person"
+    told = [
+        service.line(f"robot {name}").refused("Decisions.Check", request)
+        for name in tokens
+        if name != "good"
+    ]
+    assert {seen.reason for seen in told} == {"credential.unknown"}
+    assert len({seen.everything for seen in told}) == 1, "one answer, whatever is wrong with it"
 
 
 def test_evidence_is_dropped_once_it_is_read(tmp_path: Path) -> None:
