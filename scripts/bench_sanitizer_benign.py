@@ -1,7 +1,8 @@
 """Texts in which there is nothing to hide: what masking costs those who read.
 
-Templates filled with technical words; every corpus has as many texts as asked
-for. Literals and comments of SQL are masked by design, so only what stands
+Templates filled with technical words, commit hashes, digests and ids among them;
+every corpus has as many texts as asked for, and is held out in every second
+template. Literals and comments of SQL are masked by design, so only what stands
 outside them counts. Used by `bench_sanitizer_main`.
 """
 
@@ -31,6 +32,10 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "size": ("m6i.large", "db.r6g.xlarge", "n2-standard-4"),
     "zone": ("eu-central-1", "us-east-1b", "europe-west4"),
     "hash": ("4f2a91c", "9d03be7", "c07e1aa"),
+    "sha": ("4f2a91c07e1aa9d03be7b1c8d2e5f60718293a4b", "c07e1aa4f2a91c9d03be75a6b7c8d9e0f1a2b3c4"),
+    "digest": ("sha256:" + "9d03be74f2a91c07" * 4, "sha256:" + "1f2e3d4c5b6a7988" * 4),
+    "uuid": ("7c9e6679-7425-40de-944b-e07fc1f90ae7", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+    "pod": ("6d4f9c7b8-x2lqp", "7f8b5d9c44-9kq2z", "5c7d6b8f9d-tw4mm"),
     "status": ("Running", "CrashLoopBackOff", "Completed", "Pending"),
 }  # fmt: skip
 
@@ -56,9 +61,20 @@ SHELL: Final = (
     "aws s3 sync ./dist s3://{service}-artifacts/{version}/ --delete --exclude '*.map'",
     "systemctl restart {service}.service; journalctl -u {service} -n {number} --no-pager",
     "helm upgrade --install {service} charts/{service} -n {space} --set image.tag={version}",
+    "git cherry-pick -x {sha} && git push origin {branch}",
+    "docker pull {host}/{service}@{digest}",
+    "kubectl -n {space} logs {service}-{pod} --since=10m | sort | uniq -c",
+    "aws sts assume-role --role-arn arn:aws:iam::000000000000:role/{service} --role-session-name x",
     "curl -fsS -X POST https://{host}/api/v1/jobs/{number}/retry -H 'Accept: application/json'",
 )
 YAML: Final = (
+    (
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {service}\nspec:\n"
+        "  schedule: '15 3 * * *'\n  jobTemplate:\n    spec:\n      template:\n        spec:\n"
+        "          serviceAccountName: {service}\n          containers:\n"
+        "            - image: {host}/{service}@{digest}\n              envFrom:\n"
+        "                - secretRef: {{name: {service}-credentials}}\n"
+    ),
     (
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {service}\n"
         "  namespace: {space}\nspec:\n"
@@ -89,6 +105,7 @@ YAML: Final = (
     ),
 )
 COMMITS: Final = (
+    "Turn off {column} in {table} for tenants of {zone}",
     "Retry the {service} queue with back-off\n\nA time-out left messages behind; bound them.",
     "fix({service}): close the cursor before the next page",
     "Move {file} below internal and drop the old alias",
@@ -96,6 +113,10 @@ COMMITS: Final = (
     'Revert "Read {table} from the replica"\n\nThis reverts commit {hash}.',
     "Add an index on {table}.{column}: the nightly report took {number} minutes",
     "Document how {service} is rolled back from {branch}",
+    "Grant the build role read access to {file}",
+    "Mark {table}.{column} as required; will be enforced in May",
+    "Revert to {sha}\n\nThe roll-out of {version} failed in {space}.",
+    "Merge pull request #{number} from {space}/{service}-{number}",
 )
 LOGS: Final = (
     "2026-11-20T08:14:07.112Z INFO {service} finished status=200 ms={number} path=/v1/{table}",
@@ -104,6 +125,10 @@ LOGS: Final = (
     "[{status}] pod/{service}-6d4f9c7b8-x2lqp restarted {number} times in {space}",
     "E1120 08:16:22.000134 1 reflector.go:138] failed to list {table}: context deadline exceeded",
     "GET /healthz 200 {number}us - {host} - kube-probe/1.31",
+    "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 {service} ok ({number} ms)",
+    "INFO request_id={uuid} {service} accepted job for {table} in {space}",
+    "Successfully assigned {space}/{service}-{pod} to node-{number}",
+    "pulled image {host}/{service}@{digest} in 1.2s",
 )
 PROSE: Final = (
     "The nightly job copies closed rows to the archive and drops them after {number} days.",
@@ -115,6 +140,16 @@ PROSE: Final = (
     "Moves the Grafana dashboards into Git and lets Terraform own the alerts.",
     "Deletes {number} stale feature flags that no release has used since March.",
     "The Kafka consumer of {service} lags behind; Redis and Postgres are healthy.",
+    "Black Friday is near, so the Payments team freezes deployments from Thursday to Monday.",
+    "Mark the job as failed and grant the Release Manager role to the pipeline.",
+    "Will be removed after the Christmas freeze; Jenkins stays until the second quarter.",
+    "Our Frankfurt and Dublin regions fail over to each other, see the Disaster Recovery plan.",
+    "Dear colleagues, please read the Change Policy before Friday. Kind regards, Platform Team",
+    "General Availability of Search is planned for June, Beta for April.",
+    "The Amazon bill doubled because of Kafka Connect; the Finance department asked for a limit.",
+    "Use Visual Studio Code or IntelliJ, and never commit from the production console.",
+    "Rotate the pager to the Berlin office: New York is on holiday on Martin Luther King Day.",
+    "Grace period, retry budget and dead letter queue are explained in the Operations Handbook.",
     "Follow the runbook: drain the node, upgrade the kernel, watch the error budget, then go on.",
 )
 
@@ -169,11 +204,14 @@ def filled(rng: random.Random, template: str) -> str:
     return text.replace("\x01", "{").replace("\x02", "}")
 
 
-def _of(templates: tuple[str, ...], key: str) -> Callable[[random.Random, int], dict[str, Any]]:
+Make = Callable[[random.Random, int], dict[str, Any]]
+
+
+def _of(templates: tuple[str, ...], key: str) -> Make:
     return lambda rng, at: {key: filled(rng, templates[at % len(templates)])}
 
 
-CORPORA: Final[Mapping[str, Callable[[random.Random, int], dict[str, Any]]]] = {
+CORPORA: Final[Mapping[str, Make]] = {
     "SQL": _of(SQL, "sql"),
     "shell": _of(SHELL, "command"),
     "YAML": _of(YAML, "manifest"),
@@ -186,12 +224,12 @@ CORPORA: Final[Mapping[str, Callable[[random.Random, int], dict[str, Any]]]] = {
 }
 
 
-def texts(count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Corpus and arguments, `count` of each corpus."""
+def texts(count: int) -> Iterator[tuple[str, bool, dict[str, Any]]]:
+    """Corpus, whether it is held out, and arguments; `count` of each corpus."""
     rng = random.Random(3)  # noqa: S311 - made-up data, the same in every run
     for name, make in CORPORA.items():
         for at in range(count):
-            yield name, make(rng, at)
+            yield name, at % 2 == 1, make(rng, at)
 
 
 def without_literals(statement: str) -> str:

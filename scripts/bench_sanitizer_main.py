@@ -73,6 +73,7 @@ def _arguments() -> argparse.Namespace:
         "--examples", type=int, default=0, metavar="N",
         help="show N of each class of the tuning set that survives",
     )  # fmt: skip
+    parser.add_argument("--entity", metavar="NAME", help="cases of this entity only")
     parser.add_argument("--no-speed", action="store_true", help="quality only")
     parser.add_argument("--data", type=Path, metavar="FILE.jsonl", help="your own data instead")
     return parser.parse_args()
@@ -84,16 +85,16 @@ def made_data(chosen: argparse.Namespace) -> int:
     asked = Measure()
     rounds = 2 if chosen.quick else 8
     show = _Examples(chosen.examples)
-    tuning = _tally(asked, TUNING, rounds, show.add)
-    held_out = _tally(asked, HELD_OUT, rounds, None)
-    benign = _benign(asked, 20 if chosen.quick else 60)
+    tuning = _tally(asked, TUNING, rounds, chosen.entity, show.add)
+    held_out = _tally(asked, HELD_OUT, rounds, chosen.entity, None)
+    benign = _benign(asked, 40 if chosen.quick else 120)
     useful = list(answers(asked.sanitizer))
     seen = None
     if not chosen.no_speed:
         logging.disable()  # hostile contexts are meant to be refused
         seen = speed(rounds=150 if chosen.quick else 600, looks=1 if chosen.quick else 3)
         logging.disable(logging.NOTSET)
-    targets = report.quality_targets(held_out, benign) + (
+    targets = report.quality_targets(held_out, benign[True]) + (
         report.speed_targets(seen) if seen else []
     )
     _print_targets(targets, asked, markdown=chosen.markdown)
@@ -112,10 +113,16 @@ def made_data(chosen: argparse.Namespace) -> int:
 
 
 def _tally(
-    asked: Measure, chosen: Set, rounds: int, look: Callable[[Case, measure.Outcome], None] | None
+    asked: Measure,
+    chosen: Set,
+    rounds: int,
+    entity: str | None,
+    look: Callable[[Case, measure.Outcome], None] | None,
 ) -> Tally:
     tally = Tally()
     for case in cases(chosen, rounds=rounds):
+        if entity not in {None, case.entity}:
+            continue
         raw = measure.context(case.arguments, case.reason)
         around = "\x00".join(measure.texts(list(case.around)))
         outcome = asked.of(raw, {case.value: case.written}, around)
@@ -125,13 +132,13 @@ def _tally(
     return tally
 
 
-def _benign(asked: Measure, count: int) -> dict[str, Count]:
-    """Characters masked where there is nothing to mask, by corpus."""
-    found: dict[str, Count] = {}
-    for name, arguments in benign_texts.texts(count):
+def _benign(asked: Measure, count: int) -> dict[bool, dict[str, Count]]:
+    """Characters masked where there is nothing to mask; held out or not, by corpus."""
+    found: dict[bool, dict[str, Count]] = {False: {}, True: {}}
+    for name, held_out, arguments in benign_texts.texts(count):
         raw = measure.context(arguments)
         shown = asked.leaving(raw)["record"].get("arguments")
-        total = found.setdefault(name, Count())
+        total = found[held_out].setdefault(name, Count())
         total.cases += 1
         if name == "SQL":
             before = benign_texts.without_literals(arguments["sql"])
@@ -178,7 +185,7 @@ def _print_targets(targets: list[Target], asked: Measure, *, markdown: bool) -> 
 
 
 def _print_classes(
-    tuning: Tally, held_out: Tally, benign: dict[str, Count], *, markdown: bool
+    tuning: Tally, held_out: Tally, benign: dict[bool, dict[str, Count]], *, markdown: bool
 ) -> None:
     for index, name in enumerate(("entity", "shape", "encoding")):
         rows = report.by_class(tuning, held_out, index)
@@ -189,9 +196,13 @@ def _print_classes(
             heads = (name, "tuning", "held-out", "over-masked")
         title = f"Recall by {name}, worst first"
         print(report.table(title, heads, rows, markdown=markdown))
-    heads = ("corpus", "texts", "characters", "masked")
+    heads = ("entity", "where", "recall", "cases")
+    title = "Worst of what is found elsewhere, held-out"
+    print(report.table(title, heads, report.worst_cells(held_out, 20), markdown=markdown))
+    heads = ("corpus", "characters", "tuning", "held-out")
     title = "Benign texts: characters masked"
-    print(report.table(title, heads, report.benign_rows(benign), markdown=markdown))
+    rows = report.benign_rows(benign[False], benign[True])
+    print(report.table(title, heads, rows, markdown=markdown))
 
 
 def _print_useful(useful: list[Answer], *, markdown: bool) -> None:

@@ -175,11 +175,32 @@ def _recall(count: Count) -> str:
     return f"{count.recall:.3f}" if count.cases else ""
 
 
-def benign_rows(benign: dict[str, Count]) -> list[Row]:
-    """Corpora, the most masked first."""
-    worst_first = sorted(benign.items(), key=lambda item: -item[1].over)
+def worst_cells(held_out: Tally, most: int) -> list[Row]:
+    """Entities in shapes or encodings of which least is gone; the few cases say how sure it is."""
+    cells = {(at[0], at[1] if at[2] == PLAIN else at[2]): Count() for at in held_out.counts}
+    for entity, where in cells:
+        cells[entity, where] = held_out.sum(
+            lambda at: at[0] == entity and where == (at[1] if at[2] == PLAIN else at[2])  # noqa: B023
+        )
+    # What is found nowhere has a row of its own among the entities.
+    seldom = {name for name in held_out.names(0) if _by_entity(held_out, name).recall < 0.5}
+    partly = [item for item in cells.items() if item[0][0] not in seldom and item[1].recall < 1]
+    partly.sort(key=lambda item: item[1].recall)
     return [
-        (name, str(count.cases), f"{count.benign:,}", f"{count.over:.1%}")
+        (entity, where, f"{count.recall:.2f}", str(count.cases))
+        for (entity, where), count in partly[:most]
+    ]
+
+
+def _by_entity(tally: Tally, name: str) -> Count:
+    return tally.sum(lambda at: at[0] == name and at[2] == PLAIN)
+
+
+def benign_rows(tuning: dict[str, Count], held_out: dict[str, Count]) -> list[Row]:
+    """Corpora, the most masked first."""
+    worst_first = sorted(held_out.items(), key=lambda item: -item[1].over)
+    return [
+        (name, f"{count.benign:,}", f"{tuning[name].over:.1%}", f"{count.over:.1%}")
         for name, count in worst_first
     ]
 

@@ -230,6 +230,22 @@ def test_a_subtree_that_is_gone_counts_with_its_keys():
     assert measure.lost(["ab", 123], ["ab", "[X]#2"]) == 3
 
 
+def test_no_benign_template_is_in_both_halves():
+    found = list(benign_texts.texts(40))
+    for templates in (
+        benign_texts.SQL,
+        benign_texts.SHELL,
+        benign_texts.YAML,
+        benign_texts.COMMITS,
+        benign_texts.LOGS,
+        benign_texts.PROSE,
+    ):
+        assert len(templates) % 2 == 0
+    assert {(name, half) for name, half, _ in found} == {
+        (name, half) for name in benign_texts.CORPORA for half in (False, True)
+    }
+
+
 def test_literals_of_benign_statements_are_not_counted():
     kept = benign_texts.without_literals("SELECT a FROM t WHERE b = 'it''s' AND c = 12 -- why")
     assert "'" not in kept
