@@ -75,13 +75,20 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
         )
         if before:
             return before
-    judgement = await judge(
-        parts, caller, ask.context, context_bytes, deadline_s=deadline_s, evidence=ask.evidence
-    )
-    command = await aside(
-        len(context_bytes), lambda: _Check(parts, caller, ask, request, judgement)
-    )
-    return await parts.store.apply(Named(name="check", run=command.run))
+    with parts.in_flight.begin(caller.tenant, caller.id, ask.context.action) as flight:
+        judgement = await judge(
+            parts,
+            caller,
+            ask.context,
+            context_bytes,
+            deadline_s=deadline_s,
+            evidence=ask.evidence,
+            flight=flight,
+        )
+        command = await aside(
+            len(context_bytes), lambda: _Check(parts, caller, ask, request, judgement)
+        )
+        return await parts.store.apply(Named(name="check", run=command.run))
 
 
 def _options(ask: CheckAsk) -> bytes:

@@ -17,6 +17,7 @@ from countersign.directory import Chain, Directory
 from countersign.errors import PolicyError
 from countersign.flow.aside import aside
 from countersign.flow.evidence import Evidence, proven_person, with_actors
+from countersign.flow.in_flight import Flight, together
 from countersign.flow.parts import Parts
 from countersign.flow.staff import Staff
 from countersign.model import (
@@ -81,11 +82,13 @@ async def judge(
     deadline_s: float,
     evidence: Evidence | None = None,
     claim: ClaimOf | None = None,
+    flight: Flight | None = None,
 ) -> Judgement:
     """Detect, resolve and ask policy; never raises for what policy or OPA does.
 
     `context_bytes` is the canonical form of `context`. A Check may bring
-    evidence of who is behind it; a Claim is judged with what its Check proved.
+    evidence of who is behind it; a Claim is judged with what its Check proved. A
+    Check's `flight` counts it until it is decided.
     """
     directory = parts.directory()
     requester = proven_person(directory, caller, evidence) if evidence else None
@@ -100,7 +103,7 @@ async def judge(
     now = parts.store.now()
     asked: JsonObject = {
         "approval": claim.approval if claim else None,
-        "recent": await _recent(parts, caller, context),
+        "recent": await _recent(parts, caller, context, findings, flight),
         "time": rfc3339(now),
         "verified": _verified(caller, requester, claim.claimant if claim else None),
     }
@@ -163,9 +166,21 @@ def deny(reason: Reason, revision: str, *, retryable: bool = False) -> PolicyDec
     )
 
 
-async def _recent(parts: Parts, caller: Caller, context: ActionContext) -> JsonValue:
+async def _recent(
+    parts: Parts,
+    caller: Caller,
+    context: ActionContext,
+    findings: Findings,
+    flight: Flight | None,
+) -> JsonValue:
+    """What is on its way before this one, and then what is committed.
+
+    In this order nothing is missed: what lands in between is counted twice.
+    """
+    quantity = findings.quantity
+    others = flight.add(quantity.rows, quantity.amount) if flight else {}
     counts = await parts.store.recent(caller.tenant, caller.id, context.action)
-    return {window: dict(by_effect) for window, by_effect in counts.items()}
+    return {window: dict(together(by_effect, others)) for window, by_effect in counts.items()}
 
 
 def _verified(caller: Caller, requester: PersonId | None, claimant: CallerId | None) -> JsonObject:

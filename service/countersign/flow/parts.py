@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from countersign.directory import Directory, DirectorySource
+from countersign.flow.in_flight import InFlight
 from countersign.model import Assurance, PersonId, Requirement, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.protocol import PolicyPoint
@@ -107,6 +108,8 @@ class Parts:
     """Whether the audit sink enforces retention, so that `locked` can be kept."""
     spend_for: Callable[[TenantId, PersonId], None] = lambda _tenant, _person: None
     """Counts a request of a proven person; raises `ExhaustedError` above their rate."""
+    in_flight: InFlight = dataclasses.field(default_factory=InFlight)
+    """Checks that are being decided now."""
 
     def directory(self) -> Directory:
         """The current snapshot; one call uses one snapshot throughout."""
