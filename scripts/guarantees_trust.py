@@ -673,6 +673,14 @@ TRUST_GUARDS: Final = (
     ),
     Guard(
         invariant=8,
+        guard="countersign.flow.judge._recent",
+        what="what is sent at once does not add up",
+        old="flight.add(quantity.rows, quantity.amount) if flight else {}",
+        new="{}",
+        tests=(f"{UNIT}/test_flow_in_flight.py::test_a_hundred_at_once_are_told_of_each_other",),
+    ),
+    Guard(
+        invariant=8,
         guard="countersign.store.recent.RecentCounts.add",
         what="small ones do not add up",
         old="counted += [(_ROWS, saturated(rows)), (_AMOUNT, saturated(amount))]",

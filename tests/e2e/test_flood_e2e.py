@@ -231,6 +231,20 @@ def policy_inputs(service: Service) -> list[dict[str, Any]]:
     return [body["policy"] for body in bodies if body["kind"] == "decision"]
 
 
+def test_small_exports_that_are_sent_at_once_add_up_as_well(examples: Clocked) -> None:
+    """None of them waits for another, and still policy is told of those before it."""
+    service = examples.start()
+    wanted = (export(number, row_count=24_900).to_message() for number in range(100))
+    requests = [decisions_pb2.CheckRequest(context=each, create_review=False) for each in wanted]
+    answers = all_at_once(service, requests)
+    effects = Counter(answer.effect for answer in answers)
+    assert 1 <= effects[context_pb2.EFFECT_ALLOW] <= 10
+    assert effects[NEEDS_APPROVAL] == 100 - effects[context_pb2.EFFECT_ALLOW]
+    asked = [inputs["recent"]["day"] for inputs in policy_inputs(service)]
+    assert len(asked) == 100
+    assert max(each["rows"] for each in asked) >= 10 * 24_900
+
+
 def test_other_callers_and_actions_have_counts_of_their_own(examples: Clocked) -> None:
     service = examples.start()
     client = service.client("agent")
