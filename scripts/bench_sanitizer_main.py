@@ -156,22 +156,24 @@ class _Examples:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lines: dict[tuple[str, str], list[str]] = {}
+        self._found: dict[str, dict[str, list[str]]] = {}
 
     def add(self, case: Case, outcome: measure.Outcome) -> None:
         """One more that survives."""
         where = case.shape if case.encoding == "plain" else case.encoding
-        lines = self._lines.setdefault((case.entity, where), [])
-        if len(lines) < self._most:
-            places = ", ".join(outcome.survives)
-            lines.append(f"    {case.value!r} in {places}: {outcome.shown[:300]}")
+        places = ", ".join(outcome.survives)
+        line = f"    {case.value!r} in {places}: {outcome.shown[:240]}"
+        self._found.setdefault(case.entity, {}).setdefault(where, []).append(line)
 
     def print(self) -> None:
-        """Every class with its examples."""
-        if self._most:
-            print("What survives, tuning set")
-        for (entity, where), lines in sorted(self._lines.items()) if self._most else ():
-            print(f"  {entity}, {where}", *lines, sep="\n")
+        """The rare ones first: what is found nowhere is long, and known from its row."""
+        if not self._most:
+            return
+        print("What survives, tuning set")
+        by_number = sorted(self._found.items(), key=lambda each: sum(map(len, each[1].values())))
+        for entity, wheres in by_number:
+            for where, lines in wheres.items():
+                print(f"  {entity}, {where}: {len(lines)}", *lines[: self._most], sep="\n")
 
 
 def _print_targets(targets: list[Target], asked: Measure, *, markdown: bool) -> None:
