@@ -42,7 +42,7 @@ WHERE_TO_LOOK: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "sql.execute": {
         "what": ("facts:sql.verb",),
         "where": ("facts:sql.tables",),
-        "how much": ("facts:sql.predicate",),
+        "how much": ("facts:sql.predicate", "facts:sql.limit"),
     },
     "shell.run": {"what": ("facts:shell.programs",), "how much": ("facts:shell.flags",)},
     "iam.grant": {"what": ("facts:grants.added",), "to whom": ("/arguments/principal",)},
