@@ -8,7 +8,6 @@ providers. Both are the same for the same seed. Used by `bench_sanitizer_main`.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -128,26 +127,22 @@ def cases(chosen: Set, *, rounds: int) -> Iterator[Case]:
 
 
 def _secrets(rng: random.Random, chosen: Set) -> Iterator[Case]:
-    """Every kind in prose and in one shape without a name, half of them under one."""
+    """Every kind in prose, where nothing names it, below a key that does, and encoded."""
     made = {kind: secrets.credential(rng, shape) for kind, shape in chosen.secrets.items()}
     made["JSON web token"] = secrets.signed(rng)
     made["private key"] = secrets.private_key(rng)
-    unnamed = itertools.cycle(_flat(chosen.unnamed))
-    named = itertools.cycle(_flat(chosen.named))
-    encodings = itertools.cycle(shapes.ENCODINGS.items())
-    for _ in range(rng.randrange(len(shapes.ENCODINGS))):
-        next(encodings)
+    unnamed, named = _flat(chosen.unnamed), _flat(chosen.named)
     for each in made.values():
         yield from _prose(rng, chosen, SECRET, each.text, each.secret)
         if "\n" in each.text:
             continue
-        shape, make = next(unnamed)
+        shape, make = rng.choice(unnamed)
         if not (shape == "URL" and "://" in each.text):
             yield _case(SECRET, shape, make, "v", each.text, secret=each.secret)
-        shape, make = next(named)
+        shape, make = rng.choice(named)
         key = rng.choice(chosen.texts.keys[SECRET])
         yield _case(SECRET, shape, make, key, each.text, secret=each.secret)
-        encoding, write = next(encodings)
+        encoding, write = rng.choice([*shapes.ENCODINGS.items()])
         yield _encoded(rng, chosen, SECRET, each.text, encoding, write, each.secret)
 
 
