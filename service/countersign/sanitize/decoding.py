@@ -137,6 +137,11 @@ def _run(match: re2._Match, decoded: bytes) -> Iterator[Run]:
 # --- what bytes say ----------------------------------------------------------
 
 
+def is_printable(data: bytes) -> bool:
+    """Whether these are ASCII, tabs and new lines."""
+    return not data.translate(None, _PRINTABLE)
+
+
 def readable(data: bytes) -> bytes | None:
     """The text that bytes hold, as UTF-8 without NUL; None: they hold none.
 

@@ -15,11 +15,11 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countersign.model import JsonValue, Withheld
-from countersign.sanitize import kinds, sql, views
+from countersign.sanitize import kinds, siblings, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
@@ -115,6 +115,12 @@ def _patterns(detected: Detected, patterns: Patterns) -> None:
     for leaf in leaves[first_key:]:
         if leaf.spans:
             detected.key_spans[leaf.text] = leaf.spans
+    siblings.cover(
+        survey,
+        lambda texts: list(scan(texts, patterns, views.believed_apart)),
+        lambda texts: [*scan(texts, patterns), *hidden_finds(texts, patterns)],
+        detected.key_spans,
+    )
 
 
 def _checked(
@@ -157,9 +163,13 @@ def hidden_finds(joined: Joined, patterns: Patterns) -> list[tuple[int, int, int
     return list(found)
 
 
-def scan(joined: Joined, patterns: Patterns) -> Iterator[tuple[int, int, int, Rule]]:
+def scan(
+    joined: Joined, patterns: Patterns, believed: Callable[[Rule], bool] | None = None
+) -> Iterator[tuple[int, int, int, Rule]]:
     """Matches as (index of text, start, end, rule), offsets in UTF-8 bytes."""
     candidates = patterns.candidates(joined.data)
+    if believed is not None:
+        candidates = [index for index in candidates if believed(patterns.rules[index])]
     if not candidates:
         return
     starts, parts = joined.starts, joined.parts

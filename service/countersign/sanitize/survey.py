@@ -76,6 +76,13 @@ class Leaf(Withheld):
         self.add(Span(0, 1 << 60, kind, rule))
 
 
+class Row(NamedTuple):
+    """A list or object whose parts may be one value together."""
+
+    place: Place
+    value: list[JsonValue] | JsonObject
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """A value that facts are made from, and the leaves it consists of."""
@@ -127,6 +134,8 @@ class Survey(Withheld):
     def __init__(self, known_keys: KnownKeys | None = None) -> None:
         self.leaves: list[Leaf] = []
         self.fields: list[Field] = []
+        self.rows: list[Row] = []
+        """Where texts shorter than a leaf, or bytes as numbers, stand side by side."""
         self.keys: dict[str, KeyInfo] = {}
         """The keys that were not known before."""
         self.objects = 0
@@ -137,6 +146,8 @@ class Survey(Withheld):
         self.known_keys = known_keys or KnownKeys()
         self._with_facts = False
         self._json_depth = 0
+        self._short = 0
+        """How many texts were met that are shorter than a leaf."""
 
     # --- walking -------------------------------------------------------------
 
@@ -168,6 +179,7 @@ class Survey(Withheld):
 
     def _string(self, text: str, place: Place, rule: KeyRule | None, key: str, depth: int) -> None:
         if rule is None and len(text) < SHORTEST:
+            self._short += 1
             return
         leaf = self._leaf(Leaf(text, place, key))
         if rule is not None and text:
@@ -202,12 +214,15 @@ class Survey(Withheld):
         if dict in map(type, items):
             self.objects = max(self.objects, len(items))
         previous: JsonValue = None
+        short = self._short
         for index, item in enumerate(items):
             own = rule
             if isinstance(previous, str) and previous[:1] == "-":
                 own = _option_rule(previous) or rule
             self._value(item, (place, index), own, key, depth)
             previous = item
+        if len(items) > 1 and (self._short > short or type(items[0]) is int) and rule is None:
+            self.rows.append(Row(place, items))
 
     def _object(
         self, items: JsonObject, place: Place, rule: KeyRule | None, parent: str, depth: int
@@ -217,6 +232,7 @@ class Survey(Withheld):
         paired = _paired_rule(items)
         columns = self._column_rules(items)
         plain = inherited is None and paired is None
+        short = self._short
         around: _Around | None = None
         known = self.known_keys.get
         for key, value in items.items():
@@ -244,6 +260,8 @@ class Survey(Withheld):
                         leaves=self.leaves[before:],
                     )
                 )
+        if len(items) > 1 and self._short > short and inherited is None:
+            self.rows.append(Row(place, items))
 
     def _rows(
         self, rows: list[JsonValue], place: Place, columns: list[KeyRule | None], depth: int
@@ -369,7 +387,7 @@ def _check_depth(depth: int) -> None:
 
 def _option_rule(option: str) -> KeyRule | None:
     """`--password` before an argument says what the argument is."""
-    if "=" in option or len(option) > 64:
+    if "=" in option or " " in option or len(option) > 64:
         return None
     rule = keys.rule_of(option.lstrip("-"))
     return rule if rule is not None and rule.kind is kinds.SECRET else None
