@@ -205,7 +205,8 @@ def test_a_link_is_followed_to_where_it_leads_now(tmp_path, server):
     """As Kubernetes swaps a whole directory under the file's name."""
     for name, token in (("..1", FIRST), ("..2", SECOND)):
         (tmp_path / name).mkdir()
-        written(tmp_path / name / "token", token)
+        file = written(tmp_path / name / "token", token)
+        os.utime(file, (1_000_000_000, 1_000_000_000))  # as if made in one tick
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "token").symlink_to("..data/token")
     bearer = Bearer(Credential(endpoint=server.endpoint, token_file=tmp_path / "token"))
