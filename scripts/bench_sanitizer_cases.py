@@ -122,7 +122,7 @@ def cases(chosen: Set, *, rounds: int) -> Iterator[Case]:
                 yield from _unnamed(
                     rng, chosen, entity.name, lambda e=entity: e.make(rng, chosen.words)
                 )
-        for _ in range(8):
+        for _ in range(24):
             yield from _names(rng, chosen)
 
 

@@ -49,13 +49,13 @@ def main() -> int:
     log = logging.getLogger("countersign")
     log.addHandler(failures)
     log.propagate = False
-    if chosen.data:
-        try:
-            status = own_data(chosen.data)
-        except DataError as error:
-            sys.exit(f"error: {error}")
-    else:
-        status = made_data(chosen)
+    try:
+        status = own_data(chosen.data) if chosen.data else made_data(chosen)
+    except DataError as error:
+        sys.exit(f"error: {error}")
+    finally:
+        log.removeHandler(failures)
+        log.propagate = True
     if failures.counts:
         print("FAILURES inside the sanitizer. It then masks all, so the figures are too good:")
         for message, count in failures.counts.items():

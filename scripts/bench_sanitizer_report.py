@@ -154,21 +154,21 @@ Row = Sequence[str]
 
 def by_class(tuning: Tally, held_out: Tally, index: int) -> list[Row]:
     """One row an entity, shape or encoding, the worst held-out recall first."""
-    rows = []
+    rows: list[tuple[float, Row]] = []
     for name in dict.fromkeys([*held_out.names(index), *tuning.names(index)]):
-        known, unknown = (
-            [
-                tally.sum(lambda at: at[index] == name and (at[2] == PLAIN) is plain)  # noqa: B023 - summed at once
-                for plain in (True, False)
-            ]
-            for tally in (tuning, held_out)
-        )
+        known, unknown = _of_class(tuning, index, name), _of_class(held_out, index, name)
         looked_at = unknown[:1] if index == 1 else unknown  # shapes are shown plain
         worst = min((each.recall for each in looked_at if each.cases), default=0.0)
-        over = held_out.sum(lambda at: at[index] == name and (index == 2 or at[2] == PLAIN))  # noqa: B023
-        rows.append((worst, name, *map(_recall, (*known, *unknown)), f"{over.over:.1%}"))
-    rows.sort(key=lambda row: (row[0], row[1]))
-    return [row[1:] for row in rows]
+        over = (unknown[0] if unknown[0].cases else unknown[1]).over
+        rows.append((worst, (name, *map(_recall, (*known, *unknown)), f"{over:.1%}")))
+    rows.sort(key=lambda row: (row[0], row[1][0]))
+    return [row for _, row in rows]
+
+
+def _of_class(tally: Tally, index: int, name: str) -> tuple[Count, Count]:
+    """Plain and encoded."""
+    plain = tally.sum(lambda at: at[index] == name and at[2] == PLAIN)
+    return plain, tally.sum(lambda at: at[index] == name and at[2] != PLAIN)
 
 
 def _recall(count: Count) -> str:
@@ -208,7 +208,7 @@ def benign_rows(tuning: dict[str, Count], held_out: dict[str, Count]) -> list[Ro
 def useful_rows(answers: Iterable[Answer]) -> list[Row]:
     """How often each question is answered."""
     every = list(answers)
-    rows = []
+    rows: list[Row] = []
     for question in QUESTIONS:
         asked = [answer for answer in every if answer.question == question]
         counts = [

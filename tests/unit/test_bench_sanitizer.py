@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import random
 import re
 import subprocess
@@ -20,6 +21,7 @@ import bench_sanitizer_benign as benign_texts  # noqa: E402 - the scripts are no
 import bench_sanitizer_cases as made  # noqa: E402
 import bench_sanitizer_checks as checks  # noqa: E402
 import bench_sanitizer_data as data  # noqa: E402
+import bench_sanitizer_main as bench  # noqa: E402
 import bench_sanitizer_measure as measure  # noqa: E402
 import bench_sanitizer_report as report  # noqa: E402
 import bench_sanitizer_secrets as secrets  # noqa: E402
@@ -357,3 +359,39 @@ def test_own_data_is_measured_and_never_printed(tmp_path):
     assert "line 1" not in done.stdout
     assert "ada.kim" not in done.stdout + done.stderr
     assert "striped" not in done.stdout + done.stderr
+
+
+# --- the whole ----------------------------------------------------------------
+
+
+def run_bench(*arguments):
+    command = [sys.executable, SCRIPTS / "bench_sanitizer_main.py", "--quick", "--no-speed"]
+    return subprocess.run(
+        [*command, "--entity", "medical record", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_misses_are_told_and_fail_only_when_asked_to_and_held_out_values_stay_unseen():
+    told, checked = run_bench("--examples", "99"), run_bench("--check")
+    assert (told.returncode, checked.returncode) == (0, 1), told.stdout + told.stderr
+    assert report.MISSED in told.stdout
+    held_out = [
+        case for case in made.cases(made.HELD_OUT, rounds=2) if case.entity == "medical record"
+    ]
+    assert held_out
+    assert not [case.value for case in held_out if case.value in told.stdout]
+
+
+def test_a_sanitizer_that_failed_was_not_measured(monkeypatch, capsys):
+    def failing(_):
+        logging.getLogger("countersign.sanitize.survey").error("a value was masked whole: KeyError")
+        return 0
+
+    monkeypatch.setattr(bench, "made_data", failing)
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert bench.main() == 1
+    assert "1 times: a value was masked whole: KeyError" in capsys.readouterr().out
