@@ -18,6 +18,7 @@ Parts: TypeAlias = "Sequence[tuple[int, int]]"
 """Where in the match the values stand; empty: there is none after all."""
 
 _DIGIT_GROUP: Final = re.compile(rb"[0-9]+")
+_NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
 _NOT_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 
 
@@ -148,28 +149,12 @@ def ssn(found: bytes) -> Parts:
     return ((0, len(found)),)
 
 
-def international_phone(found: bytes) -> Parts:
-    """E.164: 8 to 15 digits; country code 1 has an exact plan."""
-    number = digits(found)
-    if number[:1] == b"1" and (len(number) < 11 or number[1:2] in b"01"):
+def mac(found: bytes) -> Parts:
+    """Six bytes that are neither all zeros nor all ones, and not twelve decimal digits."""
+    number = _NOT_ALNUM.sub(b"", found).lower()
+    if number in {b"0" * 12, b"f" * 12} or (b"." in found and number.isdigit()):
         return ()
-    return ((0, len(found)),) if len(number) >= 8 else ()
-
-
-def national_phone(found: bytes) -> Parts:
-    """9 to 12 digits, the trunk zero included; what follows them is something else."""
-    total = last = 0
-    for group in _DIGIT_GROUP.finditer(found):
-        total += len(group.group())
-        if total > 12:
-            break
-        last = group.end() if total >= 9 else last
-    return ((0, last),) if last else ()
-
-
-def mentioned_phone(found: bytes) -> Parts:
-    """A number that the words before it call a phone: 7 to 15 digits."""
-    return ((0, len(found)),) if 7 <= len(digits(found)) <= 15 else ()
+    return ((0, len(found)),)
 
 
 def ipv6(found: bytes) -> Parts:

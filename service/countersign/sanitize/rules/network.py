@@ -18,6 +18,13 @@ RULES: Final = (
         pattern=rf"\b{_FIRST_OCTET}(?:\.{_OCTET}){{3}}\b",
     ),
     Rule(
+        id="mac",
+        kind=kinds.MAC_ADDRESS,
+        pattern=r"(?i)\b(?:[0-9a-f]{2}(?::[0-9a-f]{2}){5}|[0-9a-f]{2}(?:-[0-9a-f]{2}){5}"
+        r"|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})\b",
+        check=checks.mac,
+    ),
+    Rule(
         id="ipv6",
         kind=kinds.IP_ADDRESS,
         pattern=r"(?i)(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"

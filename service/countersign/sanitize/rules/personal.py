@@ -1,4 +1,4 @@
-"""What belongs to a person: numbers with check digits, addresses, phones."""
+"""What belongs to a person and is the same everywhere: cards, accounts, e-mail."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _COUNTRIES: Final = "|".join(checks.IBAN_COUNTRIES)
 _SSN_AREA: Final = r"(?:00[1-9]|0[1-9][0-9]|[1-578][0-9]{2}|6(?:[0-57-9][0-9]|6[0-57-9]))"
 _SSN_GROUP: Final = r"(?:0[1-9]|[1-9][0-9])"
 _SSN_SERIAL: Final = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+_ATOM: Final = r"""[^\s@<>()\[\],;:\\"'/=&?`{}|\x00]+"""
 
 RULES: Final = (
     Rule(
@@ -41,47 +42,15 @@ RULES: Final = (
     Rule(
         id="email",
         kind=kinds.EMAIL,
-        pattern=r"""[^\s@<>()\[\],;:\\"'/=&?`{}|\x00]+@(?:[A-Za-z0-9\x{80}-\x{10ffff}_-]+\.)+"""
-        r"[A-Za-z\x{80}-\x{10ffff}][A-Za-z0-9\x{80}-\x{10ffff}-]+",
+        pattern=rf"""(?:"[^"@\s\x00\\]{{1,64}}(?: [^"@\s\x00\\]{{1,64}}){{0,3}}"|"""
+        rf"{_ATOM}(?:'{_ATOM})*)@"
+        r"(?:(?:[A-Za-z0-9\x{80}-\x{10ffff}_-]+\.)+"
+        r"[A-Za-z\x{80}-\x{10ffff}][A-Za-z0-9\x{80}-\x{10ffff}-]+|\[[0-9.]{7,15}\])",
     ),
     Rule(
-        id="phone.international",
-        kind=kinds.PHONE,
-        pattern=r"\+[1-9](?:[ \-./()\x{a0}]{0,3}[0-9]){7,14}",
-        check=checks.international_phone,
-    ),
-    Rule(
-        id="phone.international.zeros",
-        kind=kinds.PHONE,
-        pattern=r"\b00[1-9][0-9]{0,2}[ \-./](?:[ \-./()]{0,3}[0-9]){6,12}\b",
-        check=checks.international_phone,
-    ),
-    Rule(
-        id="phone.us",
-        kind=kinds.PHONE,
-        pattern=r"(?:\b1[ .\-])?(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .\-])"
-        r"[2-9][0-9]{2}[ .\-][0-9]{4}\b",
-    ),
-    Rule(
-        id="phone.uk",
-        kind=kinds.PHONE,
-        pattern=r"\b(?:07[0-9]{9}|0(?:7[0-9]{3}|2[0-9]|1[0-9]{2,3}|[38][0-9]{2})[ \-]"
-        r"[0-9]{3,4}[ \-]?[0-9]{3,4})\b",
-    ),
-    Rule(
-        id="phone.de",
-        kind=kinds.PHONE,
-        pattern=r"\b0(?:1[567][0-9]{8,9}\b|[1-9][0-9]{1,4}(?: ?/ ?|[ \-])[0-9]{2,9}"
-        r"(?:[ \-][0-9]{1,6}){0,4}\b)",
-        check=checks.national_phone,
-        again=True,
-    ),
-    Rule(
-        id="phone.mentioned",
-        kind=kinds.PHONE,
-        pattern=r"(?i)(?:phone|\btel|mobile|\bcell|\bfax|whatsapp|\bsms|\bcall|telefon|handy)"
-        r"[a-z]{0,8}[^a-z0-9\n\x00+]{1,6}(?:(?:number|no|nr|me|us|him|her|at|on|is|to)[^a-z0-9\n\x00]"
-        r"{1,3}){0,2}(\+?[0-9(][0-9 ()\-./]{5,18}[0-9])",
-        check=checks.mentioned_phone,
+        id="email.spelled",
+        kind=kinds.EMAIL,
+        pattern=r"(?i)\b[a-z0-9._%+-]{2,64} ?(?:[(\[{<] ?at ?[)\]}>]|\bat\b) ?[a-z0-9-]{1,63}"
+        r"(?: ?(?:[(\[{<] ?dot ?[)\]}>]|\bdot\b) ?[a-z0-9-]{2,63}){1,3}\b",
     ),
 )
