@@ -84,7 +84,7 @@ def test_a_disguised_value_is_masked_where_it_stands_and_nothing_beside_it(kind,
 @pytest.mark.parametrize(
     "text",
     [
-        "Müller café \u2013 10 % off \u2026 naïve",
+        "größe café \u2013 10 % off \u2026 naïve",
         "100%25 done, a%20b, LIKE '%ada%'",
         "https://x.example/cb?to=https%3A%2F%2Fy.example%2Fa%20b",
         "s3://corp-exports/2024/q3/customers_full_export",

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countersign.model import JsonValue, Withheld
-from countersign.sanitize import kinds, siblings, sql, views
+from countersign.sanitize import kinds, names, siblings, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
@@ -55,11 +55,14 @@ class Detected(Withheld):
         return Counter(kind for kind in found if kind not in kinds.NOT_ENTITIES)
 
 
-def run(survey: Survey, patterns: Patterns) -> Detected:
+def run(
+    survey: Survey, patterns: Patterns, *, known: Callable[[str], bool] | None = None
+) -> Detected:
     """Every stage in order, then overlapping spans made one."""
     detected = Detected(survey)
     _statements(detected)
     _patterns(detected, patterns)
+    _names(survey, known)
     for leaf in survey.leaves:
         if leaf.spans:
             leaf.spans = resolve(leaf.spans, _size(leaf.text))
@@ -204,6 +207,46 @@ def is_digest(rule: Rule, key: str, text: str) -> bool:
     if rule.id != "random" or len(text) > _MAX_DIGEST or not _DIGEST.search(text):
         return False
     return text.startswith("sha256:") or not _DIGEST_WORDS.isdisjoint(words(key))
+
+
+# --- names -------------------------------------------------------------------
+
+
+_RUN_FACTS: Final = frozenset({"sql", "query", "shell", "commands", "shell_more"})
+_WHOLE: Final = 1 << 60
+"""Where a span ends that covers all of a leaf."""
+
+
+def _names(survey: Survey, known: Callable[[str], bool] | None) -> None:
+    """Names of people in prose: not in what will be run, nor in what is masked already."""
+    run = {id(leaf) for field in survey.fields if field.fact in _RUN_FACTS for leaf in field.leaves}
+    for leaf in survey.leaves:
+        if " " not in leaf.text or not leaf.is_text or leaf.parsed is not None or id(leaf) in run:
+            continue
+        if any(span.end >= _WHOLE for span in leaf.spans):
+            continue
+        try:
+            found = names_in(leaf.text, known)
+        except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
+            _LOG.error("a value was masked whole: %s", type(error).__name__)
+            leaf.cover(kinds.UNREADABLE, "names")
+            survey.complete = False
+            continue
+        survey.spans.spend(len(found))
+        leaf.spans += found
+
+
+def names_in(text: str, known: Callable[[str], bool] | None = None) -> list[Span]:
+    """Where names of people stand in a text, if it is prose."""
+    if not names.is_prose(text):
+        return []
+    spans: list[Span] = []
+    seen = at = 0
+    for first, last in names.find(text, known):
+        start = at + _size(text[seen:first])
+        seen, at = last, start + _size(text[first:last])
+        spans.append(Span(start, at, kinds.PERSON, "names"))
+    return spans
 
 
 # --- statements --------------------------------------------------------------

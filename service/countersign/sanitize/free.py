@@ -70,7 +70,7 @@ class Free:
     def text(self, text: str) -> str:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
         try:
-            return self._plain(characters.printable(text))
+            return self._plain(characters.printable(text), prose=True)
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a text was masked whole: %s", type(error).__name__)
             return kinds.UNREADABLE.placeholder
@@ -186,7 +186,7 @@ class Free:
             value=placeholder, report=dark_report(self._ruleset, _PROFILE), complete=False
         )
 
-    def _plain(self, text: str) -> str:
+    def _plain(self, text: str, *, prose: bool = False) -> str:
         joined = Joined([text])
         size = len(joined.data)
         if size > MAX_STRING_BYTES:
@@ -198,6 +198,8 @@ class Free:
             ]
             for _, start, end, rule in detect.hidden_finds(joined, self._patterns):
                 spans.append(Span(start, end, rule.kind if rule else kinds.TOO_LONG, "view"))
+            if prose:
+                spans += detect.names_in(text)
         except TooMuchError:
             return kinds.TOO_LONG.placeholder
         if not spans:

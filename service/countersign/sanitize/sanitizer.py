@@ -124,7 +124,7 @@ class Sanitizer:
         self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
         self._max_preview_bytes = max_preview_bytes
         rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
-        material = repr((_REVISION, rules, keys.table_id()))
+        material = repr((_REVISION, rules, keys.table_id(), name_lists.table_id()))
         self._ruleset = f"builtin-1:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
         self._free = Free(self._patterns, self._known_keys, self._ruleset)
 
@@ -168,7 +168,7 @@ class Sanitizer:
         """Without `data` only who does what is looked at and shown, the rest is covered."""
         survey = Survey(self._known_keys)
         exempt = envelope.walk(survey, context, known, data=data)
-        found = detect.run(survey, self._patterns)
+        found = detect.run(survey, self._patterns, known=known)
         measures = facts.measure(survey.fields, objects=survey.objects)
         known_facts = facts.build(
             survey.fields,
