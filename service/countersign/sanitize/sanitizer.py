@@ -28,6 +28,7 @@ from countersign.sanitize import (
     guard,
     keys,
     kinds,
+    name_lists,
     report,
 )
 from countersign.sanitize.bounds import TooMuchError
