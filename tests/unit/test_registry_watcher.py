@@ -236,6 +236,22 @@ async def test_a_file_replaced_by_rename_is_seen(site: Site) -> None:
     assert works(site, NEXT)
 
 
+async def test_a_file_that_is_still_being_written_is_not_taken_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def the_editor_goes_on(_: float) -> None:
+        site.callers.write_text(callers(NEXT))
+
+    site.callers.write_text("")  # as an editor that writes in place begins
+    with monkeypatch.context() as patched:
+        patched.setattr(watcher.asyncio, "sleep", the_editor_goes_on)
+        assert not await site.registry.poll()
+    assert works(site, TOKEN)
+    assert await site.registry.poll()
+    assert works(site, NEXT)
+    assert not works(site, TOKEN)
+
+
 async def test_a_comment_is_no_change_and_needs_no_record(site: Site) -> None:
     site.callers.write_text("# reviewed\n" + callers(TOKEN))
     assert not await site.registry.poll()

@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 # A file changed twice within one tick of its file system's clock keeps its
 # stamp, so a stamp proves nothing until it is older than any such tick.
 _SETTLED_NS: Final = 2_000_000_000
+_WRITING_S: Final = 0.05
+"""What is still being written is not the same for so long."""
 
 
 class Registry:
@@ -109,7 +111,23 @@ class Registry:
                 if self._error is None:
                     self._confirmed_s = looked_s
                 return False
-            return await self._attempt()
+            return await self._is_written() and await self._attempt()
+
+    async def _is_written(self) -> bool:
+        """Whether what the files say now is what they said a moment ago.
+
+        An editor that writes in place empties a file before it fills it again: to
+        take that over would be to register nobody.
+        """
+        try:
+            _, sources = await asyncio.to_thread(_read, self._paths)
+            if _digest(sources) == self._applied:
+                return True
+            await asyncio.sleep(_WRITING_S)
+            _, again = await asyncio.to_thread(_read, self._paths)
+        except CountersignError:
+            return True  # what cannot be read is told by the attempt
+        return _digest(again) == _digest(sources)
 
     async def reload(self) -> bool:
         """Read the files whatever their stamps say, as an operator's SIGHUP asks.
