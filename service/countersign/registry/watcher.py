@@ -111,23 +111,7 @@ class Registry:
                 if self._error is None:
                     self._confirmed_s = looked_s
                 return False
-            return await self._is_written() and await self._attempt()
-
-    async def _is_written(self) -> bool:
-        """Whether what the files say now is what they said a moment ago.
-
-        An editor that writes in place empties a file before it fills it again: to
-        take that over would be to register nobody.
-        """
-        try:
-            _, sources = await asyncio.to_thread(_read, self._paths)
-            if _digest(sources) == self._applied:
-                return True
-            await asyncio.sleep(_WRITING_S)
-            _, again = await asyncio.to_thread(_read, self._paths)
-        except CountersignError:
-            return True  # what cannot be read is told by the attempt
-        return _digest(again) == _digest(sources)
+            return await self._attempt(unasked=True)
 
     async def reload(self) -> bool:
         """Read the files whatever their stamps say, as an operator's SIGHUP asks.
@@ -177,14 +161,24 @@ class Registry:
                 )
             return result
 
-    async def _attempt(self) -> bool:
-        """Read, check, record, apply: each only after the one before."""
+    async def _attempt(self, *, unasked: bool = False) -> bool:
+        """Read, check, record, apply: each only after the one before.
+
+        Unasked, nobody says that the files are whole. An editor that writes in place
+        empties a file before it fills it again, and to take that over would be to
+        register nobody: so a change must still be the same a moment later.
+        """
         self._stamps = None
         looked_s = self._clock()
         try:
             stamps, sources = await asyncio.to_thread(_read, self._paths)
             digest = _digest(sources)
             found: Directory | ConfigurationError = self._current
+            if unasked and digest != self._applied:
+                await asyncio.sleep(_WRITING_S)
+                _, again = await asyncio.to_thread(_read, self._paths)
+                if _digest(again) != digest:
+                    return False
             if digest != self._applied:
                 found = await asyncio.to_thread(_judge, sources)
             if isinstance(found, ConfigurationError):
