@@ -188,7 +188,7 @@ def _names(rng: random.Random, chosen: Set) -> Iterator[Case]:
     given, family = rng.choice(chosen.words.people)
     turn = rng.random()
     if turn < 0.7:
-        value, templates = f"{given} {family}", chosen.texts.prose[NAME_IN_PROSE]
+        value, templates = values.person(rng, chosen.words), chosen.texts.prose[NAME_IN_PROSE]
     elif turn < 0.85:
         value, templates = given, chosen.texts.given_alone
     else:

@@ -133,11 +133,27 @@ def birth(rng: random.Random, _: Words) -> str:
 
 
 def person(rng: random.Random, words: Words) -> str:
-    """Given name and family name; now and then an initial between them."""
+    """A full name: most as on a passport, some as people write them."""
     given, family = rng.choice(words.people)
-    if rng.random() < 0.12:
+    turn = rng.random()
+    if turn < 0.55:
+        return f"{given} {family}"
+    if turn < 0.65:
+        return f"{given} {invented(rng, words)}"
+    if turn < 0.72:
         return f"{given} {rng.choice(_LETTERS)}. {family}"
-    return f"{given} {family}"
+    if turn < 0.79:
+        return f"{given} {rng.choice(('van der', 'de la', 'von', 'dos', 'bin'))} {family}"
+    if turn < 0.84:
+        return f"{family}, {given}"
+    if turn < 0.89:
+        return f"{given[0]}. {family}"
+    return f"{given} {family}".upper() if turn < 0.93 else f"{given} {family}".lower()
+
+
+def invented(rng: random.Random, words: Words) -> str:
+    """A family name that stands in no list."""
+    return "".join(rng.sample(words.syllables, rng.choice((2, 3)))).capitalize()
 
 
 # --- money --------------------------------------------------------------------

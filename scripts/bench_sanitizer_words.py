@@ -16,6 +16,8 @@ class Words:
     """What one set draws from."""
 
     people: tuple[tuple[str, str], ...]
+    syllables: tuple[str, ...]
+    """What family names are invented of that stand in no list."""
     streets: tuple[str, ...]
     towns: tuple[str, ...]
     mail_hosts: tuple[str, ...]
@@ -37,6 +39,7 @@ TUNING: Final = Words(
         Kowalska Nowak Andersson Hansen Yılmaz Kaya Sharma Patel Zhang Wang Tanaka Suzuki
         Al-Masri Haddad Okafor Nkosi Tran Kim Silva Costa Shevchenko Ivanov Brown Young Banks""",  # noqa: RUF001 - that letter is Turkish
     ),
+    syllables=("vorn", "tsila", "brek", "onjim", "haldu", "quist", "pereth", "zamo", "lyk", "ard"),
     streets=("Maple", "Hawthorn", "Linden", "Station", "Victor Hugo", "Birken", "Mayor", "Quarry"),
     towns=("Austin", "Leeds", "Kassel", "Lyon", "Sevilla", "Dallas", "Bath", "Ulm"),
     mail_hosts=(
@@ -57,6 +60,7 @@ HELD_OUT: Final = Words(
         Kobayashi Al-Rashid Mansour Adeyemi Mensah Dlamini Pham Park Oliveira Pereira Bondarenko
         Volkov Green Stone Field""",
     ),
+    syllables=("grun", "mbele", "sark", "ewicz", "tolva", "hurn", "ikaru", "desh", "fjal", "oum"),
     streets=("Juniper", "Foundry", "Tannen", "Priory", "Gambetta", "Eichen", "Alcalá", "Harbour"),
     towns=("Houston", "Derby", "Mainz", "Nantes", "Málaga", "El Paso", "Wells", "Trier"),
     mail_hosts=(

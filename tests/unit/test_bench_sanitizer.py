@@ -29,6 +29,8 @@ import bench_sanitizer_shapes as shapes  # noqa: E402
 import bench_sanitizer_useful as useful  # noqa: E402
 import bench_sanitizer_values as values  # noqa: E402
 
+ASKED = measure.Measure()
+
 
 def many(make, count=200, words=made.TUNING.words):
     rng = random.Random(7)
@@ -175,10 +177,9 @@ class Leaky:
 
 
 def outcome(monkeypatch, leaving, *, value="4111111111111111", written=None, arguments=None):
-    asked = measure.Measure()
-    monkeypatch.setattr(asked, "leaving", leaving)
+    monkeypatch.setattr(ASKED, "leaving", leaving)
     raw = measure.context(arguments or {"n": value})
-    return asked.of(raw, {value: written or value}, "n")
+    return ASKED.of(raw, {value: written or value}, "n")
 
 
 def test_four_characters_are_a_leak_and_three_are_none(monkeypatch):
