@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import logging
 import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bench_sanitizer_benign as benign_texts
 import bench_sanitizer_measure as measure
@@ -87,7 +88,7 @@ def made_data(chosen: argparse.Namespace) -> int:
     show = _Examples(chosen.examples)
     tuning = _tally(asked, TUNING, rounds, chosen.entity, show.add)
     held_out = _tally(asked, HELD_OUT, rounds, chosen.entity, None)
-    benign = _benign(asked, 40 if chosen.quick else 120)
+    benign = _benign(asked, 40 if chosen.quick else 120, show.add_benign)
     useful = list(answers(asked.sanitizer))
     seen = None
     if not chosen.no_speed:
@@ -132,22 +133,27 @@ def _tally(
     return tally
 
 
-def _benign(asked: Measure, count: int) -> dict[bool, dict[str, Count]]:
+def _benign(
+    asked: Measure, count: int, look: Callable[[str, Any], None]
+) -> dict[bool, dict[str, Count]]:
     """Characters masked where there is nothing to mask; held out or not, by corpus."""
     found: dict[bool, dict[str, Count]] = {False: {}, True: {}}
     for name, held_out, arguments in benign_texts.texts(count):
         raw = measure.context(arguments)
         shown = asked.leaving(raw)["record"].get("arguments")
+        before, after = arguments, shown
+        if name == "SQL":
+            before, after = (
+                {"sql": benign_texts.without_literals(str(each.get("sql")))}
+                for each in (arguments, shown)
+            )
+        masked = measure.lost(before, after)
         total = found[held_out].setdefault(name, Count())
         total.cases += 1
-        if name == "SQL":
-            before = benign_texts.without_literals(arguments["sql"])
-            after = benign_texts.without_literals(str(shown.get("sql")))
-            total.benign += len(before)
-            total.masked += measure.lost(before, after)
-        else:
-            total.benign += measure.length(arguments)
-            total.masked += measure.lost(arguments, shown)
+        total.benign += measure.length(before)
+        total.masked += masked
+        if masked and not held_out:
+            look(name, shown)
     return found
 
 
@@ -157,6 +163,7 @@ class _Examples:
     def __init__(self, most: int) -> None:
         self._most = most
         self._found: dict[str, dict[str, list[str]]] = {}
+        self._benign: dict[str, dict[str, None]] = {}
 
     def add(self, case: Case, outcome: measure.Outcome) -> None:
         """One more that survives."""
@@ -164,6 +171,11 @@ class _Examples:
         places = ", ".join(outcome.survives)
         line = f"    {case.value!r} in {places}: {outcome.shown[:240]}"
         self._found.setdefault(case.entity, {}).setdefault(where, []).append(line)
+
+    def add_benign(self, corpus: str, shown: Any) -> None:
+        """A text in which there is nothing to mask and something was."""
+        text = json.dumps(shown, ensure_ascii=False)
+        self._benign.setdefault(corpus, {})[f"    {text[:240]}"] = None
 
     def print(self) -> None:
         """The rare ones first: what is found nowhere is long, and known from its row."""
@@ -174,6 +186,9 @@ class _Examples:
         for entity, wheres in by_number:
             for where, lines in wheres.items():
                 print(f"  {entity}, {where}: {len(lines)}", *lines[: self._most], sep="\n")
+        print("What is masked for nothing, tuning half")
+        for corpus, texts in self._benign.items():
+            print(f"  {corpus}: {len(texts)}", *itertools.islice(texts, self._most), sep="\n")
 
 
 def _print_targets(targets: list[Target], asked: Measure, *, markdown: bool) -> None:
