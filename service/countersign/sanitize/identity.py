@@ -100,7 +100,7 @@ def grouped_number(found: bytes) -> Parts:
     """A number in groups that is some state's."""
     tests = _GROUPED.get(found.translate(_ZEROS).decode("ascii"), ())
     number = digits(found)
-    return _whole(found, valid=any(test(number) for test in tests))
+    return _whole(found, valid=len(set(number)) > 1 and any(test(number) for test in tests))
 
 
 def whole(test: Callable[[bytes], bool]) -> Callable[[bytes], Parts]:

@@ -51,6 +51,9 @@ def _rules() -> dict[str, KeyRule]:
         (kinds.CREDIT_CARD, False, _CARD_NAMES),
         (kinds.FINANCIAL, False, _FINANCIAL_NAMES),
         (kinds.HEALTH, True, _HEALTH_NAMES),
+        (kinds.LOCATION, True, _LOCATION_NAMES),
+        (kinds.VEHICLE, False, _VEHICLE_NAMES),
+        (kinds.WALLET, False, _WALLET_NAMES),
         (kinds.IP_ADDRESS, False, "ip ipaddress ipaddr clientip sourceip remoteip"),
     ):
         rule = KeyRule(kind=kind, id=f"key.{kind.name.lower()}", deep=deep)
@@ -77,7 +80,17 @@ cellphone cellnumber fax faxnumber msisdn whatsapp telefon telefonnummer handynu
 _ADDRESS_NAMES: Final = """
 address streetaddress street homeaddress postaladdress mailingaddress billingaddress
 shippingaddress deliveryaddress addressline zip zipcode postcode postalcode plz adresse anschrift
-strasse geolocation latitude longitude
+strasse pobox
+"""
+_LOCATION_NAMES: Final = """
+geolocation latitude longitude lat lng lon latlng latlong gps gpscoordinates geocoordinates geopoint
+"""
+_VEHICLE_NAMES: Final = """
+vin vinnumber vehicleidentificationnumber licenseplate licenceplate numberplate platenumber
+kennzeichen
+"""
+_WALLET_NAMES: Final = """
+walletaddress cryptowallet btcaddress bitcoinaddress ethaddress ethereumaddress
 """
 _PERSON_NAMES: Final = """
 fullname firstname lastname middlename surname givenname familyname maidenname nickname forename
@@ -88,10 +101,16 @@ applicantname candidatename borrowername signername subscribername donorname mot
 vorname nachname
 """
 _GOVERNMENT_NAMES: Final = """
-passport passportnumber passportno driverlicense driverslicense driverlicensenumber
-driverslicensenumber driverlicence drivinglicence licenseplate nationalid nationalidnumber
+passport passportnumber passportno passportid driverlicense driverslicense driverlicensenumber
+driverslicensenumber driverlicence drivinglicence nationalid nationalidnumber
 nationalinsurancenumber nino taxid taxnumber taxpayerid tin itin aadhaar aadhar steuerid
 steuernummer idcardnumber governmentid visanumber sinnumber cpf curp
+identitycard identitycardnumber socialinsurancenumber sozialversicherungsnummer svnummer nhsnumber
+nhsno codicefiscale bsn burgerservicenummer personnummer fodselsnummer cprnumber cprnummer hetu
+pesel
+nif nie dni cnpj tfn taxfilenumber medicarenumber ahvnummer ahvnumber rrn nric hkid mynumber ppsn
+steueridentifikationsnummer personalausweis personalausweisnummer ausweisnummer reisepass
+driverlicencenumber drivinglicencenumber driverslicence driverslicencenumber aadhaarnumber pannumber
 """
 _BIRTH_NAMES: Final = "dob dateofbirth birthdate birthday birthdt geburtsdatum geburtstag"
 _CARD_NAMES: Final = """
@@ -99,8 +118,8 @@ creditcard creditcardnumber debitcard debitcardnumber cardnumber cardno ccnumber
 cvc securitycode
 """
 _FINANCIAL_NAMES: Final = """
-accountnumber accountno bankaccount bankaccountnumber routingnumber sortcode salary income wage
-networth creditscore
+accountnumber accountno kontonummer bankleitzahl blz bsb clabe ifsc abanumber abarouting
+bankaccount bankaccountnumber routingnumber sortcode salary income wage networth creditscore
 """
 _HEALTH_NAMES: Final = """
 diagnosis diagnoses icd icd10 icdcode medication prescription bloodtype bloodgroup

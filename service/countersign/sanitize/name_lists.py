@@ -88,6 +88,12 @@ PEOPLE_CUES: Final = frozenset(
     """.split()
 )
 """After these a name in small letters is one, if it is nothing else."""
+PEOPLE: Final = frozenset(
+    """
+    customer patient employee colleague named dear mr mrs ms miss dr prof wife husband son daughter
+    """.split()
+)
+"""After these a first name in small letters is one even if it is a word as well."""
 CONTRACTIONS: Final = frozenset({"s", "t", "re", "ve", "ll", "d", "m"})
 GERMAN: Final = frozenset(
     """
@@ -147,6 +153,6 @@ def table_id() -> str:
     """Everything these lists hold, for the hash of the rule set."""
     data = resources.files(__package__) / "data"
     parts = [(data / name).read_bytes() for name in ("names.gz", "things.txt")]
-    around = (TITLES, PARTICLES, CUES, PEOPLE_CUES, GERMAN, FOREIGN)
+    around = (TITLES, PARTICLES, CUES, PEOPLE_CUES, PEOPLE, GERMAN, FOREIGN)
     parts.append(repr([sorted(words) for words in around]).encode())
     return hashlib.sha256(b"".join(parts)).hexdigest()

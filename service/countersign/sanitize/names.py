@@ -57,6 +57,9 @@ _CAMEL_NAME: Final = re.compile(r"(?:Mc|Mac|De|Di|La|Le|Van|Von|Fitz|O|Al|El)[A-
 _EAST_ASIAN: Final = re.compile(
     r"([\u4e00-\u9fff\u30a0-\u30ff\uac00-\ud7a3]{2,6}) ?(?:さん|様|氏|先生|女士|小姐|씨|님)"
 )
+_SHORTEST_NAME: Final = 3
+_BETWEEN: Final = frozenset({"", ",", ":"})
+"""What may stand between a name and the word that announces it."""
 _LONGEST: Final = 32
 """No word of a dictionary is longer."""
 
@@ -126,7 +129,7 @@ def _is_plain(text: str) -> bool:
     """Whether no word of it can be a name: true of most sentences, and soon said."""
     small, inert = lists.active()
     words = _TOKEN.findall(text)
-    if not text.isascii() or not small.isdisjoint(words):
+    if not text.isascii() or not small.isdisjoint(words) or not lists.PEOPLE.isdisjoint(words):
         return False
     return inert.issuperset([word.lower() for word in words if not word.islower()])
 
@@ -183,9 +186,10 @@ def _judge(text: str, token: _Token, language: _Language) -> _Word | None:
         word, end = word[:-2], end - 2
     flag = _flags_of(word)
     if flag & (ORDINARY | THING) or (word.isupper() and len(word) > 1):
-        named = flag & NAME and not (word.isupper() and flag & (ORDINARY | THING))
+        if word.isupper() and flag & ORDINARY:  # `GRANT`, by itself no name however it is asked for
+            flag |= THING
         strong = bool(flag & FIRST) and end < token.end
-        return _Word(start, end, flag, strong=strong) if named else None
+        return _Word(start, end, flag, strong=strong) if flag & NAME else None
     if not flag and not _is_rare(text, token, word, language):
         return None if not language.nouns else _Word(start, end, flag, strong=False)
     return _Word(start, end, flag, strong=flag != PROPER)
@@ -244,7 +248,7 @@ def _named(
     text: str, tokens: Sequence[_Token], at: int, run: list[_Word]
 ) -> Iterator[tuple[int, int]]:
     """The part of a run that is a name."""
-    before = _word_before(tokens, at)
+    before = _word_before(text, tokens, at)
     titled = before in lists.TITLES
     if not run:  # a title makes a name even of an ordinary word
         if titled and not tokens[at].text.isupper() and text[tokens[at].start - 1] in " .":
@@ -260,9 +264,11 @@ def _named(
         yield run[0].start, run[-1].end
 
 
-def _word_before(tokens: Sequence[_Token], at: int) -> str:
-    near = at and tokens[at].start - tokens[at - 1].end <= 3
-    return tokens[at - 1].text.lower() if near else ""
+def _word_before(text: str, tokens: Sequence[_Token], at: int) -> str:
+    """The word before this one, unless a sentence ends between them; small, without accents."""
+    gap = text[tokens[at - 1].end : tokens[at].start] if at else "|"
+    word = fold(tokens[at - 1].text)
+    return word if gap.strip() in _BETWEEN or (word in lists.TITLES and gap == ". ") else ""
 
 
 def _is_verb(text: str, word: _Word) -> bool:
@@ -291,12 +297,15 @@ def _is_called(before: str, run: list[_Word]) -> bool:
 def _small(text: str, tokens: Sequence[_Token], at: int) -> int:
     """How many words in small letters from here on are a name."""
     token = tokens[at]
+    if len(token.text) < _SHORTEST_NAME:
+        return 0
     flag = flags().get(fold(token.text), 0)
     rare = not flag and not token.text.isascii()
     if not (flag & NAME or rare) or not _stands_alone(text, token):
         return 0
-    called = _word_before(tokens, at) in lists.PEOPLE_CUES
-    plain = bool(flag & (ORDINARY | THING))
+    before = _word_before(text, tokens, at)
+    called = before in lists.PEOPLE_CUES
+    plain = bool(flag & THING or (flag & ORDINARY and before not in lists.PEOPLE))
     first = (flag & FIRST or (rare and called)) and (called or not plain)
     if first and _is_last(text, tokens, at + 1, plain=plain, called=called):
         return 2

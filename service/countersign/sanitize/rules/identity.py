@@ -44,6 +44,11 @@ RULES: Final = (
         r"[ -]?[A-D]\b",
     ),
     Rule(
+        id="driving_licence.uk",
+        kind=kinds.GOVERNMENT_ID,
+        pattern=r"\b[A-Z][A-Z9]{4}[0-9][0156][0-9][0-3][0-9][0-9][A-Z9]{2}[0-9][A-Z]{2}\b",
+    ),
+    Rule(
         id="dni",
         kind=kinds.GOVERNMENT_ID,
         pattern=r"(?i)\b(?:[0-9]{8}|[XYZ]-?[0-9]{7})[- ]?[A-HJ-NP-TV-Z]\b",

@@ -9,7 +9,7 @@ from countersign.sanitize.rules.rule import Rule
 
 _GAP: Final = r"""[^0-9\n\x00]{0,24}?"""
 _ID: Final = (
-    r"\b([A-Za-z]{0,4}[ \-]?[0-9][0-9A-Za-z]*(?:[ .\-/]{1,2}[0-9A-Za-z]{0,3}[0-9][0-9A-Za-z]*"
+    r"\b([A-Za-z]{0,5}[ \-]?[0-9][0-9A-Za-z]*(?:[ .\-/]{1,2}[0-9A-Za-z]{0,3}[0-9][0-9A-Za-z]*"
     r"|[ -][A-Z]\b){0,6}(?:\([0-9A]\))?)"
 )
 """Letters and groups, each with a digit in it, or a last letter."""
@@ -29,7 +29,7 @@ _PAPERS: Final = (
     r"|codice fiscale|ahv|avs|cpf|cnpj|rg n|curp|rfc|nric|fin (?:no|number)|hkid|hk id|rrn"
     r"|resident (?:registration|id|identity)|my ?number|amka|cnp|egn|oib|jmbg|isikukood"
     r"|asmens kodas|pps(?:n)?|utr|sa id|id number|id no|visa (?:no|number)|green card"
-    r"|alien (?:registration )?number|a-number|immigration|voter|マイナンバー|身份证|주민등록"
+    r"|alien (?:registration )?number|a-number|immigration|voter"
     r"|(?-i:ITIN"
     r"|EIN|TIN|SIN|TFN|PAN|FIN|NIE|NIP|NIN|SSN|RUT|TC|RG|CNH|DL|ID)"
 )
@@ -74,7 +74,7 @@ RULES: Final = (
     Rule(
         id="paper.mentioned",
         kind=kinds.GOVERNMENT_ID,
-        pattern=rf"(?i)\b(?:{_PAPERS})\b{_GAP}{_ID}",
+        pattern=rf"(?i)(?:\b(?:{_PAPERS})(?:\b|[^0-9A-Za-z])|マイナンバー|身份证|주민등록){_GAP}{_ID}",
         check=identity.numbered(5),
     ),
     Rule(
@@ -119,7 +119,7 @@ RULES: Final = (
     Rule(
         id="icd",
         kind=kinds.HEALTH,
-        pattern=r"(?i)\b(?:icd(?:-?(?:9|10|11)(?:-?cm)?)?|diagnos[a-z]{0,4}|dx"
+        pattern=r"(?i)\b(?:icd(?:-?(?:9|10|11)(?:-?cm)?)?|diagnos(?:is|es|ed|e|tic|tico|tik|tiziert)?|dx"
         r"|befund)\b[^\n\x00]{0,32}?"
         r"\b([A-TV-Z][0-9][0-9AB](?:\.[0-9A-Z]{1,4})?)\b",
     ),

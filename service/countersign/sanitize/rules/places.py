@@ -42,7 +42,8 @@ RULES: Final = (
         r"|str\.|weg|platz"
         r"|allee|gasse|damm|ufer|straat|laan|plein|gracht|kade|dijk|gatan|vägen|gata|veien|vegen"
         r"|vej|gade"
-        r"|katu|stråket)|\b(?:Straße|Strasse|Str\.|Weg|Platz|Allee|Ring))"
+        r"|katu|stråket)|\b(?:Straße|Strasse|Str\.|Weg|Platz|Allee|Ring)"
+        rf"|\b(?:Unter den|An der|Auf der|Am|Zum) {_CAP})"
         rf" [0-9]{{1,4}}(?:[ -]?[a-zA-Z]\b)?{_TOWN}",
     ),
     Rule(
