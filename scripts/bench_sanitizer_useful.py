@@ -50,7 +50,11 @@ WHERE_TO_LOOK: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "iam.escalate": {"what": ("/arguments/role",), "how much": ("/arguments/duration_s",)},
     "iam.policy_update": {"what": ("facts:grants.added", "facts:grants.removed")},
     "key.rotate": {"what": ("/arguments/mode",)},
-    "infra.apply": {"how much": ("/arguments/plan/destroy",)},
+    "infra.apply": {
+        "what": ("/arguments/plan/resource_changes/0/address",),
+        "where": ("/arguments/plan/resource_changes/0/name",),
+        "how much": ("/arguments/plan/destroy",),
+    },
     "infra.destroy": {"where": ("/resource/type",)},
     "deploy.release": {"what": ("/arguments/version",)},
     "deploy.rollback": {"what": ("/arguments/version",)},
@@ -63,7 +67,8 @@ WHERE_TO_LOOK: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "to whom": ("/arguments/customer",),
     },
 }
-"""Any of these answers the question, beside what answers it for every action."""
+"""Any of these answers the question, beside what answers it for every action. What was
+never sent is not asked for."""
 _ALWAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "who": ("/actor/id",),
     "what": ("/action",),
@@ -97,6 +102,9 @@ _EXAMPLES: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("key.rotate", "key/alias-billing", {"mode": "emergency"}),
     ("infra.apply", "workspace/payments-eu", {"plan": {"create": 2, "update": 1, "destroy": 0}}),
     ("infra.apply", "workspace/payments-eu", {"plan": {"create": 0, "update": 0, "destroy": 7}}),
+    ("infra.apply", "workspace/payments-eu", {"plan": {"create": 0, "update": 0, "destroy": 1,
+        "resource_changes": [{"address": "module.reports.aws_db_instance.replica[1]",
+            "type": "aws_db_instance", "name": "replica", "change": {"actions": ["delete"]}}]}}),
     ("infra.destroy", "database/reports-replica-2", {"snapshot": True}),
     ("deploy.release", "deployment/billing-worker", {"version": "2026.11.3"}),
     ("deploy.release", "deployment/billing-worker", {"version": "sha256:" + "4f2a91c0" * 8}),
@@ -152,9 +160,14 @@ def answers(sanitizer: Sanitizer) -> Iterator[Answer]:
             raw, found, profile="reviewer", policy_mask=(), must_show=(), tag_key=bytes(32)
         )
         shown, facts = json.loads(preview.context_json), json.loads(preview.facts_json)
+        sent = raw.to_json()
         for question in QUESTIONS:
             needed = _ALWAYS.get(question, ())
-            any_of = WHERE_TO_LOOK.get(raw.action, {}).get(question, ())
+            any_of = tuple(
+                place
+                for place in WHERE_TO_LOOK.get(raw.action, {}).get(question, ())
+                if place.startswith("facts:") or _at(sent, place.split("/")[1:]) is not None
+            )
             if needed or any_of:
                 states = [_look(shown, facts, place) for place in needed]
                 if any_of:
@@ -177,17 +190,27 @@ def _rank(how: str) -> int:
 def _look(shown: Any, facts: Any, place: str) -> str:
     """What stands in a place: `facts:sql.verb` or a pointer."""
     is_fact = place.startswith("facts:")
-    value = facts if is_fact else shown
     steps = place.removeprefix("facts:").split(".") if is_fact else place.split("/")[1:]
-    for step in steps:
-        if not isinstance(value, dict) or step not in value:
-            return "missing"
-        value = value[step]
+    value = _at(facts if is_fact else shown, steps)
+    if value is None:
+        return "missing"
     text = json.dumps(value)
     if not _MASKED.search(text):
         vague = (value == [] or (isinstance(value, str) and value in _VAGUE)) and is_fact
         return "missing" if vague and steps != ["shell", "flags"] else "shown"
     return "by tag" if _TAGGED.search(text) else "missing"
+
+
+def _at(value: Any, steps: list[str]) -> Any:
+    """What stands there, or None."""
+    for step in steps:
+        if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        elif isinstance(value, dict) and step in value:
+            value = value[step]
+        else:
+            return None
+    return value
 
 
 def _documented(block: str) -> dict[str, Any] | None:

@@ -294,6 +294,9 @@ def test_the_contexts_of_the_documentation_are_read():
         ({}, {"destination": {"domain": "corp.test"}}, "facts:destination.domain", "shown"),
         ({}, {"destination": {"domain": "unreadable"}}, "facts:destination.domain", "missing"),
         ({}, {"shell": {"flags": []}}, "facts:shell.flags", "shown"),
+        ({"changes": [{"at": "vpc"}]}, {}, "/changes/0/at", "shown"),
+        ({"changes": [{"at": "[ADDRESS:69ad]"}]}, {}, "/changes/0/at", "by tag"),
+        ({"changes": []}, {}, "/changes/0/at", "missing"),
     ],
 )
 def test_an_answer_is_shown_by_tag_or_missing(shown, facts, place, how):
