@@ -94,6 +94,15 @@ PEOPLE: Final = frozenset(
     """.split()
 )
 """After these a first name in small letters is one even if it is a word as well."""
+ACCOUNTS: Final = PEOPLE | {"user", "client"}
+"""After these a word in small letters that no list has is a name."""
+VERBS: Final = frozenset(
+    """
+    will may can mark grant bill page an so do see love sue pat drew chase skip rob hunter may art
+    tray dean rich faith hope joy chance major star royal guy ace
+    """.split()
+)
+"""First names that are nearly always words when they have no capital."""
 CONTRACTIONS: Final = frozenset({"s", "t", "re", "ve", "ll", "d", "m"})
 GERMAN: Final = frozenset(
     """
@@ -153,6 +162,6 @@ def table_id() -> str:
     """Everything these lists hold, for the hash of the rule set."""
     data = resources.files(__package__) / "data"
     parts = [(data / name).read_bytes() for name in ("names.gz", "things.txt")]
-    around = (TITLES, PARTICLES, CUES, PEOPLE_CUES, PEOPLE, GERMAN, FOREIGN)
+    around = (TITLES, PARTICLES, CUES, PEOPLE_CUES, PEOPLE, ACCOUNTS, VERBS, GERMAN, FOREIGN)
     parts.append(repr([sorted(words) for words in around]).encode())
     return hashlib.sha256(b"".join(parts)).hexdigest()

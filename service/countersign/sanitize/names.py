@@ -60,6 +60,7 @@ _EAST_ASIAN: Final = re.compile(
 _SHORTEST_NAME: Final = 3
 _BETWEEN: Final = frozenset({"", ",", ":"})
 """What may stand between a name and the word that announces it."""
+_SHORTEST_PART: Final = 4
 _LONGEST: Final = 32
 """No word of a dictionary is longer."""
 
@@ -129,7 +130,7 @@ def _is_plain(text: str) -> bool:
     """Whether no word of it can be a name: true of most sentences, and soon said."""
     small, inert = lists.active()
     words = _TOKEN.findall(text)
-    if not text.isascii() or not small.isdisjoint(words) or not lists.PEOPLE.isdisjoint(words):
+    if not text.isascii() or not small.isdisjoint(words) or not lists.ACCOUNTS.isdisjoint(words):
         return False
     return inert.issuperset([word.lower() for word in words if not word.islower()])
 
@@ -192,7 +193,7 @@ def _judge(text: str, token: _Token, language: _Language) -> _Word | None:
         return _Word(start, end, flag, strong=strong) if flag & NAME else None
     if not flag and not _is_rare(text, token, word, language):
         return None if not language.nouns else _Word(start, end, flag, strong=False)
-    return _Word(start, end, flag, strong=flag != PROPER)
+    return _Word(start, end, flag, strong=True)
 
 
 def _is_rare(text: str, token: _Token, word: str, language: _Language) -> bool:
@@ -240,7 +241,7 @@ def _is_made_of_words(word: str) -> bool:
     stems |= {stem.removeprefix(start) for stem in tuple(stems) for start in lists.PREFIXES}
     if any(table.get(stem, 0) & plain for stem in stems if len(stem) > 2):
         return True
-    cuts = range(3, len(low) - 2)
+    cuts = range(_SHORTEST_PART, len(low) - _SHORTEST_PART + 1)
     return any(table.get(low[:at], 0) & plain and table.get(low[at:], 0) & plain for at in cuts)
 
 
@@ -300,10 +301,13 @@ def _small(text: str, tokens: Sequence[_Token], at: int) -> int:
     if len(token.text) < _SHORTEST_NAME:
         return 0
     flag = flags().get(fold(token.text), 0)
-    rare = not flag and not token.text.isascii()
-    if not (flag & NAME or rare) or not _stands_alone(text, token):
+    if (flag and not flag & NAME) or token.text in lists.VERBS or not _stands_alone(text, token):
         return 0
     before = _word_before(text, tokens, at)
+    rare = not flag and (
+        not token.text.isascii()
+        or (before in lists.ACCOUNTS and len(token.text) > 3 and not _is_made_of_words(token.text))
+    )
     called = before in lists.PEOPLE_CUES
     plain = bool(flag & THING or (flag & ORDINARY and before not in lists.PEOPLE))
     first = (flag & FIRST or (rare and called)) and (called or not plain)
