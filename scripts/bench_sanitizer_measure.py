@@ -93,7 +93,7 @@ class Measure:
     def of(self, raw: ActionContext, values: dict[str, str], around: str) -> Outcome:
         """What becomes of values (each with how it was written) in a context."""
         left = self.leaving(raw)
-        known = "\x00".join((*readings(around), _FACT_WORDS, *_envelope(raw))).casefold()
+        known = known_text(raw, around)
         looked_for = {
             run for value, written in values.items() for run in runs(value, written, known)
         }
@@ -110,6 +110,11 @@ class Measure:
             benign=max(0, length([*before.values()]) - size),
             masked=max(0, lost(before, after) - size),
         )
+
+
+def known_text(raw: ActionContext, around: str) -> str:
+    """All that may be read for another reason than that the value survives, in lower case."""
+    return "\x00".join((*readings(around), _FACT_WORDS, *_envelope(raw))).casefold()
 
 
 def _pointers(report: Any) -> list[str]:

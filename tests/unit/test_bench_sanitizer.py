@@ -149,6 +149,14 @@ def test_every_value_stands_in_its_case_and_not_around_it():
             assert case.value not in "\x00".join(measure.texts(list(case.around)))
 
 
+def test_little_of_a_value_goes_uncounted_for_what_stands_around_it():
+    for case in made.cases(made.HELD_OUT, rounds=1):
+        around = "\x00".join(measure.texts(list(case.around)))
+        known = measure.known_text(measure.context(case.arguments, case.reason), around)
+        counted = measure.runs(case.value, case.value, known)
+        assert len(counted) * 2 >= len(measure.runs(case.value, case.value, "")), case.value
+
+
 def test_every_entity_shape_and_encoding_is_there():
     found = list(made.cases(made.HELD_OUT, rounds=1))
     assert {case.entity for case in found} == set(made.NAMES)
