@@ -688,9 +688,7 @@ GUARDS: Final = (
         new=(
             "for tenant, caller, action, method, effect, minute, count, touched, moved in rows[:0]:"
         ),
-        tests=(
-            "tests/conformance/test_store_conformance.py::test_recent_counts_after_a_restart_are_those_from_before",
-        ),
+        tests=(f"{STORE}::test_recent_counts_committed_decisions_by_effect",),
     ),
     *TRUST_GUARDS,
 )
