@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from countersign.model import ActionContext, Principal, Resource
 from countersign.sanitize import Sanitizer, kinds, lettered, national
 
 SANITIZER = Sanitizer()
@@ -280,3 +281,27 @@ def test_kinds_with_few_possibilities_show_no_tag():
         assert not kind.tagged, kind.name
     for kind in (kinds.WALLET, kinds.USER_ID):
         assert kind.tagged, kind.name
+
+
+@pytest.mark.parametrize(
+    "words",
+    "passport of|born to|bank account of|MRN for|diagnosis of|licence plate of|vin of|SWIFT code of"
+    "|home address of|EIN of|lat of|phone|call|patient has".split("|"),
+)
+def test_a_tag_is_no_find_after_words_that_announce_one(words):
+    """Or the last look would hide the whole field for a name that is masked already."""
+    context = ActionContext(
+        actor=Principal(type="agent", id="agent-7"),
+        on_behalf_of=(),
+        action="db.export",
+        resource=Resource(type="db", id="x", owner="data", attributes={}),
+        environment="production",
+        arguments={"to": f"{words} jane.smith@example.com", "more": f"{words} Jane Smith"},
+        reason="",
+        session="",
+    )
+    found = SANITIZER.detect(context, known=lambda _: False)
+    for number in range(12):
+        clean = SANITIZER.clean(context, found, policy_mask=[], tag_key=b"%032d" % number)
+        assert clean.context["arguments"]["to"].startswith(f"{words} [EMAIL:")
+        assert clean.report["guard"] == 0

@@ -207,21 +207,23 @@ def _is_rare(text: str, token: _Token, word: str, language: _Language) -> bool:
 
 def _flags_of(word: str) -> int:
     table = flags()
+    if "-" in word:
+        pieces = word.split("-")
+        parts = [table.get(fold(piece), 0) for piece in pieces]
+        plain = any(part & THING or (part & ORDINARY and not part & NAME) for part in parts)
+        if plain or all(part & ORDINARY for part in parts) or any(map(str.islower, pieces)):
+            return THING
+        return NAME if any(part & NAME for part in parts) else 0
+    if "'" not in word and not word[1:].islower() and not word.isupper():
+        return LAST if _CAMEL_NAME.fullmatch(word) else THING
     folded = fold(word)
     if folded in table:
         return table[folded]
-    if "-" in word:
-        parts = [table.get(fold(part), 0) for part in word.split("-")]
-        if any(part & THING or (part & ORDINARY and not part & NAME) for part in parts):
-            return THING
-        return NAME if any(part & NAME for part in parts) else 0
     if "'" in word:
         tail = folded.rpartition("'")[2]
         if tail in lists.CONTRACTIONS:
             return THING
         return LAST if word[1] == "'" else table.get(folded.replace("'", ""), 0) & NAME
-    if not word[1:].islower() and not word.isupper():
-        return LAST if _CAMEL_NAME.fullmatch(word) else THING
     return 0
 
 
@@ -322,7 +324,7 @@ def _is_last(text: str, tokens: Sequence[_Token], at: int, *, plain: bool, calle
         return False
     word = tokens[at].text
     flag = flags().get(fold(word), 0)
-    if not word.islower() or flag & THING:
+    if not word.islower() or flag & THING or not _stands_alone(text, tokens[at]):
         return False
     if flag & ORDINARY:
         return bool(flag & LAST and not plain)

@@ -7,7 +7,7 @@ from typing import Final
 from countersign.sanitize import identity, kinds
 from countersign.sanitize.rules.rule import Rule
 
-_GAP: Final = r"""[^0-9\n\x00]{0,24}?"""
+_GAP: Final = r"""[^0-9\[\n\x00]{0,24}?"""
 _ID: Final = (
     r"\b([A-Za-z]{0,5}[ \-]?[0-9][0-9A-Za-z]*(?:[ .\-/]{1,2}[0-9A-Za-z]{0,3}[0-9][0-9A-Za-z]*"
     r"|[ -][A-Z]\b){0,6}(?:\([0-9A]\))?)"
@@ -84,7 +84,7 @@ RULES: Final = (
         r"|urtstag)?"
         r"|n(?:é|e)e? le|naissance|nacid[oa]|nacimiento|nat[oa] il|nascita|nascid[oa]|nascimento"
         r"|f(?:ø|ö)d[dt]|urodzon[ay]|urodzenia|syntynyt)\b"
-        rf"[^0-9\n\x00]{{0,16}}?\b{_DATE}",
+        rf"[^0-9\[\n\x00]{{0,16}}?\b{_DATE}",
     ),
     Rule(
         id="account.mentioned",
@@ -99,13 +99,13 @@ RULES: Final = (
     Rule(
         id="swift.mentioned",
         kind=kinds.FINANCIAL,
-        pattern=r"\b(?:SWIFT|BIC|Swift|swift|bic)\b[^\n\x00]{0,16}?"
+        pattern=r"\b(?:SWIFT|BIC|Swift|swift|bic)\b[^\[\n\x00]{0,16}?"
         r"\b([A-Z]{4}(?:[A-Z]{2})[A-Z0-9]{2}(?:[A-Z0-9]{3})?)\b",
     ),
     Rule(
         id="employer.us",
         kind=kinds.GOVERNMENT_ID,
-        pattern=r"\b(?:EIN|FEIN|employer id(?:entification)?(?: number)?)\b[^0-9\n\x00]{0,16}"
+        pattern=r"\b(?:EIN|FEIN|employer id(?:entification)?(?: number)?)\b[^0-9\[\n\x00]{0,16}"
         r"([0-9]{2}-?[0-9]{7})\b",
     ),
     Rule(
@@ -120,13 +120,13 @@ RULES: Final = (
         id="icd",
         kind=kinds.HEALTH,
         pattern=r"(?i)\b(?:icd(?:-?(?:9|10|11)(?:-?cm)?)?|diagnos(?:is|es|ed|e|tic|tico|tik|tiziert)?|dx"
-        r"|befund)\b[^\n\x00]{0,32}?"
+        r"|befund)\b[^\[\n\x00]{0,32}?"
         r"\b([A-TV-Z][0-9][0-9AB](?:\.[0-9A-Z]{1,4})?)\b",
     ),
     Rule(
         id="illness",
         kind=kinds.HEALTH,
-        pattern=rf"(?i)\b{_CARE}[^.\n\x00]{{0,40}}?\b((?:{_ILLNESS})(?: type [12])?)\b",
+        pattern=rf"(?i)\b{_CARE}[^.\[\n\x00]{{0,40}}?\b((?:{_ILLNESS})(?: type [12])?)\b",
     ),
     Rule(
         id="plate.mentioned",
@@ -135,13 +135,14 @@ RULES: Final = (
         r"|kentekenplaat"
         r"|plaque d'immatriculation|matr(?:í|i)cula|targa|vehicle registration|registration"
         r" (?:no|number))"
-        r"\b[^0-9\n\x00]{0,16}?\b([A-Z]{1,3}[ \-]?[A-Z]{0,2}[ \-]?[0-9]{1,4}[ \-]?[A-Z]{0,3}"
+        r"\b[^0-9\[\n\x00]{0,16}?\b([A-Z]{1,3}[ \-]?[A-Z]{0,2}[ \-]?[0-9]{1,4}[ \-]?[A-Z]{0,3}"
         r"|[0-9]{1,4}[ \-]?[A-Z]{1,3}[ \-]?[0-9]{0,4})\b",
     ),
     Rule(
         id="vin.mentioned",
         kind=kinds.VEHICLE,
-        pattern=r"(?i)\b(?:vin|chassis|fahrgestellnummer|vehicle identification)\b[^\n\x00]{0,24}?"
+        pattern=r"(?i)\b(?:vin|chassis|fahrgestellnummer"
+        r"|vehicle identification)\b[^\[\n\x00]{0,24}?"
         r"\b([A-HJ-NPR-Z0-9]{11,17})\b",
         check=identity.numbered(4),
     ),
@@ -150,8 +151,8 @@ RULES: Final = (
         kind=kinds.LOCATION,
         pattern=r"(?i)\b(?:lat|lng|lon|latitude|longitude|gps|coord[a-z]*|geo[a-z]*|located"
         r"|location"
-        r"|position)\b[^0-9\n\x00]{0,16}?([-+]?[0-9]{1,3}\.[0-9]{3,}"
-        r"(?:[°NSEW ]{0,3}[,; /][^0-9\n\x00]{0,8}"
+        r"|position)\b[^0-9\[\n\x00]{0,16}?([-+]?[0-9]{1,3}\.[0-9]{3,}"
+        r"(?:[°NSEW ]{0,3}[,; /][^0-9\[\n\x00]{0,8}"
         r"[-+]?[0-9]{1,3}\.[0-9]{3,})?)",
     ),
     Rule(

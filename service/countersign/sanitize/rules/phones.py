@@ -23,7 +23,7 @@ RULES: Final = (
     Rule(
         id="phone.international",
         kind=kinds.PHONE,
-        pattern=r"\+[1-9](?:[ \-./()\x{a0}]{0,3}[0-9]){7,14}",
+        pattern=r"(?:^|[^0-9])(\+[1-9](?:[ \-./()\x{a0}]{0,3}[0-9]){7,14})",
         check=phones.international,
     ),
     Rule(

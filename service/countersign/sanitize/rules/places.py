@@ -95,9 +95,10 @@ RULES: Final = (
     Rule(
         id="address.mentioned",
         kind=kinds.ADDRESS,
-        pattern=r"(?i)\b(?:home address|address is|lives? (?:at|in)|living at|resid(?:es|ing"
+        pattern=r"(?i)\b(?:(?:home|her|his|my|their|your|new|postal|billing) address(?: is)?"
+        r"|lives? (?:at|in)|living at|resid(?:es|ing"
         r"|ent) (?:at|in)"
         r"|wohnhaft (?:in)?|wohnt in|anschrift|domicili[eé][eé]? (?:au|à))"
-        r"\b:? {0,2}([^\n\x00;]{0,40}?[0-9]{1,5}[A-Za-z]?\b[^\n\x00;.]{0,60})",
+        r"\b:? {0,2}([^\[\n\x00;]{0,40}?[0-9]{1,5}[A-Za-z]?\b[^\[\n\x00;.]{0,60})",
     ),
 )
