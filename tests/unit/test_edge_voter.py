@@ -97,6 +97,7 @@ def test_a_channel_asserts_an_account_of_its_issuer_and_tenant() -> None:
         assurance=Assurance.CHANNEL,
         proof=proof_of_account(CONTOSO, "object-1"),
         channel=TEAMS.id,
+        channel_proof=THROUGH.proof,
         message_ref="19:abc;1",
     )
 
