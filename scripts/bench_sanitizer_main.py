@@ -84,7 +84,7 @@ def made_data(chosen: argparse.Namespace) -> int:
     """Everything, on the made-up sets."""
     begun = time.monotonic()
     asked = Measure()
-    rounds = 2 if chosen.quick else 8
+    rounds = 2 if chosen.quick else 6
     show = _Examples(chosen.examples)
     tuning = _tally(asked, TUNING, rounds, chosen.entity, show.add)
     held_out = _tally(asked, HELD_OUT, rounds, chosen.entity, None)
