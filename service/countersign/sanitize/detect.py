@@ -21,6 +21,7 @@ from typing import Final
 from countersign.model import JsonValue, Withheld
 from countersign.sanitize import kinds, names, siblings, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
+from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.offsets import Reading
@@ -63,15 +64,22 @@ def run(
     _statements(detected)
     _patterns(detected, patterns)
     _names(survey, known)
+    custom = survey.custom
     for leaf in survey.leaves:
         if leaf.spans:
-            leaf.spans = resolve(leaf.spans, _size(leaf.text))
+            leaf.spans = _final(leaf.spans, leaf.text, custom)
     for key, spans in detected.key_spans.items():
         detected.key_spans[key] = resolve(spans, _size(key))
     for key, info in survey.keys.items():
         if key not in detected.key_spans:
             survey.known_keys.learn(key, info)
     return detected
+
+
+def _final(spans: Sequence[Span], text: str, custom: CustomRules) -> list[Span]:
+    """What is masked of a value in the end, and how it is shown."""
+    size = _size(text)
+    return custom.shown(resolve(custom.believed(spans, text), size), size)
 
 
 def _size(text: str) -> int:

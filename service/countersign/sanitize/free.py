@@ -16,6 +16,7 @@ from typing import Final
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import characters, detect, guard, kinds, pointers, report
 from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
+from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.keys import KnownKeys
 from countersign.sanitize.mask import (
     RECORD_TAG_DIGITS,
@@ -62,7 +63,10 @@ class Find:
 class Free:
     """Masks what is no context. Immutable after construction, safe to share."""
 
-    def __init__(self, patterns: Patterns, known_keys: KnownKeys, ruleset: str) -> None:
+    def __init__(
+        self, patterns: Patterns, known_keys: KnownKeys, custom: CustomRules, ruleset: str
+    ) -> None:
+        self._custom = custom
         self._patterns = patterns
         self._known_keys = known_keys
         self._ruleset = ruleset
@@ -87,7 +91,7 @@ class Free:
     def finds(self, value: JsonValue) -> list[Find]:
         """Every find in a value, for whoever writes rules. Masked keys in pointers, too."""
         whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
-        survey = Survey(self._known_keys)
+        survey = Survey(self._known_keys, self._custom)
         survey.add(characters.printable_json(whole), None)
         found = detect.run(survey, self._patterns)
         listed = [
@@ -157,7 +161,7 @@ class Free:
         # A text or list alone stands below one key, and so is a leaf like any other.
         whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
         printable = characters.printable_json(whole)
-        survey = Survey(self._known_keys)
+        survey = Survey(self._known_keys, self._custom)
         survey.add(printable, None)
         found = detect.run(survey, self._patterns)
         renderer = Renderer(tag=tag, key_spans=found.key_spans)
@@ -204,7 +208,8 @@ class Free:
             return kinds.TOO_LONG.placeholder
         if not spans:
             return joined.data.decode("utf-8")
-        return mask_text(text, detect.resolve(spans, size), without_tags)
+        final = detect.resolve(self._custom.believed(spans, text), size)
+        return mask_text(text, self._custom.shown(final, size), without_tags)
 
 
 def dark_report(ruleset: str, profile: str) -> JsonObject:

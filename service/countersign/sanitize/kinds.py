@@ -9,6 +9,7 @@ tag would let the holder of the key guess them. Used by every other module here.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Final
 
 
@@ -21,6 +22,10 @@ class Kind:
     """The larger wins where two finds overlap."""
     classes: tuple[str, ...] = ()
     tagged: bool = False
+    partly: Callable[[bytes], str] | None = None
+    """What may be shown of a value in place of a tag, or nothing: an operator's wish."""
+    whole: bool = False
+    """A find hides all of the text it stands in."""
 
     @property
     def placeholder(self) -> str:
@@ -62,3 +67,18 @@ LITERAL: Final = Kind(name="LITERAL", strength=10)
 
 NOT_ENTITIES: Final = frozenset({POLICY, TOO_LONG, UNREADABLE, GUARD, TEXT, CUT, LITERAL})
 """Masked because of where it stood, not because of what was found in it."""
+
+ENTITIES: Final = {
+    kind.name: kind
+    for kind in (
+        *(SECRET, CREDIT_CARD, US_SSN, GOVERNMENT_ID, IBAN, FINANCIAL, WALLET, HEALTH),
+        *(DATE_OF_BIRTH, EMAIL, PHONE, ADDRESS, LOCATION, VEHICLE, PERSON, USER_ID),
+        *(MAC_ADDRESS, IP_ADDRESS),
+    )
+}
+"""Everything that can be found, by name."""
+
+
+def is_secret(kind: Kind) -> bool:
+    """Whether nothing may ever show a value of it."""
+    return kind.name == SECRET.name

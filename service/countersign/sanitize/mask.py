@@ -30,8 +30,13 @@ Tagger: TypeAlias = Callable[[Kind, bytes], str]
 
 def without_tags(kind: Kind, value: bytes) -> str:
     """For text that belongs to no review: `[EMAIL]`."""
-    del value
-    return kind.placeholder
+    return _partly(kind, value) if kind.partly else kind.placeholder
+
+
+def _partly(kind: Kind, value: bytes) -> str:
+    """`[CREDIT_CARD:1111]`: what the operator's rules let be seen, if it is of that form."""
+    shown = kind.partly(value) if kind.partly else ""
+    return f"[{kind.name}:{shown}]" if shown else kind.placeholder
 
 
 def tagger(tag_key: bytes, hex_digits: int) -> Tagger:
@@ -39,7 +44,7 @@ def tagger(tag_key: bytes, hex_digits: int) -> Tagger:
 
     def tag(kind: Kind, value: bytes) -> str:
         if not kind.tagged:
-            return kind.placeholder
+            return without_tags(kind, value)
         known = tags.get((kind.name, value))
         if known is not None:
             return known

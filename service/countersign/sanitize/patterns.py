@@ -18,8 +18,10 @@ from typing import Any, Final
 import re2
 
 from countersign.sanitize.bounds import MAX_MATCHES, Allowance
+from countersign.sanitize.kinds import is_secret
 from countersign.sanitize.rules import BUILT_IN, Rule
 
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 _CANARY: Final = b"\x00\x01countersign canary\x01"
 _SET_MEMORY_BYTES: Final = 64 << 20
 _RULE_MEMORY_BYTES: Final = 16 << 20
@@ -37,9 +39,12 @@ def _options(max_mem_bytes: int) -> Any:
 class Patterns:
     """The compiled rules. Immutable after construction, safe to share."""
 
-    __slots__ = ("_canary_index", "_groups", "_hinted", "_regexps", "_set", "rules")
+    __slots__ = ("_allowed", "_canary_index", "_groups", "_hinted", "_regexps", "_set", "rules")
 
-    def __init__(self, rules: tuple[Rule, ...] = BUILT_IN) -> None:
+    def __init__(
+        self, rules: tuple[Rule, ...] = BUILT_IN, allowed: frozenset[bytes] = _NOTHING
+    ) -> None:
+        self._allowed = allowed
         self.rules = rules
         options = _options(_RULE_MEMORY_BYTES)
         self._regexps = [re2.compile(rule.pattern, options) for rule in rules]
@@ -78,6 +83,7 @@ class Patterns:
     ) -> Iterator[tuple[int, int, Rule]]:
         rule, regexp, groups = self.rules[index], self._regexps[index], self._groups[index]
         check = rule.check
+        allowed = _NOTHING if is_secret(rule.kind) else self._allowed
         position = 0
         while position <= len(text):
             for match in regexp.finditer(text, position):
@@ -85,6 +91,8 @@ class Patterns:
                 start, end = _value_span(match, groups)
                 parts = ((0, end - start),) if check is None else check(text[start:end])
                 for first, last in parts:
+                    if text[start + first : start + last] in allowed:
+                        continue
                     yield start + first, start + last, rule
                 if rule.again:
                     rest = start + parts[-1][1] if parts else match.start() + 1

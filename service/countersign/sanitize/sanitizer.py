@@ -28,10 +28,12 @@ from countersign.sanitize import (
     guard,
     keys,
     kinds,
+    manifest,
     name_lists,
     report,
 )
 from countersign.sanitize.bounds import TooMuchError
+from countersign.sanitize.custom import NONE, CustomRules
 from countersign.sanitize.free import Find, Free, Scrubbed, dark_report
 from countersign.sanitize.keys import KnownKeys
 from countersign.sanitize.kinds import Kind
@@ -47,6 +49,7 @@ from countersign.sanitize.mask import (
 )
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.quantities import UNKNOWN, Quantity
+from countersign.sanitize.rules import BUILT_IN
 from countersign.sanitize.survey import Span, Survey
 
 _LOG: Final = logging.getLogger(__name__)
@@ -118,21 +121,31 @@ class Sanitizer:
     """The mask profiles there are; the flow refuses others before asking."""
 
     def __init__(
-        self, *, internal_domains: Sequence[str] = (), max_preview_bytes: int = 20_000
+        self,
+        *,
+        internal_domains: Sequence[str] = (),
+        max_preview_bytes: int = 20_000,
+        custom: CustomRules = NONE,
     ) -> None:
-        self._patterns = Patterns()
+        self._custom = custom
+        self._patterns = Patterns((*BUILT_IN, *custom.rules), allowed=custom.allowed_values)
         self._known_keys = KnownKeys()
         self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
         self._max_preview_bytes = max_preview_bytes
         rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
-        material = repr((_REVISION, rules, keys.table_id(), name_lists.table_id()))
-        self._ruleset = f"builtin-1:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
-        self._free = Free(self._patterns, self._known_keys, self._ruleset)
+        material = repr((_REVISION, rules, keys.table_id(), name_lists.table_id(), custom.id))
+        name = "custom-1" if custom.id else "builtin-1"
+        self._ruleset = f"{name}:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
+        self._free = Free(self._patterns, self._known_keys, custom, self._ruleset)
 
     @property
     def ruleset(self) -> str:
-        """Names exactly the rules that are active: `builtin-1:<16 hex>`."""
+        """Names exactly the rules that are active: `builtin-1:<16 hex>`, or `custom-1:…`."""
         return self._ruleset
+
+    def manifest(self) -> JsonObject:
+        """What the rules find and how they show it: see `manifest.weaker`."""
+        return manifest.build(self._ruleset, self._patterns.rules, self._custom)
 
     # --- looking -------------------------------------------------------------
 
@@ -167,7 +180,7 @@ class Sanitizer:
         self, context: ActionContext, known: Callable[[str], bool], *, data: bool
     ) -> Findings:
         """Without `data` only who does what is looked at and shown, the rest is covered."""
-        survey = Survey(self._known_keys)
+        survey = Survey(self._known_keys, self._custom)
         exempt = envelope.walk(survey, context, known, data=data)
         found = detect.run(survey, self._patterns, known=known)
         measures = facts.measure(survey.fields, objects=survey.objects)

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from countersign.model import JsonObject, JsonValue, Withheld
 from countersign.sanitize import characters, keys, kinds
 from countersign.sanitize.bounds import MAX_LEAVES, MAX_SPANS, Allowance, TooMuchError
+from countersign.sanitize.custom import NONE, CustomRules
 from countersign.sanitize.facts import field_of
 from countersign.sanitize.keys import KeyInfo, KeyRule, KnownKeys
 from countersign.sanitize.kinds import Kind
@@ -131,7 +132,8 @@ class _Around:
 class Survey(Withheld):
     """What one walk over a JSON value saw."""
 
-    def __init__(self, known_keys: KnownKeys | None = None) -> None:
+    def __init__(self, known_keys: KnownKeys | None = None, custom: CustomRules = NONE) -> None:
+        self.custom: Final = custom
         self.leaves: list[Leaf] = []
         self.fields: list[Field] = []
         self.rows: list[Row] = []
@@ -180,6 +182,7 @@ class Survey(Withheld):
     def _string(self, text: str, place: Place, rule: KeyRule | None, key: str, depth: int) -> None:
         if rule is None and len(text) < SHORTEST:
             self._short += 1
+            self._short_text(text, place, key)
             return
         leaf = self._leaf(Leaf(text, place, key))
         if rule is not None and text:
@@ -191,6 +194,14 @@ class Survey(Withheld):
             self.complete = False
         elif text[:1] in _JSON_STARTS and len(text) > 1:
             self._json_in(leaf, rule, depth)
+
+    def _short_text(self, text: str, place: Place, key: str) -> None:
+        """Shorter than any pattern: only words that an operator lists are found."""
+        short = self.custom.short
+        rule = short.get(text.strip().casefold()) if short else None
+        if rule is not None:
+            self.spans.spend()
+            self._leaf(Leaf(text, place, key)).cover(rule.kind, rule.id)
 
     def _number(self, value: float, place: Place, rule: KeyRule | None, key: str) -> None:
         if rule is not None and rule.kind is not kinds.PERSON:
@@ -229,7 +240,7 @@ class Survey(Withheld):
     ) -> None:
         _check_depth(depth)
         inherited = rule if rule is not None and rule.deep else None
-        paired = _paired_rule(items)
+        paired = _paired_rule(items, self.custom)
         columns = self._column_rules(items)
         plain = inherited is None and paired is None
         short = self._short
@@ -284,7 +295,7 @@ class Survey(Withheld):
         self._room.spend()
         name = characters.plain(key)
         fact = field_of(name)
-        rule = keys.rule_of(name)
+        rule = self.custom.rule_of(name)
         info = KeyInfo(rule=rule, fact=fact) if rule or fact else _UNKNOWN_KEY
         self.keys[key] = info
         return info
@@ -397,12 +408,12 @@ def _is_pair(items: JsonObject) -> bool:
     return not _PAIR_VALUES.isdisjoint(items)
 
 
-def _paired_rule(items: JsonObject) -> KeyRule | None:
+def _paired_rule(items: JsonObject, custom: CustomRules) -> KeyRule | None:
     """`{"name": "DB_PASSWORD", "value": …}`: the name says what the value is."""
     if not _is_pair(items):
         return None
     for name in _PAIR_NAMES:
         named = items.get(name)
-        if isinstance(named, str) and (rule := keys.rule_of(named)) is not None:
+        if isinstance(named, str) and (rule := custom.rule_of(named)) is not None:
             return rule
     return None
