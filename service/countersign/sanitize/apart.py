@@ -1,75 +1,84 @@
 """Values written apart: `4 1 1 1`, `j o h n @`, `john (at) example (dot) com`, `4.1e15`.
 
-Each alternative is read the way a person reads it. What is found in it is
-believed only where its shape is unmistakable (`views`), because a list of
-numbers or a sentence may look so by chance. Time is linear and nothing grows
-beyond a bound. Pure; used by `views` only.
+Each function looks through many texts joined by NUL and tells where such a run
+stands and how a person reads it. What is found there is believed only where its
+shape is unmistakable (`views`), because a list of numbers or a sentence may look
+so by chance. Time is linear. Pure; used by `views` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import re2
 
 from countersign.sanitize.bounds import Allowance
-from countersign.sanitize.offsets import Edit
+from countersign.sanitize.decoding import Run
 
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
 
-_LETTERS: Final = r"(?:[^\s\x00][ \x{a0}]){6,}[^\s\x00]"
-_DIGITS: Final = r"(?:[0-9][._*|/~-]){8,}[0-9]"
-_GROUPS: Final = r"[0-9]{3,6}(?:[_+*~=|]{1,3}[0-9]{2,6}){2,6}"
-_SPOKEN: Final = (
-    r"(?i)[a-z0-9._%+-]+(?: {0,2}[\[({<] ?(?:at|@) ?[\])}>] {0,2}| at | @ )[a-z0-9-]+"
-    r"(?:(?:\.| {0,2}[\[({<] ?(?:dot|\.) ?[\])}>] {0,2}| dot | \. )[a-z0-9-]+)+"
+LETTERS: Final = r"(?:[^\s\x00] ){6,}[^\s\x00]"
+DIGITS: Final = r"(?:[0-9][._*|/~-]){8,}[0-9]"
+GROUPS: Final = r"[0-9]{3,6}(?:[_+*~=|]{1,3}[0-9]{2,6}){2,6}"
+EXPONENT: Final = r"[1-9]\.[0-9]{8,18}[eE]\+?1[2-8]"
+_WORD: Final = "[a-z0-9-]+"
+_AT: Final = r"(?: {0,2}[\[({<] ?(?:at|@) ?[\])}>] {0,2}| @ )"
+_DOT: Final = r"(?:\.| {0,2}[\[({<] ?(?:dot|\.) ?[\])}>] {0,2}| dot | \. )"
+SPOKEN: Final = (
+    rf"(?i)[a-z0-9._%+-]+(?:{_AT}{_WORD}(?:{_DOT}{_WORD})+| at {_WORD}(?: dot {_WORD})+)"
 )
-_EXPONENT: Final = r"[1-9]\.[0-9]{8,18}[eE]\+?1[2-8]"
+"""` at ` alone is an address only with ` dot `: nobody is reached by "look at example.com"."""
 
-APART: Final = f"({_LETTERS})|({_DIGITS})|({_GROUPS})|({_EXPONENT})|({_SPOKEN})"
-_APART: Final = re2.compile(APART, _OPTIONS)
-_GAP: Final = re2.compile(r"[ \x{a0}]", _OPTIONS)
-_SIGN: Final = re2.compile(r"[._*|/~-]", _OPTIONS)
-_SIGNS: Final = re2.compile(r"[_+*~=|]+", _OPTIONS)
-_AT_OR_DOT: Final = re2.compile(r"(?i) {0,2}[\[({< ] ?(?:(at|@)|dot|\.) ?[\])}> ] {0,2}", _OPTIONS)
+_BLANKS: Final = b" \t\r\n\x00"
+_SIGN: Final = b"._*|/~-"
+_SIGNS: Final = bytes.maketrans(b"_+*~=|", b"      ")
+_AT_OR_DOT: Final = re2.compile(r"(?i)[ \[({<]+(at|@|dot|\.)[ \])}>]+", _OPTIONS)
 
 
-def apart(data: bytes, allowance: Allowance) -> Iterator[Edit]:
-    """What is read in place of gaps and words."""
-    for match in _APART.finditer(data):
-        allowance.spend()
-        start, index = match.start(), match.lastindex
-        run = match.group()
-        if index == 4:
-            yield Edit(start, match.end(), _whole(run))
-            continue
-        if index == 5 and b" at " in run and b"." in run and b" dot " not in run.lower():
-            continue  # "look at example.com"
-        gaps = list(_GAPS[index].finditer(run))
-        if index == 1:  # the letters at the ends may belong to words
-            gaps = gaps[_is_word(data, start - 1) : len(gaps) - _is_word(data, match.end())]
-        for gap in gaps:
-            yield Edit(start + gap.start(), start + gap.end(), _read(index, gap))
+def _runs(pattern: str, read: Callable[[bytes], bytes]) -> Callable[..., Iterator[Run]]:
+    regexp = re2.compile(pattern, _OPTIONS)
+
+    def runs(data: bytes, allowance: Allowance) -> Iterator[Run]:
+        for match in regexp.finditer(data):
+            allowance.spend()
+            start, end = match.span()
+            yield start, end, read(data[start:end])
+
+    return runs
 
 
-def _is_word(data: bytes, position: int) -> bool:
-    return 0 <= position < len(data) and data[position] not in b" \t\r\n\x00"
+def letters(data: bytes, allowance: Allowance) -> Iterator[Run]:
+    """One letter after the other; those at the ends may belong to words beside them."""
+    for first, last, _ in _letters(data, allowance):
+        run = data[first:last]
+        before, after = data[max(first - 1, 0) : first], data[last : last + 1]
+        skipped = run.index(b" ") + 1 if before.strip(_BLANKS) else 0
+        end = run.rindex(b" ") if after.strip(_BLANKS) else len(run)
+        yield first + skipped, first + end, run[skipped:end].replace(b" ", b"")
 
 
-def _read(index: int, gap: re2._Match) -> bytes:
-    if index == 5:
-        return b"@" if gap.group(1) else b"."
-    return b" " if index == 3 else b""
+def _spoken(run: bytes) -> bytes:
+    parts: list[bytes] = []
+    position = 0
+    for match in _AT_OR_DOT.finditer(run):
+        start, end = match.span()
+        word = run[start:end].strip(b" []{}()<>").lower()
+        parts += (run[position:start], b"@" if word in {b"at", b"@"} else b".")
+        position = end
+    return b"".join((*parts, run[position:]))
 
 
-def _whole(number: bytes) -> bytes:
-    """`4.111111111111111e15` in full."""
+def _in_full(number: bytes) -> bytes:
+    """`4.111111111111111e15` without its exponent."""
     digits, _, exponent = number.lower().partition(b"e")
-    shift = int(exponent)
     whole, _, rest = digits.partition(b".")
-    return whole + rest[:shift].ljust(shift, b"0")
+    return whole + rest[: int(exponent)].ljust(int(exponent), b"0")
 
 
-_GAPS: Final = {1: _GAP, 2: _SIGN, 3: _SIGNS, 5: _AT_OR_DOT}
+_letters: Final = _runs(LETTERS, bytes)
+digits: Final = _runs(DIGITS, lambda run: run.translate(None, _SIGN))
+groups: Final = _runs(GROUPS, lambda run: b" ".join(run.translate(_SIGNS).split()))
+exponents: Final = _runs(EXPONENT, _in_full)
+spoken: Final = _runs(SPOKEN, _spoken)

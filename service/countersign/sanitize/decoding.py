@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import re2
@@ -41,9 +41,9 @@ BASE32: Final = rf"(?:[A-Z2-7]{{{_LEAST_BASE32},}}|[a-z2-7]{{{_LEAST_BASE32},}})
 
 
 def _pairs(pair: str) -> str:
-    """Eight or more: together, with one sign between each two, or each after `0x`."""
-    gaps = ("", "[ :-]", r" ?[, ] ?0[xX]", ", ?")
-    return "|".join(f"{pair}(?:{gap}{pair}){{7,}}" for gap in gaps)
+    """Nine or more: together, with a sign or comma between each two, or each after `0x`."""
+    apart = (rf"\b{pair}(?:{gap}{pair}){{8,}}\b" for gap in ("[ :-]", ", ?"))
+    return "|".join((f"(?:{pair}){{9,}}", *apart, rf"0[xX]{pair}(?:[ ,]{{1,2}}0[xX]{pair}){{8,}}"))
 
 
 HEX: Final = _pairs("[0-9A-Fa-f]{2}")
@@ -58,11 +58,13 @@ _HEX_OF_ASCII: Final = re2.compile(HEX_OF_ASCII, _OPTIONS)
 
 _TO_BASE64: Final = bytes.maketrans(b"-_", b"+/")
 _BLANKS: Final = b" \t\r\n>"
+_PATH: Final = b"abcdefghijklmnopqrstuvwxyz/_-"
 _TO_DIGITS: Final = bytes.maketrans(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz234567",
     b"0123456789abcdefghijklmnop0123456789abcdefghijklmnopqrstuv",
 )
-_NOT_HEX: Final = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
+_DIGITS: Final = b"0123456789abcdefABCDEF"
+_NOT_HEX: Final = bytes(set(range(256)) - set(_DIGITS))
 _PRINTABLE: Final = bytes({9, 10, 13, *range(32, 127)})
 _CONTROL: Final = bytes({*range(9), 11, 12, *range(14, 32), 127})
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -79,38 +81,46 @@ def base64(data: bytes, allowance: Allowance) -> Iterator[Run]:
     """Runs that are base64 from their first letter, standard or URL-safe, padded or not."""
     for match in _BASE64.finditer(data):
         allowance.spend()
-        yield from _read_base64(match)
+        start, end = match.span()
+        run = data[start:end]
+        # Words, paths and hashes are most of what looks so.
+        if run.translate(None, _PATH) and run.translate(None, _DIGITS):
+            yield from _said(start, end, _base64(run))
 
 
 def base64_of_ascii(data: bytes, allowance: Allowance) -> Iterator[Run]:
     """Stretches of ASCII in base64, whatever stands before and after them."""
     for match in _BASE64_OF_ASCII.finditer(data):
         allowance.spend()
-        yield from _read_base64(match)
+        start, end = match.span()
+        yield from _said(start, end, _base64(data[start:end]))
 
 
 def wrapped(data: bytes, allowance: Allowance) -> Iterator[Run]:
     """Base64 over several lines, as in MIME."""
     for match in _WRAPPED.finditer(data):
         allowance.spend()
-        yield from _read_base64(match)
+        start, end = match.span()
+        yield from _said(start, end, _base64(data[start:end].translate(None, _BLANKS)))
 
 
-def _read_base64(match: re2._Match) -> Iterator[Run]:
-    run = match.group().translate(_TO_BASE64, _BLANKS).rstrip(b"=")
-    if len(run) % 4 == 1:
-        run = run[:-1]
-    yield from _run(match, binascii.a2b_base64(run + b"=" * (-len(run) % 4)))
+def _base64(run: bytes) -> bytes:
+    run = run.translate(_TO_BASE64).rstrip(b"=")
+    left = len(run) % 4
+    if left == 1:  # one letter says nothing: it belongs to what follows
+        return binascii.a2b_base64(run[:-1])
+    return binascii.a2b_base64(run + b"=" * (4 - left) if left else run)
 
 
 def base32(data: bytes, allowance: Allowance) -> Iterator[Run]:
     """RFC 4648 base32 in one case, padded or not."""
     for match in _BASE32.finditer(data):
         allowance.spend()
-        run = match.group().rstrip(b"=")
+        start, end = match.span()
+        run = data[start:end].rstrip(b"=")
         size = len(run) * 5 // 8
         number = int(run.translate(_TO_DIGITS), 32) >> (len(run) * 5 - size * 8)
-        yield from _run(match, number.to_bytes(size, "big"))
+        yield from _said(start, end, number.to_bytes(size, "big"))
 
 
 def hexadecimal(data: bytes, allowance: Allowance) -> Iterator[Run]:
@@ -118,20 +128,19 @@ def hexadecimal(data: bytes, allowance: Allowance) -> Iterator[Run]:
     for pattern in (_HEX, _HEX_OF_ASCII):
         for match in pattern.finditer(data):
             allowance.spend()
-            run = match.group()
-            if not run.isalnum():
+            start, end = match.span()
+            run = data[start:end]
+            if not run.isalnum() or b"x" in run or b"X" in run:
                 run = run.replace(b"0x", b"").replace(b"0X", b"").translate(None, _NOT_HEX)
-            yield from _run(match, binascii.a2b_hex(run))
+            yield from _said(start, end, binascii.a2b_hex(run))
 
 
-def _run(match: re2._Match, decoded: bytes) -> Iterator[Run]:
+def _said(start: int, end: int, decoded: bytes) -> Sequence[Run]:
     try:
         said = readable(decoded)
     except OverflowError:
-        yield (*match.span(), None)
-        return
-    if said:
-        yield (*match.span(), said)
+        return ((start, end, None),)
+    return ((start, end, said),) if said else ()
 
 
 # --- what bytes say ----------------------------------------------------------
@@ -154,25 +163,25 @@ def readable(data: bytes) -> bytes | None:
         inflated = _inflated(data)
         if inflated is not None:
             return readable(inflated)
-    text = _unicode(data)
-    if text is not None:
-        return text.replace("\x00", "\x01").encode("utf-8", "replace")
-    if odd * 10 > len(data):
-        return None
-    return data.decode("latin-1").replace("\x00", "\x01").encode("utf-8")
+    text = _utf16(data) if b"\x00" in data else None
+    if text is None:
+        if (len(data) - len(data.translate(None, _CONTROL))) * 10 > len(data):
+            return None
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            if odd * 10 > len(data):
+                return None
+            text = data.decode("latin-1")
+    return text.replace("\x00", "\x01").encode("utf-8", "replace")
 
 
-def _unicode(data: bytes) -> str | None:
-    """UTF-8 with few control characters, or UTF-16 of mostly ASCII."""
+def _utf16(data: bytes) -> str | None:
+    """UTF-16 of mostly ASCII, whose every other byte is NUL."""
     for encoding, zeros in (("utf-16-le", data[1::2]), ("utf-16-be", data[::2])):
         if zeros.count(0) * 5 > len(zeros) * 4:
             return data[: len(data) & ~1].decode(encoding, "replace")
-    if (len(data) - len(data.translate(None, _CONTROL))) * 10 > len(data):
-        return None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+    return None
 
 
 def _inflated(data: bytes) -> bytes | None:

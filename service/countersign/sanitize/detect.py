@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countersign.model import JsonValue, Withheld
-from countersign.sanitize import kinds, names, siblings, sql, views
+from countersign.sanitize import fragments, kinds, names, shell_secrets, siblings, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.keys import words
@@ -62,6 +62,8 @@ def run(
     """Every stage in order, then overlapping spans made one."""
     detected = Detected(survey)
     _statements(detected)
+    shell_secrets.mark(survey)
+    fragments.mark(survey)
     _patterns(detected, patterns)
     _names(survey, known)
     custom = survey.custom
@@ -122,7 +124,8 @@ def _patterns(detected: Detected, patterns: Patterns) -> None:
         found = list(_checked(_one_by_one(leaves, patterns, survey), leaves, survey))
     for index, start, end, rule in found:
         leaves[index].add(Span(start, end, rule.kind, rule.id))
-    _disguised(leaves, joined, patterns, survey)
+    seen = {(index, start, end, rule.id) for index, start, end, rule in found}
+    _disguised(leaves, joined, patterns, survey, seen)
     for leaf in leaves[first_key:]:
         if leaf.spans:
             detected.key_spans[leaf.text] = leaf.spans
@@ -144,10 +147,18 @@ def _checked(
             yield each
 
 
-def _disguised(leaves: list[Leaf], joined: Joined, patterns: Patterns, survey: Survey) -> None:
+def _disguised(
+    leaves: list[Leaf],
+    joined: Joined,
+    patterns: Patterns,
+    survey: Survey,
+    seen: set[tuple[int, int, int, str]],
+) -> None:
     """What is found in another reading of a text covers the part that reads so."""
     for index, start, end, rule in hidden_finds(joined, patterns):
         leaf = leaves[index]
+        if rule is not None and (index, start, end, rule.id) in seen:
+            continue
         if rule is None:
             survey.complete = False
             leaf.add(Span(start, end, kinds.TOO_LONG, "bound.view"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import html.entities
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import re2
@@ -20,14 +20,17 @@ from countersign.sanitize.offsets import Edit
 _OPTIONS: Final = re2.Options()
 _OPTIONS.log_errors = False
 ESCAPED: Final = (
-    r"((?:%[0-9A-Fa-f]{2})+)"
-    r"|((?:\\x[0-9A-Fa-f]{2})+)"
-    r"|((?:[\\%]u[0-9A-Fa-f]{4})+)"
-    r"|\\(?:u\{([0-9A-Fa-f]{1,6})\}|U([0-9A-Fa-f]{8}))"
-    r"|((?:\\[0-3][0-7]{2})+)"
-    r"|\\([nrt\"'/\\])"
-    r"|&#(?:[xX]([0-9A-Fa-f]{1,6})|([0-9]{1,7}));?"
-    r"|&([A-Za-z][A-Za-z0-9]{1,31};)"
+    r"(?:%[0-9A-Fa-f]{2})+"
+    r"|(?:\\x[0-9A-Fa-f]{2})+"
+    r"|(?:\\u[0-9A-Fa-f]{4})+"
+    r"|(?:%u[0-9A-Fa-f]{4})+"
+    r"|(?:\\[0-3][0-7]{2})+"
+    r"|\\u\{[0-9A-Fa-f]{1,6}\}"
+    r"|\\U[0-9A-Fa-f]{8}"
+    r"|\\[nrt\"'/\\]"
+    r"|&#[0-9]{1,7};?"
+    r"|&#[xX][0-9A-Fa-f]{1,6};?"
+    r"|&[A-Za-z][A-Za-z0-9]{1,31};"
 )
 QUOTED: Final = r"(?:=[2-7][0-9A-F])+|=[ \t]*\r?\n"
 _ESCAPED: Final = re2.compile(ESCAPED, _OPTIONS)
@@ -41,21 +44,44 @@ _ENTITIES: Final = {
 
 
 def escaped(data: bytes, allowance: Allowance) -> Iterator[Edit]:
-    r"""`%40`, `\x40`, `@`, `\u{40}`, `\100`, `&#64;`, `&#x40;`, `&commat;`."""
-    for match in _ESCAPED.finditer(data):
-        allowance.spend()
-        read = _READERS[match.lastindex](match.group(match.lastindex))
+    r"""`%40`, `\x40`, `\u{40}`, `\100`, `&#64;`, `&#x40;`, `&commat;` and more."""
+    spans = [match.span() for match in _ESCAPED.finditer(data)]
+    allowance.spend(len(spans))
+    for start, end in spans:
+        read = _read(data[start:end])
         if read is not None:
-            yield Edit(match.start(), match.end(), read)
+            yield start, end, read
 
 
 def quoted(data: bytes, allowance: Allowance) -> Iterator[Edit]:
     """Quoted-printable (RFC 2045) of ASCII, and its soft line breaks."""
-    for match in _QUOTED.finditer(data):
-        allowance.spend()
-        run = match.group()
+    spans = [match.span() for match in _QUOTED.finditer(data)]
+    allowance.spend(len(spans))
+    for start, end in spans:
+        run = data[start:end]
         read = b"" if run.isspace() or run[1:2].isspace() else _hex(run.replace(b"=", b""))
-        yield Edit(match.start(), match.end(), read)
+        yield start, end, read
+
+
+def _read(run: bytes) -> bytes | None:
+    """What a run of one sort of escapes says; None: nothing after all."""
+    sort = run[1:2]
+    if run[0] == 0x25:
+        return _units(run) if sort == b"u" else _hex(run.replace(b"%", b""))
+    if run.startswith(b"&#"):
+        digits = run[2:].rstrip(b";")
+        return _char(int(digits[1:], 16) if digits[0] in b"xX" else int(digits))
+    if run.startswith(b"&"):
+        return _ENTITIES.get(run[1:])
+    if sort == b"x":
+        return _hex(run.replace(b"\\x", b""))
+    if run.startswith(b"\\u{") or sort == b"U":
+        return _char(int(run[2:].strip(b"{}"), 16))
+    if sort == b"u":
+        return _units(run)
+    if sort.isdigit():
+        return _utf8(bytes(int(code, 8) for code in run[1:].split(b"\\")))
+    return _SIMPLE.get(sort, sort)
 
 
 def _hex(digits: bytes) -> bytes:
@@ -69,51 +95,14 @@ def _utf8(data: bytes) -> bytes:
     return data.decode("utf-8", "replace").replace("\x00", "\x01").encode("utf-8")
 
 
-def _percent(run: bytes) -> bytes:
-    return _hex(run.replace(b"%", b""))
-
-
-def _bytes(run: bytes) -> bytes:
-    return _hex(run.replace(b"\\x", b""))
-
-
 def _units(run: bytes) -> bytes:
-    units = binascii.a2b_hex(run.replace(b"\\u", b"").replace(b"%u", b""))
+    """UTF-16, a surrogate pair as two escapes."""
+    units = binascii.a2b_hex(run.replace(run[:2], b""))
     text = units.decode("utf-16-be", "replace")
     return text.replace("\x00", "\x01").encode("utf-8")
-
-
-def _code(digits: bytes) -> bytes | None:
-    return _char(int(digits, 16))
-
-
-def _decimal(digits: bytes) -> bytes | None:
-    return _char(int(digits))
 
 
 def _char(code: int) -> bytes | None:
     if not 0 < code < 0x110000:
         return None
     return chr(code).encode("utf-8", "replace")
-
-
-def _octal(run: bytes) -> bytes:
-    return _utf8(bytes(int(code, 8) for code in run[1:].split(b"\\")))
-
-
-def _simple(char: bytes) -> bytes:
-    return _SIMPLE.get(char, char)
-
-
-_READERS: Final[dict[int, Callable[[bytes], bytes | None]]] = {
-    1: _percent,
-    2: _bytes,
-    3: _units,
-    4: _code,
-    5: _code,
-    6: _octal,
-    7: _simple,
-    8: _code,
-    9: _decimal,
-    10: _ENTITIES.get,
-}

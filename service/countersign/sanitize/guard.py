@@ -1,20 +1,22 @@
 """The last look: what was rendered is searched again before it leaves.
 
 Knows nothing of how masking went; it walks the rendered value itself. A field
-in which a pattern still finds something is masked whole and counted, so a
-mistake anywhere before costs visibility and is seen in the report. Called by
-`sanitizer` on every preview, record and detail.
+in which a pattern still finds something, as it stands or in another reading,
+is masked whole and counted, so a mistake anywhere before costs visibility and
+is seen in the report. What is split over siblings is not looked for again.
+Called by `sanitizer` on every preview, record and detail.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import kinds
-from countersign.sanitize.detect import is_digest, scan
+from countersign.sanitize.detect import hidden_finds, is_digest, scan
 from countersign.sanitize.mask import Masked
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.survey import LEAST_NUMBER, SHORTEST, spell
@@ -52,10 +54,13 @@ def guard(
     texts: list[str] = []
     owners: list[str] = []
     _collect(value, "", texts, owners, exempt)
+    joined = Joined(texts)
     bad = {
         texts[index]
-        for index, _, _, rule in scan(Joined(texts), patterns)
-        if not is_digest(rule, owners[index], texts[index])
+        for index, _, _, rule in itertools.chain(
+            scan(joined, patterns), hidden_finds(joined, patterns)
+        )
+        if rule is None or not is_digest(rule, owners[index], texts[index])
     }
     if not bad:
         return Guarded(value, ())
@@ -79,7 +84,10 @@ def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
         if encoded[start:end] not in left:
             return False
         left.remove(encoded[start:end])
-    return True
+    joined = Joined.of_one(encoded)
+    if not joined.is_plain():
+        joined = Joined(encoded.split(b"\x00"))
+    return not hidden_finds(joined, patterns)
 
 
 def _collect(value: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any) -> None:

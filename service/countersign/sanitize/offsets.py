@@ -11,9 +11,10 @@ Pure; used by `views` and by what makes its readings.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from countersign.model import Withheld
 from countersign.sanitize import characters
@@ -22,12 +23,8 @@ from countersign.sanitize.rules import Rule
 _COPIED: Final = -1
 
 
-class Edit(NamedTuple):
-    """Bytes of a text and what is read in their place."""
-
-    start: int
-    end: int
-    read: bytes
+Edit: TypeAlias = "tuple[int, int, bytes]"
+"""Where bytes of a text start and end, and what is read in their place."""
 
 
 class Pieces(Withheld):
@@ -35,16 +32,11 @@ class Pieces(Withheld):
 
     __slots__ = ("_at", "_high", "_low")
 
-    def __init__(self) -> None:
-        self._at: list[int] = []
-        self._low: list[int] = []
-        self._high: list[int] = []
-
-    def add(self, at: int, low: int, high: int = _COPIED) -> None:
-        """A piece that begins `at` here: decoded from `low` to `high`, or copied from `low` on."""
-        self._at.append(at)
-        self._low.append(low)
-        self._high.append(high)
+    def __init__(self, at: list[int], low: list[int], high: list[int]) -> None:
+        """Pieces that begin `at` here: decoded from `low` to `high`, or copied from `low` on."""
+        self._at = at
+        self._low = low
+        self._high = high
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
         """What this part of the reading was made from.
@@ -102,59 +94,64 @@ class Reading(Withheld):
     # --- readings of this one ------------------------------------------------
 
     def decoded(
-        self, start: int, end: int, data: bytes, accepts: Callable[[Rule], bool]
+        self,
+        start: int,
+        end: int,
+        data: bytes,
+        accepts: Callable[[Rule], bool],
+        *,
+        last: bool = False,
     ) -> Reading:
         """What one run of it says; a find there stands for the whole run."""
-        pieces = Pieces()
-        pieces.add(0, start, end)
         return Reading(
-            data, self.owner, parent=self, pieces=pieces, accepts=self.accepts or accepts
+            data,
+            self.owner,
+            parent=self,
+            pieces=Pieces([0], [start], [end]),
+            accepts=accepts if last else self.accepts or accepts,
+            last=last,
         )
 
     def edited(
-        self,
-        edits: Sequence[Edit],
-        *,
-        accepts: Callable[[Rule], bool] | None = None,
-        last: bool = False,
+        self, edits: Sequence[Edit], accepts: Callable[[Rule], bool] | None = None
     ) -> Reading:
         """With the edits made, which are in order and do not overlap."""
-        pieces = Pieces()
+        at: list[int] = []
+        low: list[int] = []
+        high: list[int] = []
         parts: list[bytes] = []
         size = position = 0
-        for start, end, read in edits:
+        for start, end, read in (*edits, (len(self.data), len(self.data), b"")):
             if position < start:
-                pieces.add(size, position)
+                at.append(size)
+                low.append(position)
+                high.append(_COPIED)
                 parts.append(self.data[position:start])
                 size += start - position
-            pieces.add(size, start, end)
+            at.append(size)
+            low.append(start)
+            high.append(end)
             parts.append(read)
             size += len(read)
             position = end
-        pieces.add(size, position)
-        parts.append(self.data[position:])
         return Reading(
             b"".join(parts),
             self.owner,
             parent=self,
-            pieces=pieces,
-            accepts=accepts or self.accepts,
-            last=last,
+            pieces=Pieces(at, low, high),
+            accepts=self.accepts or accepts,
         )
 
     def respelled(self, data: bytes, spell: Callable[[str], str]) -> Reading:
         """The same, each character by itself spelled anew as `data`."""
 
         def pieces() -> Pieces:
-            found = Pieces()
-            at = low = 0
-            for char in self.data.decode("utf-8"):
-                high = low + len(char.encode())
-                found.add(at, low, high)
-                at += len(spell(char).encode())
-                low = high
-            found.add(at, low)
-            return found
+            original = self.data.decode("utf-8")
+            sizes = [len(char.encode()) for char in original]
+            low = list(itertools.accumulate(sizes, initial=0))
+            shown = [len(spell(char).encode()) for char in original]
+            at = list(itertools.accumulate(shown, initial=0))
+            return Pieces(at, low, [*low[1:], low[-1]])
 
         return Reading(data, self.owner, parent=self, pieces=pieces, accepts=self.accepts)
 

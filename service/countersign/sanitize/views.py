@@ -43,7 +43,7 @@ _READABLE: Final = bytes({9, 10, 13, *range(32, 127)})
 class Joined:
     """Texts as one buffer of UTF-8, NUL between them, which no rule crosses."""
 
-    __slots__ = ("data", "parts", "starts")
+    __slots__ = ("_nuls", "data", "parts", "starts")
 
     def __init__(self, texts: Iterable[str | bytes]) -> None:
         """Bytes are taken for UTF-8."""
@@ -52,6 +52,15 @@ class Joined:
         ]
         self.data = b"\x00".join(self.parts)
         self.starts = list(itertools.accumulate(map(_and_nul, self.parts), initial=0))
+        self._nuls = max(len(self.parts) - 1, 0)
+
+    @classmethod
+    def of_one(cls, data: bytes) -> Joined:
+        """Texts that are joined already, as if they were one: nobody asks whose a find is."""
+        joined = cls(())
+        joined.parts, joined.data, joined.starts = [data], data, [0, len(data) + 1]
+        joined._nuls = data.count(0)
+        return joined
 
     def owner(self, position: int) -> int:
         """The index of the text that stands here."""
@@ -59,7 +68,7 @@ class Joined:
 
     def is_plain(self) -> bool:
         """Printable ASCII, tabs and new lines, and of other characters only those between texts."""
-        return len(self.data.translate(None, _READABLE)) == max(len(self.parts) - 1, 0)
+        return len(self.data.translate(None, _READABLE)) == self._nuls
 
 
 def _and_nul(part: bytes) -> int:
@@ -104,14 +113,18 @@ _RUNS: Final[dict[str, _Runs]] = {
     decoding.BASE32: decoding.base32,
     decoding.HEX: decoding.hexadecimal,
 }
-_Edits = Callable[[bytes, Allowance], Iterator[Edit]]
-_EDITS: Final[dict[str, tuple[_Edits, bool]]] = {
-    escapes.ESCAPED: (escapes.escaped, False),
-    escapes.QUOTED: (escapes.quoted, False),
-    apart.APART: (apart.apart, True),
+_APART: Final[dict[str, _Runs]] = {
+    apart.LETTERS: apart.letters,
+    apart.DIGITS: apart.digits,
+    apart.GROUPS: apart.groups,
+    apart.EXPONENT: apart.exponents,
+    apart.SPOKEN: apart.spoken,
 }
-"""What is edited, and whether the outcome is believed for unmistakable shapes only."""
-_PATTERNS: Final = (*_RUNS, *_EDITS)
+_EDITS: Final[dict[str, Callable[[bytes, Allowance], Iterator[Edit]]]] = {
+    escapes.ESCAPED: escapes.escaped,
+    escapes.QUOTED: escapes.quoted,
+}
+_PATTERNS: Final = (*_RUNS, *_APART, *_EDITS)
 
 
 def _set() -> Any:
@@ -151,6 +164,8 @@ class _Reader:
         self._joined = joined
         self._allowance = Allowance(MAX_MATCHES)
         self._left: dict[int, int] = {}
+        self._said: set[tuple[int, bytes | None]] = set()
+        """What each run of one buffer says and where it ends: two searches may find the same."""
 
     def read(self) -> None:
         """Fill `readings` and `unread`."""
@@ -169,6 +184,7 @@ class _Reader:
     def _step(self, buffer: Joined, reading_at: Callable[[int], Reading]) -> list[Reading]:
         """What all texts of a buffer read like."""
         made: list[Reading] = []
+        self._said.clear()
         if not buffer.is_plain():
             for index, part in enumerate(buffer.parts):
                 if len(part.translate(None, _READABLE)):
@@ -197,15 +213,18 @@ class _Reader:
         reading_at: Callable[[int], Reading],
         made: list[Reading],
     ) -> None:
-        find, apart_ = _EDITS[pattern]
         edits: dict[int, list[Edit]] = {}
-        for start, end, read in find(buffer.data, self._allowance):
-            index = buffer.owner(start)
-            at = buffer.starts[index]
-            edits.setdefault(index, []).append(Edit(start - at, end - at, read))
+        index, at, after = -1, 0, 0
+        for start, end, read in _EDITS[pattern](buffer.data, self._allowance):
+            if start >= after:
+                index = buffer.owner(start)
+                at, after = buffer.starts[index], buffer.starts[index + 1]
+                edits[index] = []
+            edits[index].append((start - at, end - at, read))
         for index, of_one in edits.items():
-            accepts = believed_apart if apart_ else None
-            self._keep(reading_at(index).edited(of_one, accepts=accepts, last=apart_), made)
+            # A line that ends in `=` may be quoted-printable, or base64.
+            believed = believed_decoded if pattern == escapes.QUOTED else None
+            self._keep(reading_at(index).edited(of_one, believed), made)
 
     def _decode(
         self,
@@ -214,13 +233,18 @@ class _Reader:
         reading_at: Callable[[int], Reading],
         made: list[Reading],
     ) -> None:
-        for start, end, said in _RUNS[pattern](buffer.data, self._allowance):
+        apart_ = _APART.get(pattern)
+        believed = believed_apart if apart_ else believed_decoded
+        for start, end, said in (apart_ or _RUNS[pattern])(buffer.data, self._allowance):
+            if (end, said) in self._said:
+                continue
+            self._said.add((end, said))
             index = buffer.owner(start)
             at, reading = buffer.starts[index], reading_at(index)
             if said is None:
                 self._cover(reading, start - at, end - at)
             else:
-                run = reading.decoded(start - at, end - at, said, believed_decoded)
+                run = reading.decoded(start - at, end - at, said, believed, last=bool(apart_))
                 self._keep(run, made)
 
     def _keep(self, reading: Reading, made: list[Reading]) -> None:
