@@ -1,7 +1,9 @@
 """What one request may cost: work is counted (calls, bytes given to RE2), never timed."""
 
+import base64
 import json
 import sys
+import zlib
 
 import pytest
 
@@ -85,6 +87,14 @@ def named(size, name):
     return {name % index: 1 for index in range(size // (len(name % 0) + 6))}
 
 
+def in_base64(text, times):
+    for _ in range(times):
+        text = base64.b64encode(text.encode()).decode()
+    return text
+
+
+COMPRESSED = base64.b64encode(zlib.compress(b"a@b.cc " * 9000)).decode()
+
 FLOODS = {
     "keys ending in Name": lambda size: named(size, "%xName"),
     "keys of one personal sibling": lambda size: {**named(size, "%x_name"), "email": "x"},
@@ -127,6 +137,28 @@ FLOODS = {
     "percent": lambda size: {"x": "%41a" * (size // 4)},
     "base64": lambda size: {"x": "amFuZUBjb3JwLnRlc3Q= " * (size // 21)},
     "base64 of nothing": lambda size: {"x": "aGVsbG8gdGhlcmU/ " * (size // 17)},
+    "base64 of base64 of base64": lambda size: {
+        "x": in_base64("4111111111111111 " * (size // 45), 3)
+    },
+    "compressed": lambda size: {"x": [COMPRESSED] * (size // len(COMPRESSED))},
+    "hex with colons": lambda size: {"x": "41:" * (size // 3)},
+    "hex": lambda size: {"x": "6a616e6540636f72702e74657374 " * (size // 29)},
+    "base32": lambda size: {"x": "A" * size},
+    "wrapped": lambda size: {"x": "amFuZUBjb3JwLnRlc3Q\n" * (size // 21)},
+    "letters apart": lambda size: {"x": "4 " * (size // 2)},
+    "addresses in words": lambda size: {"x": "a at b dot c " * (size // 13)},
+    "entities": lambda size: {"x": "&#106;" * (size // 6)},
+    "entities of entities": lambda size: {"x": "&amp;amp;amp;amp;amp;amp;" * (size // 25)},
+    "backslashes": lambda size: {"x": "\\" * (size // 2)},
+    "percents of percents": lambda size: {"x": "%2525252541" * (size // 11)},
+    "quoted-printable": lambda size: {"x": "=41b" * (size // 4)},
+    "look-alikes": lambda size: {"x": "\u0430\u0431\u0432 " * (size // 7)},
+    "unseen letters": lambda size: {"x": "\U000e0041\U000e0040" * (size // 8)},
+    "short texts": lambda size: {"x": ["4111"] * (size // 7)},
+    "short lists": lambda size: {"x": [["4111", "1111", "1111", "1111"]] * (size // 33)},
+    "halves of addresses": lambda size: {"x": ["@a.bcd"] * (size // 10)},
+    "bytes as numbers": lambda size: {"x": [64] * (size // 3)},
+    "lists of bytes": lambda size: {"x": [[*b"a@b.cc    "]] * (size // 40)},
     "statements": lambda size: {"x": ["select a from b"] * (size // 18)},
     "roles": lambda size: {"roles": [f"role_{i:x}" for i in range(size // 12)]},
     "paths": lambda size: {"x": "a/" * (size // 2)},

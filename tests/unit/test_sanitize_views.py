@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from countersign.sanitize import Sanitizer, characters, kinds, views
+from countersign.sanitize import Sanitizer, characters, detect, kinds, views
 from countersign.sanitize.checks import luhn
 from countersign.sanitize.detect import hidden_finds, resolve, scan
 from countersign.sanitize.mask import mask_text
@@ -324,3 +324,11 @@ def test_html_as_programs_escape_it():
 
 def test_a_key_of_letters_that_look_alike_says_what_its_value_is():
     assert SANITIZER.detail({looking_alike("api_key"): "hunter2"}).popitem()[1] == "[SECRET]"
+
+
+@pytest.mark.parametrize("value", [b64("jane.doe@corp.test"), "jane%40corp.test", "４" + "1" * 15])
+def test_the_last_look_masks_what_the_first_forgot_in_disguise(value, monkeypatch):
+    monkeypatch.setattr(detect, "_disguised", lambda *_: None)
+    scrubbed = SANITIZER.scrub({"note": f"see {value} now", "rows": 7}, tag_key=b"k" * 32)
+    assert scrubbed.value == {"note": "[GUARDED]", "rows": 7}
+    assert scrubbed.report["guard"] == 1

@@ -85,7 +85,7 @@ def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
             return False
         left.remove(encoded[start:end])
     joined = Joined.of_one(encoded)
-    if not joined.is_plain():
+    if not joined.is_plain() or any(sign in encoded for sign in b"%&="):  # read text by text
         joined = Joined(encoded.split(b"\x00"))
     return not hidden_finds(joined, patterns)
 
