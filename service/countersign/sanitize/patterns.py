@@ -1,10 +1,11 @@
-"""The RE2 rules: one linear pass finds which can match, those alone look where.
+"""The RE2 rules: a linear pass finds which can match, those alone look where.
 
 Invariants: untrusted text meets RE2 only, so time is linear in its length. A
 set that fails inside RE2 looks like a set that matched nothing, so every text
 carries a canary; if the canary is not found, every rule is tried alone. A rule
-with keywords is tried where one of them stands: hundreds of patterns in one set
-would cost a long text its first pass (states are built as they are met).
+with keywords is tried where one of them stands, and rules are kept in a few sets:
+all in one would cost a long random text a hundred times as much, for RE2 builds
+the states of a set as it meets them.
 
 Called by `detect` over all leaves of a context joined by NUL (no rule matches
 across it), and by `guard` for the last look at what was rendered.
@@ -12,11 +13,12 @@ across it), and by `guard` for the last look at what was rendered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import re2
 
+from countersign.sanitize import kinds
 from countersign.sanitize.bounds import MAX_MATCHES, Allowance
 from countersign.sanitize.kinds import is_secret
 from countersign.sanitize.rules import BUILT_IN, Rule
@@ -36,38 +38,56 @@ def _options(max_mem_bytes: int) -> Any:
     return options
 
 
+class _Set:
+    """Rules one pass tells from each other."""
+
+    __slots__ = ("_canary_index", "_hinted", "_rules", "re2_set")
+
+    def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
+        self._rules = [index for index, _ in rules]
+        hints: dict[str, list[int]] = {}
+        for index, rule in rules:
+            hints.setdefault(_hint(rule), []).append(index)
+        self._hinted = list(hints.values())
+        """The rules by the index of what the set looks for on their behalf."""
+        self.re2_set = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
+        for hint in hints:
+            self.re2_set.Add(hint)
+        self._canary_index = self.re2_set.Add(re2.escape(_CANARY.decode()))
+        self.re2_set.Compile()
+
+    def candidates(self, with_canary: bytes) -> Iterator[int]:
+        hits = self.re2_set.Match(with_canary)
+        if not hits or self._canary_index not in hits:
+            yield from self._rules
+        elif len(hits) > 1:
+            for hit in hits:
+                if hit != self._canary_index:
+                    yield from self._hinted[hit]
+
+
 class Patterns:
     """The compiled rules. Immutable after construction, safe to share."""
 
-    __slots__ = ("_allowed", "_canary_index", "_groups", "_hinted", "_regexps", "_set", "rules")
+    __slots__ = ("_allowed", "_groups", "_regexps", "_sets", "rules")
 
     def __init__(
         self, rules: tuple[Rule, ...] = BUILT_IN, allowed: frozenset[bytes] = _NOTHING
     ) -> None:
-        self._allowed = allowed
         self.rules = rules
+        self._allowed = allowed
         options = _options(_RULE_MEMORY_BYTES)
         self._regexps = [re2.compile(rule.pattern, options) for rule in rules]
         self._groups = [regexp.groups for regexp in self._regexps]
-        hints: dict[str, list[int]] = {}
+        apart: dict[str, list[tuple[int, Rule]]] = {}
         for index, rule in enumerate(rules):
-            hints.setdefault(_hint(rule), []).append(index)
-        self._hinted = list(hints.values())
-        """The rules by the index of what the set looks for on their behalf."""
-        self._set = re2.Set.SearchSet(_options(_SET_MEMORY_BYTES))
-        for hint in hints:
-            self._set.Add(hint)
-        self._canary_index = self._set.Add(re2.escape(_CANARY.decode()))
-        self._set.Compile()
+            apart.setdefault(_set_of(rule), []).append((index, rule))
+        self._sets = [_Set(together) for together in apart.values()]
 
     def candidates(self, text: bytes) -> list[int]:
-        """The rules that may match in it; all of them if RE2 could not tell."""
-        hits = self._set.Match(text + _CANARY)
-        if not hits or self._canary_index not in hits:
-            return list(range(len(self.rules)))
-        return sorted(
-            index for hit in hits if hit != self._canary_index for index in self._hinted[hit]
-        )
+        """The rules that may match in it; all of a set if RE2 could not tell."""
+        text += _CANARY
+        return sorted(index for each in self._sets for index in each.candidates(text))
 
     def find(self, text: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, Rule]]:
         """Every checked match of these rules: start, end (bytes), rule.
@@ -101,6 +121,13 @@ class Patterns:
                         break
             else:
                 return
+
+
+def _set_of(rule: Rule) -> str:
+    """The states of a set are those of its rules multiplied: what matches anything stands alone."""
+    if rule.kind is kinds.EMAIL:
+        return "email"
+    return next((name for name in ("secret", "contact") if name in rule.kind.classes), "")
 
 
 def _hint(rule: Rule) -> str:
