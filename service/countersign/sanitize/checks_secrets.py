@@ -22,11 +22,46 @@ _HARMLESS: Final = re.compile(
 )
 
 
+VARIABLES: Final = re.compile(rb"(?:[\"']?\$\{?[A-Za-z_][A-Za-z0-9_]*\}?[\"']?:?){1,4}")
+"""Where a shell puts values nobody sees here."""
+
+
 def assigned(found: bytes) -> Parts:
     """The value given to a secret's name, unless it is a placeholder."""
     if not found or (len(found) < 64 and _HARMLESS.fullmatch(found.rstrip(b",;&)}>"))):
         return ()
     return ((0, len(found)),)
+
+
+def assigned_or_named(found: bytes) -> Parts:
+    """The same; the name of a secret in AWS is none."""
+    return () if _NAME_IN_AWS.fullmatch(found) else assigned(found)
+
+
+NAME_IN_AWS: Final = (
+    r"arn:aws[a-z-]{0,10}:secretsmanager:[a-z0-9-]{0,20}:[0-9]{0,12}:secret:[A-Za-z0-9/_+.@-]+"
+)
+_NAME_IN_AWS: Final = re.compile(NAME_IN_AWS.encode())
+
+
+def assigned_word(found: bytes) -> Parts:
+    """The same for a name that also counts (`pass: 12`)."""
+    plain = found.rstrip(b",;.")
+    return assigned(found) if not plain.isdigit() or len(plain) > 3 else ()
+
+
+def mentioned(found: bytes) -> Parts:
+    """A word after "password": letters and digits or signs mixed, no path, version or option."""
+    word = found.rstrip(b",;.:!?)")
+    if not _PASSWORD.fullmatch(word) or _VERSION.fullmatch(word):
+        return ()
+    return ((0, len(word)),)
+
+
+_PASSWORD: Final = re.compile(
+    rb"(?=.{0,200}[0-9])(?=.{0,200}[A-Za-z])[^\s/\\<>=\[\](){}:;,-][^\s/\\<>=\[\](){}:;,]{5,199}"
+)
+_VERSION: Final = re.compile(rb"[a-z]{0,3}[-_.]?v?[0-9][0-9.]*")
 
 
 def basic_auth(found: bytes) -> Parts:
@@ -61,7 +96,7 @@ def random_token(found: bytes) -> Parts:
     """Letters and digits mixed as no word, date, path, UUID or id of ours mixes them."""
     if _UUID.fullmatch(found) or _OUR_ID.fullmatch(found) or _ULID.fullmatch(found):
         return ()
-    if not _DIGIT.search(found):
+    if not _DIGIT.search(found) or found.startswith(b"sha256:"):
         return ()
     rest = _TIMESTAMP.sub(b"-", _UUID.sub(b"-", found))
     mixed = b"".join(piece for piece in _NOT_ALNUM.split(rest) if _is_mixed(piece))
@@ -102,7 +137,7 @@ def provided(found: bytes, *, min_entropy: float) -> Parts:
     """A provider's value that is random enough and not masked already."""
     if min_entropy and _entropy(found) <= min_entropy:
         return ()
-    return assigned(found)
+    return () if VARIABLES.fullmatch(found) else assigned(found)
 
 
 def mixed(found: bytes, *, min_entropy: float) -> Parts:

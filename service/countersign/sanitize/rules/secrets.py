@@ -9,12 +9,25 @@ from countersign.sanitize.rules.rule import Rule
 
 _NAMES: Final = (
     r"(?:pass(?:word|wd|phrase|code)|pwd|passwort|secret|token|api[_\-. ]?key|apikey|access[_-]?key"
-    r"(?:[_-]?id)?|(?:private|signing|encryption|master|account|shared|storage|secret|license)[_-]?key"
+    r"(?:[_-]?id)?|(?:private|signing|encryption|master|account|shared|storage|secret|license"
+    r"|subscription|functions?|deploy|service|webhook|host|ssh|write|project|instrumentation)[_-]?key"
     r"|sharedaccesskey|credential|connection[_-]?string|conn[_-]?str|client[_-]?secret|sig)"
 )
 _QUOTE: Final = r"""[\\"']{0,3}"""
-_VALUE: Final = r"""(?:\\?"([^"\x00\n]+)|\\?'([^'\x00\n]+)|([^\s"'\\\x00][^\s\x00]*))"""
+_VALUE: Final = (
+    r"""(?:\\"([^"\x00\n]+)|\\'([^'\x00\n]+)|"((?:[^"\\\x00\n]|\\[^\x00\n])+)"""
+    r"""|'((?:[^'\\\x00\n]|\\[^\x00\n])+)|([^\s"'\\\x00](?:[^\s\\\x00]|\\[^\x00\n])*))"""
+)
 """Quoted, or to the end of the word: nobody can tell which comma is the password's."""
+_HEADERS: Final = (
+    r"(?:(?:proxy-)?authori[sz]ation|(?:set-)?cookie2?|x-amz-security-token"
+    r"|(?:[a-z0-9]+-){1,4}(?:key|token|secret|signature|auth|session|password|jwt)|dpop)"
+)
+_IN_QUERY: Final = (
+    r"(?:(?:x-(?:amz|goog|oss|cos)-)?(?:signature|credential|security-token)|sig|sign|hmac|auth"
+    r"|auth_?key|key|code|session|session_?id|sid|jwt|otp|pin|pwd|pass|pw|assertion|saml(?:response|art)"
+    r"|ticket|hash|state_?token|invite|magic|nonce_?token)"
+)
 
 RULES: Final = (
     Rule(
@@ -50,10 +63,19 @@ RULES: Final = (
         r"[A-Za-z0-9_.-]{16,}",
     ),
     Rule(
+        id="header",
+        kind=kinds.SECRET,
+        pattern=r"""(?i)(?:(?:^|[\n\x00])[ \t>]*|-H[ =]?|--header[ =])(?:"""
+        rf""""{_HEADERS}:[ \t]*([^"\n\x00]+)|'{_HEADERS}:[ \t]*([^'\n\x00]+)"""
+        rf"""|{_HEADERS}:[ \t]*([^"'\n\x00]+))""",
+        check=checks_secrets.assigned,
+    ),
+    Rule(
         id="authorization",
         kind=kinds.SECRET,
-        pattern=r"""(?i)authori[sz]ation["'\\]{0,3}\s*[:=]\s*["'\\]{0,3}"""
-        r"""(?:(?:bearer|basic|token|digest|negotiate|apikey)\s+)?([^\s"',\x00]+)""",
+        pattern=r"""(?i)authori[sz]ation["'\\]{0,3}\s*[:=]\s*["'\\]{0,3}(?:"""
+        r"""(?:digest|aws4-hmac-sha256|oauth|hawk|signature|hobav?)\s+([^\n\x00]+)"""
+        r"""|(?:(?:bearer|basic|token|negotiate|apikey)\s+)?([^\s"',\x00]+))""",
         check=checks_secrets.assigned,
     ),
     Rule(
@@ -71,7 +93,7 @@ RULES: Final = (
     Rule(
         id="cookie",
         kind=kinds.SECRET,
-        pattern=r"(?i)\bcookie:\s*([^\n\x00]+)",
+        pattern=r"(?i)\b(?:set-)?cookie2?:\s*([^\n\x00]+)",
         check=checks_secrets.assigned,
     ),
     Rule(
@@ -88,11 +110,55 @@ RULES: Final = (
         check=checks_secrets.assigned,
     ),
     Rule(
+        id="url.user",
+        kind=kinds.SECRET,
+        pattern=r"""(?i)\b(?:https?|git|wss?)://([^\s/?#\\"'<>:@\x00]{6,})@""",
+        check=checks_secrets.assigned,
+    ),
+    Rule(
+        id="url.query",
+        kind=kinds.SECRET,
+        pattern=rf"""(?i)[?&;]{_IN_QUERY}=([^&\s"'<>\x00]+)""",
+        check=checks_secrets.assigned,
+    ),
+    Rule(
+        id="jdbc.login",
+        kind=kinds.SECRET,
+        pattern=r"(?i)jdbc:[a-z0-9:]{2,40}:([^\s/@:\x00]*/[^\s@\x00]+)@",
+    ),
+    Rule(
         id="assignment",
         kind=kinds.SECRET,
-        pattern=rf"(?i){_NAMES}s?(?:[_-]?(?:value|hash)|[0-9])?{_QUOTE}\s{{0,8}}"
-        rf"(?::=|=>|[:=]|\s(?:is|was)\s)\s{{0,8}}{_VALUE}",
+        pattern=rf"(?i){checks_secrets.NAME_IN_AWS}"
+        rf"|{_NAMES}s?(?:[_-]?(?:value|hash|base)|[0-9])?{_QUOTE}\]?\s{{0,8}}"
+        rf"(?::=|=>|[:=]|\s(?:is|was)(?:\s?:)?\s)\s{{0,8}}{_VALUE}",
+        check=checks_secrets.assigned_or_named,
+    ),
+    Rule(
+        id="assignment.short",
+        kind=kinds.SECRET,
+        pattern=rf"(?i)(?:\b|_)(?:pass|pw|auth[_-]?key){_QUOTE}\]?\s?[:=]\s?{_VALUE}",
+        check=checks_secrets.assigned_word,
+    ),
+    Rule(
+        id="mentioned",
+        kind=kinds.SECRET,
+        pattern=r"(?i)\b(?:password|passphrase|passwd|passcode|token|secret|api[ _-]?key)[ \t]+"
+        r"""["']?([^\s"'\x00]{6,})""",
+        check=checks_secrets.mentioned,
+    ),
+    Rule(
+        id="element",
+        kind=kinds.SECRET,
+        pattern=rf"(?i)<[\w.:-]{{0,40}}{_NAMES}(?:\s[^<>\x00]{{0,200}})?>([^<\x00]+)<",
         check=checks_secrets.assigned,
+    ),
+    Rule(
+        id="sql.password",
+        kind=kinds.SECRET,
+        pattern=r"(?i)\b(?:password|identified\s{1,8}(?:by|with\s{1,8}\S{1,40}\s{1,8}(?:by|as)))"
+        r"""(?:\s{1,8}for\s{1,8}\S{1,80})?(?:\s{1,8}=?|=)\s{0,8}(?:N|E|password\s?\(\s?)?"""
+        r"""(?:'([^'\x00]+)|"([^"\x00]+))""",
     ),
     Rule(
         id="option",
@@ -111,7 +177,7 @@ RULES: Final = (
     Rule(
         id="random",
         kind=kinds.RANDOM,
-        pattern=r"[A-Za-z0-9_+/=-]{20,}",
+        pattern=r"sha256:[0-9a-f]{64}\b|[A-Za-z0-9_+/=-]{20,}",
         check=checks_secrets.random_token,
     ),
 )
