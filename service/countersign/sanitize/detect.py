@@ -64,6 +64,8 @@ def run(
     _statements(detected)
     shell_secrets.mark(survey)
     fragments.mark(survey)
+    shell_secrets.mark(survey)
+    fragments.mark(survey)
     _patterns(detected, patterns)
     _names(survey, known)
     custom = survey.custom
