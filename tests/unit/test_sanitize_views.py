@@ -326,7 +326,9 @@ def test_a_key_of_letters_that_look_alike_says_what_its_value_is():
     assert SANITIZER.detail({looking_alike("api_key"): "hunter2"}).popitem()[1] == "[SECRET]"
 
 
-@pytest.mark.parametrize("value", [b64("jane.doe@corp.test"), "jane%40corp.test", "４" + "1" * 15])
+@pytest.mark.parametrize(
+    "value", ["jane.doe&commat;corp.test", "jane%40corp.test", "４" + "1" * 15]
+)
 def test_the_last_look_masks_what_the_first_forgot_in_disguise(value, monkeypatch):
     monkeypatch.setattr(detect, "_disguised", lambda *_: None)
     scrubbed = SANITIZER.scrub({"note": f"see {value} now", "rows": 7}, tag_key=b"k" * 32)
