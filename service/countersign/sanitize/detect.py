@@ -64,8 +64,6 @@ def run(
     _statements(detected)
     shell_secrets.mark(survey)
     fragments.mark(survey)
-    shell_secrets.mark(survey)
-    fragments.mark(survey)
     _patterns(detected, patterns)
     _names(survey, known)
     custom = survey.custom
