@@ -82,6 +82,7 @@ def test_a_literal_of_any_dialect_is_masked_and_the_rest_is_read(literal, dialec
         "BEGIN; COPY t FROM STDIN WITH (FORMAT csv);\nZaphod,5",
         r"\copy t from program 'x'",
         r"\! rm -rf /",
+        "SELECT a FROM t WHERE n = $t$a $$ b$t$ AND c = $$c$$",
         "SELECT 'open",
         "SELECT $$open",
         "SELECT '''open''",
