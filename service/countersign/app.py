@@ -34,7 +34,7 @@ from countersign.edge.server import EdgeServer, Tls, require_loopback
 from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError
 from countersign.faults import fault_points
-from countersign.flow import Flow, Parts
+from countersign.flow import Flow, Parts, ruleset
 from countersign.flow.notices import directory_changed, notice, started, to_all
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
@@ -56,13 +56,16 @@ RECONNECT_SPREAD_S: Final = 3.0
 HEALTH_POLL_S: Final = 0.2
 
 
-async def serve(config: Config, announce: Callable[[int, int], None]) -> int:
+async def serve(
+    config: Config, announce: Callable[[int, int], None], *, accept_weaker: bool = False
+) -> int:
     """Run the service until SIGTERM or SIGINT; returns the exit code.
 
     `announce(port, status_port)` is called once it can take calls. Raises
-    `ConfigurationError` and `LogError` when it must not start.
+    `ConfigurationError` and `LogError` when it must not start; sanitizer rules
+    that are weaker than before are reason enough without `accept_weaker`.
     """
-    app = App(config)
+    app = App(config, accept_weaker=accept_weaker)
     async with contextlib.AsyncExitStack() as stack:
         await app.start(stack)
         announce(app.edge.port, app.status.port)
@@ -75,8 +78,9 @@ class App:
     edge: EdgeServer
     status: StatusServer
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, accept_weaker: bool = False) -> None:
         self._config = config
+        self._accept_weaker = accept_weaker
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._reached = fault_points(config.fault)
@@ -89,6 +93,7 @@ class App:
         self._sanitizer = Sanitizer(
             internal_domains=config.sanitizer.internal_domains,
             max_preview_bytes=config.sanitizer.max_preview_bytes,
+            custom=config.custom_rules(),
         )
         self._sink = LocalSink(config.path(config.log.directory))
         if config.log.durability == "locked" and not self._sink.enforcing:
@@ -130,6 +135,9 @@ class App:
         self._authenticator = Authenticator(lambda: self._registry.current, self._issuers)
         await self._issuers.start()
         await self._start_store(stack)
+        rules = await ruleset.judged(
+            self._store, self._sanitizer, accept_weaker=self._accept_weaker
+        )
         await self._start_log(stack)
         self._policy = OpaPolicy(
             opa, config.path(config.policy.directory), on_change=self._policy_changed
@@ -139,9 +147,10 @@ class App:
         await started(
             self._store,
             self._registry.current,
-            {"started": __version__, "issuer": self._permits.issuer},
+            {"started": __version__, "issuer": self._permits.issuer, **rules},
             config.effective(),
         )
+        await ruleset.remember(self._store, self._sanitizer)
         flow = self._flow()
         self._measure()
         # Undone after the drain: timers and revocations take effect until the last call ends.

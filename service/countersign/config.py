@@ -19,6 +19,7 @@ from countersign.errors import ConfigurationError
 from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
 from countersign.model import Assurance, JsonValue, TenantId
+from countersign.sanitize import CustomRules, custom_rules
 from countersign.tokens import IssuerSettings, TokenUse
 
 CONFIG_NAME: Final = "countersign.toml"
@@ -166,6 +167,7 @@ class SanitizerSection(_Section):
 
     internal_domains: list[str] = Field(default_factory=list)
     max_preview_bytes: Annotated[int, Field(ge=2_000, le=200_000)] = 20_000
+    rules: str = ""
 
 
 class Config(_Section):
@@ -200,6 +202,7 @@ class Config(_Section):
             "issuers": {"__all__": {"jwks_file", "jwks_url"}},
             "log": {"directory"},
             "policy": {"directory", "opa"},
+            "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
         }
         return self.model_dump(mode="json", include=sections, exclude=places)
@@ -241,6 +244,16 @@ class Config(_Section):
         """Whose tokens are believed. Raises `ConfigurationError`."""
         return [issuer.source(self.path) for issuer in self.issuers]
 
+    def custom_rules(self) -> CustomRules:
+        """The operator's own sanitizer rules. Raises `ConfigurationError`."""
+        if not self.sanitizer.rules:
+            return CustomRules()
+        path = self.path(self.sanitizer.rules)
+        try:
+            return custom_rules(_toml(path), name=str(path))
+        except FileNotFoundError:
+            raise ConfigurationError("sanitizer.rules", f"there is no {path}") from None
+
     def tenant_rate(self, tenant: str) -> tuple[float, int]:
         """Requests a second (0: no limit) and burst of a tenant."""
         quota = self.quotas.get(tenant) or self.quotas.get("*") or QuotaSection()
@@ -251,17 +264,13 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     """Read and check the file. Raises `ConfigurationError`."""
     environ = os.environ if environment is None else environment
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = _toml(path)
     except FileNotFoundError:
         raise ConfigurationError(
             "config.missing",
             f"there is no {path}",
             advice="`countersign init DIRECTORY` writes one with everything it needs.",
         ) from None
-    except OSError as error:
-        raise ConfigurationError("config.unreadable", f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError("config.syntax", f"{path}: not TOML: {error}") from None
     for name in ("base", "fault"):
         if name in data:
             raise ConfigurationError("config.invalid", f"{path}: {name}: unknown key")
@@ -276,6 +285,18 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
             f"{path}:\n  {problems}",
             advice="The default file explains every key: `countersign init` writes it.",
         ) from None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """A file's tables. Raises `ConfigurationError`, or `FileNotFoundError` for its reader to word."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigurationError("config.unreadable", f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError("config.syntax", f"{path}: not TOML: {error}") from None
 
 
 def _problem(error: Any) -> str:

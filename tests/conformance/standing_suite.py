@@ -299,6 +299,22 @@ class StandingSuite:
         backend.clock.move(1)
         assert await kept() == [1]
 
+    # --- notes ---
+
+    async def test_a_note_is_the_newest_of_its_name_and_survives(self, backend):
+        store = await backend.open()
+        assert await store.note("one") is None
+        await store.put_note("one", {"a": [1, "ä"]})
+        await store.put_note("other", {})
+        await store.put_note("one", {"a": [2], "b": {"c": None}})
+        assert await store.note("one") == {"a": [2], "b": {"c": None}}
+        await store.close()
+        store = await backend.open()
+        assert await store.note("one") == {"a": [2], "b": {"c": None}}
+        assert await store.note("other") == {}
+        assert await store.tenants() == [], "a note has no record"
+        await store.close()
+
     # --- last used ---
 
     async def test_uses_are_noted_never_earlier_than_before(self, backend):

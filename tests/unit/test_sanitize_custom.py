@@ -2,10 +2,12 @@
 
 import functools
 import json
+import re
 import tomllib
 
 import pytest
 
+import realparts
 from countersign import sanitize
 from countersign.errors import ConfigurationError
 from countersign.model import ActionContext, Principal, Resource
@@ -320,3 +322,12 @@ def test_the_ruleset_is_named_by_its_content():
     names = {sanitizer_of(text).ruleset for text in ("", ORDERS, ORDERS + TOTALS)}
     assert len(names) == 3
     assert Sanitizer(custom=rules("")).ruleset == Sanitizer().ruleset
+
+
+def test_the_file_of_the_documentation_works():
+    page = (realparts.ROOT / "docs" / "sanitizer.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown(text, {"order_total": 20_000, "a": "about Zeus, support@example.com"}) == {
+        "order_total": "[ORDER_TOTAL:10k-100k]",
+        "a": "about [PROJECT], support@example.com",
+    }

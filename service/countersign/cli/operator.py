@@ -88,6 +88,10 @@ def _write_everything(directory: Path) -> None:
 def serve(
     config: ConfigOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="What to tell on stderr.")] = LogLevel.INFO,
+    accept_weaker: Annotated[
+        bool,
+        typer.Option("--accept-weaker", help="Start even if the sanitizer finds less than before."),
+    ] = False,
 ) -> int:
     """Run the service until SIGTERM."""
     from countersign.app import serve as run  # noqa: PLC0415 - keeps other verbs quick to start
@@ -103,4 +107,4 @@ def serve(
         ready = {"event": "ready", "port": port, "status_port": status_port}
         print(json.dumps(ready), flush=True)
 
-    return uvloop.run(run(settings, announce))
+    return uvloop.run(run(settings, announce, accept_weaker=accept_weaker))

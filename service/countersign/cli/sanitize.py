@@ -55,9 +55,12 @@ def sanitize(
 def _sanitizer(config: Path | None) -> Sanitizer:
     """As the settings have it, where there are settings."""
     path = config_path(config)
-    section = (load(path) if config or path.exists() else Config()).sanitizer
+    settings = load(path) if config or path.exists() else Config()
+    section = settings.sanitizer
     return Sanitizer(
-        internal_domains=section.internal_domains, max_preview_bytes=section.max_preview_bytes
+        internal_domains=section.internal_domains,
+        max_preview_bytes=section.max_preview_bytes,
+        custom=settings.custom_rules(),
     )
 
 

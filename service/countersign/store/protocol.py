@@ -261,6 +261,12 @@ class Store(Protocol):
     async def note_used(self, used: Mapping[tuple[TenantId, str], Instant]) -> None:
         """Note when proofs were last used; never earlier than noted before."""
 
+    async def note(self, name: str) -> JsonObject | None:
+        """What the service noted of itself under this name, of no tenant."""
+
+    async def put_note(self, name: str, body: JsonObject) -> None:
+        """Note it, in place of what was there."""
+
     async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
 
     async def due(self, now: Instant, limit: int) -> Sequence[tuple[TenantId, ReviewId]]:

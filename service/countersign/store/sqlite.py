@@ -28,6 +28,7 @@ from countersign.model import (
     Delegation,
     Effect,
     Instant,
+    JsonObject,
     PermitClaims,
     PermitId,
     Review,
@@ -232,6 +233,12 @@ class SqliteStore:
 
     async def _note_used(self, rows: Sequence[tuple[TenantId, str, Instant]]) -> None:
         await self._commits.apply(lambda tx: tx.note_used(rows))
+
+    async def note(self, name: str) -> JsonObject | None:
+        return self._reads.note(name)
+
+    async def put_note(self, name: str, body: JsonObject) -> None:
+        await self._commits.apply(lambda tx: tx.put_note(name, body))
 
     async def mark_published(
         self, tenant: TenantId, size: int, frontier: Sequence[bytes], objects: Sequence[str]

@@ -18,6 +18,7 @@ from countersign.model import (
     Delegation,
     DelegationId,
     Instant,
+    JsonObject,
     PermitClaims,
     PermitId,
     PersonId,
@@ -114,6 +115,11 @@ class SqliteReads:
 
     def last_used(self, tenant: TenantId) -> dict[str, Instant]:
         return dict(self._rows("last_used", tenant))
+
+    def note(self, name: str) -> JsonObject | None:
+        for (body,) in self._rows("note", name):
+            return codec.decode_object(body)
+        return None
 
     def delegation(self, tenant: TenantId, id: DelegationId) -> Delegation | None:
         for delegation in self._delegations("delegation", tenant, id):

@@ -290,6 +290,10 @@ class SqliteTransaction(SqliteReads):
         """See `Store.note_used`."""
         self._write_all("note_used", rows)
 
+    def put_note(self, name: str, body: JsonObject) -> None:
+        """See `Store.put_note`."""
+        self._write("put_note", (name, codec.encode_object(body)))
+
     def sweep_answers(self, now: Instant) -> bool:
         """Delete some expired answers; whether there may be more."""
         return self._write("sweep_answers", (SWEEP_ROWS, now - ANSWER_TERM_US)) == SWEEP_ROWS

@@ -173,6 +173,12 @@ ON CONFLICT (tenant, proof) DO UPDATE SET at = excluded.at WHERE excluded.at > a
 -- name: last_used
 SELECT proof, at FROM used WHERE tenant = ?;
 
+-- name: note
+SELECT body FROM note WHERE name = ?;
+
+-- name: put_note
+INSERT INTO note (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body;
+
 -- name: put_delegation
 INSERT INTO delegation (tenant, id, delegator, delegate, starts_at, over_at, body)
 VALUES (?, ?, ?, ?, ?, ?, ?)
