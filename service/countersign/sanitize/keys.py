@@ -222,7 +222,7 @@ def rule_of(key: str) -> KeyRule | None:
     """What the name of a key says about its value, or None."""
     if key.isascii() and key[-1:].isalpha():  # most keys end like no name here
         end = key[-3:].lower()
-        if end not in _ENDINGS and end[-2:] not in _SHORT_ENDINGS:
+        if end.isalpha() and end not in _ENDINGS and end[-2:] not in _SHORT_ENDINGS:
             return None
     parts = words(key)
     rule = _rule_of_words(parts)

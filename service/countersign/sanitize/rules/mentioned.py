@@ -15,21 +15,24 @@ _ID: Final = (
 """Letters and groups, each with a digit in it, or a last letter."""
 _PAPERS: Final = (
     r"passport|reisepass|passeport|pasaporte|passaporto|passaporte|paspoort|paszport"
-    r"|driv(?:ing|er'?s?)[ _-]licen[cs]e|licen[cs]e (?:no|number|nr)|f(?:ü|ue)hrerschein"
-    r"|permis de conduire|licencia de conducir|patente di guida|rijbewijs|k(?:ö|o)rkort"
-    r"|national (?:id|insurance|identity|registration)|identity (?:card|number|document)"
-    r"|id card|personalausweis|ausweis(?:nummer|nr)|carte d'identit(?:é|e)"
-    r"|documento de identidad|dowod|tax(?:payer)?[ -]?(?:id|file|number|identification"
-    r"|payer)|steuer[- ]?(?:id|nr|nummer|ident)|social (?:insurance|security)"
-    r"|sozialversicherung|sv-?(?:nummer|nr)|s(?:é|e)curit(?:é|e) sociale"
-    r"|n\.?i\.?(?: number| no)|nino|nhs|medicare|mbi|aadhaar|aadhar|uidai|pan (?:card|no"
-    r"|number)|bsn|burgerservicenummer|rijksregister|registre national|personnummer"
+    r"|driv(?:ing|er'?s?)[ _-]licen[cs]e|licen[cs]e[ _-](?:no|number|nr)|f(?:ü|ue)hrerschein"
+    r"|permis[ _-]de[ _-]conduire|licencia[ _-]de[ _-]conducir|patente[ _-]di[ _-]guida"
+    r"|rijbewijs|k(?:ö|o)rkort"
+    r"|national[ _-](?:id|insurance|identity|registration)|identity[ _-](?:card|number|document)"
+    r"|id[ _-]card|personalausweis|ausweis(?:nummer|nr)|carte[ _-]d'identit(?:é|e)"
+    r"|documento[ _-]de[ _-]identidad|dowod|tax(?:payer)?[ -]?(?:id|file|number|identification"
+    r"|payer)|steuer[- ]?(?:id|nr|nummer|ident)|social[ _-](?:insurance|security)"
+    r"|sozialversicherung|sv-?(?:nummer|nr)|s(?:é|e)curit(?:é|e)[ _-]sociale"
+    r"|n\.?i\.?(?: number| no)|nino|nhs|medicare|mbi|aadhaar|aadhar|uidai|pan[ _-](?:card|no"
+    r"|number)|bsn|burgerservicenummer|rijksregister|registre[ _-]national|personnummer"
     r"|samordningsnummer|f(?:ø|oe|o)dselsnummer|cpr(?:[- ]n(?:r|ummer))?|henkil(?:ö"
     r"|o)tunnus|hetu|pesel|rodn(?:é|e)|nie|dni|nif|n\.i\.f|contribuinte|niss"
-    r"|codice fiscale|ahv|avs|cpf|cnpj|rg n|curp|rfc|nric|fin (?:no|number)|hkid|hk id|rrn"
-    r"|resident (?:registration|id|identity)|my ?number|amka|cnp|egn|oib|jmbg|isikukood"
-    r"|asmens kodas|pps(?:n)?|utr|sa id|id number|id no|visa (?:no|number)|green card"
-    r"|alien (?:registration )?number|a-number|immigration|voter"
+    r"|codice[ _-]fiscale|ahv|avs|cpf|cnpj|rg[ _-]n|curp|rfc|nric|fin[ _-](?:no|number)|hkid"
+    r"|hk[ _-]id|rrn"
+    r"|resident[ _-](?:registration|id|identity)|my ?number|amka|cnp|egn|oib|jmbg|isikukood"
+    r"|asmens[ _-]kodas|pps(?:n)?|utr|sa[ _-]id|id[ _-]number|id[ _-]no|visa[ _-](?:no|number)"
+    r"|green[ _-]card"
+    r"|alien[ _-](?:registration )?number|a-number|immigration|voter"
     r"|(?-i:ITIN"
     r"|EIN|TIN|SIN|TFN|PAN|FIN|NIE|NIP|NIN|SSN|RUT|TC|RG|CNH|DL|ID)"
 )
@@ -74,13 +77,14 @@ RULES: Final = (
     Rule(
         id="paper.mentioned",
         kind=kinds.GOVERNMENT_ID,
-        pattern=rf"(?i)(?:\b(?:{_PAPERS})(?:\b|[^0-9A-Za-z])|マイナンバー|身份证|주민등록){_GAP}{_ID}",
+        pattern=rf"(?i)(?:(?:\b|_)(?:{_PAPERS})(?:\b|[^0-9A-Za-z])|マイナンバー|身份证|주민등록){_GAP}{_ID}",
         check=identity.numbered(5),
     ),
     Rule(
         id="birth.mentioned",
         kind=kinds.DATE_OF_BIRTH,
-        pattern=r"(?i)\b(?:born|d\.?o\.?b|date of birth|birth ?da(?:te|y)|geb(?:oren|urtsdatum"
+        pattern=r"(?i)(?:\b|_)(?:born|d\.?o\.?b|date[ _-]of[ _-]birth|birth[ _-]?da(?:te|y)"
+        r"|geb(?:oren|urtsdatum"
         r"|urtstag)?"
         r"|n(?:é|e)e? le|naissance|nacid[oa]|nacimiento|nat[oa] il|nascita|nascid[oa]|nascimento"
         r"|f(?:ø|ö)d[dt]|urodzon[ay]|urodzenia|syntynyt)\b"
@@ -89,7 +93,8 @@ RULES: Final = (
     Rule(
         id="account.mentioned",
         kind=kinds.FINANCIAL,
-        pattern=r"(?i)\b(?:bank account|bank a/c|a/c (?:no|number)|acc(?:oun)?t\.? ?(?:number"
+        pattern=r"(?i)(?:\b|_)(?:bank[ _-]account|bank a/c|a/c (?:no|number)"
+        r"|acc(?:oun)?t\.?[ _-]?(?:number"
         r"|num|no|nr|#)"
         r"|konto(?:nummer|nr)?|cuenta|clabe|num(?:é|e)ro de compte|rekeningnummer|conto corrente"
         r"|sort[ _-]?code|bsb|bankleitzahl|blz|bankgiro|plusgiro|ifsc|routing|aba|transit)\b"
@@ -111,7 +116,8 @@ RULES: Final = (
     Rule(
         id="medical.record",
         kind=kinds.HEALTH,
-        pattern=r"(?i)\b(?:mrn|medical record|patient(?:en)?[ _-]?(?:id|no|nr|number|nummer"
+        pattern=r"(?i)(?:\b|_)(?:mrn|medical[ _-]record(?:[ _-](?:no|number))?"
+        r"|patient(?:en)?[ _-]?(?:id|no|nr|number|nummer"
         r"|record|file)"
         rf"|health (?:card|insurance|plan)|hospital (?:no|number))\b{_GAP}{_ID}",
         check=identity.numbered(4),
@@ -119,7 +125,8 @@ RULES: Final = (
     Rule(
         id="icd",
         kind=kinds.HEALTH,
-        pattern=r"(?i)\b(?:icd(?:-?(?:9|10|11)(?:-?cm)?)?|diagnos(?:is|es|ed|e|tic|tico|tik|tiziert)?|dx"
+        pattern=r"(?i)\b(?:icd(?:-?(?:9|10|11)(?:-?cm)?)?|diagnos(?:is|es|ed|e|tic|tico|tik"
+        r"|tiziert)?|dx"
         r"|befund)\b[^\[\n\x00]{0,32}?"
         r"\b([A-TV-Z][0-9][0-9AB](?:\.[0-9A-Z]{1,4})?)\b",
     ),

@@ -36,7 +36,7 @@ RULES: Final = (
     Rule(
         id="ssn.mentioned",
         kind=kinds.US_SSN,
-        pattern=r"(?i)(?:\bssn|social security)[^0-9\n\x00]{0,20}([0-9]{9})\b",
+        pattern=r"(?i)(?:\bssn|_ssn|social[ _-]?security)[^0-9\n\x00]{0,20}([0-9]{9})\b",
         check=checks.ssn,
     ),
     Rule(
