@@ -33,6 +33,8 @@ def shown(text):
         ("for customer heather kemp", "for customer [PERSON]"),
         ("done.\n\nsigned, Mark Baker", "done.\n\nsigned, [PERSON]"),
         ("Thanks, Will", "Thanks, [PERSON]"),
+        ("this replaces matteo ivanov's laptop", "this replaces [PERSON]'s laptop"),
+        ("Ask Sofia whether it is needed", "Ask [PERSON] whether it is needed"),
         ("ask JANE SMITH about it", "ask [PERSON] about it"),
         ("Kirsty Wood opened the ticket", "[PERSON] opened the ticket"),
         ("Ask Ronald McDonald for it", "Ask [PERSON] for it"),

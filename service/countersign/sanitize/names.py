@@ -322,7 +322,7 @@ def _is_last(text: str, tokens: Sequence[_Token], at: int, *, plain: bool, calle
     """Whether the word after a first name in small letters is a last name."""
     if at >= len(tokens) or text[tokens[at - 1].end : tokens[at].start] != " ":
         return False
-    word = tokens[at].text
+    word = tokens[at].text.removesuffix("'s")
     flag = flags().get(fold(word), 0)
     if not word.islower() or flag & THING or not _stands_alone(text, tokens[at]):
         return False
