@@ -30,7 +30,7 @@ from countersign.client import (
     ReviewState,
     Unauthenticated,
 )
-from countersign.client.reviews import batch_request
+from countersign.client.shown import batch_request
 from countersign.model import Choice
 from countersign.v1 import context_pb2, reviews_pb2
 from service import PATIENCE_S, Service, context, eventually
