@@ -288,7 +288,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    """A file's tables. Raises `ConfigurationError`, or `FileNotFoundError` for its reader to word."""
+    """A file's tables. Raises `ConfigurationError`; that it is missing, its reader words."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
+from countersign.client.logging import ActivityHandler
 from countersign.model import new_id
 from countersign.v1 import activity_pb2
-from service import Service
+from service import Service, eventually
 
 MAIL = "grace.hopper@navy.example"
 
@@ -63,3 +65,22 @@ def test_people_and_channels_send_no_activity(shared: Service) -> None:
 def test_what_something_is_said_in_a_dotted_word(shared: Service) -> None:
     request = activity_pb2.LogRequest(type="Tool Output", content=sent(1), request_id="r")
     assert list(shared.line("agent").refused("Activity.Log", request).fields) == ["type"]
+
+
+def test_the_sdk_masks_and_records_on_the_real_service(shared: Service) -> None:
+    shared.plant(MAIL)
+    with shared.client("agent") as client:
+        clean = client.scrub({"to": MAIL, "n": [1, f"ask {MAIL}"]})
+        assert clean["to"].startswith("[EMAIL:")
+        assert clean["n"] == [1, f"ask {clean['to']}"]
+        assert client.scrub(f"ask {MAIL}").startswith("ask [EMAIL:")
+        record = client.log_activity("prompt", f"ask {MAIL}", session="sdk-1")
+        assert record is not None
+        eventually(lambda: len(shared.published()) > record.seq)
+        handler = ActivityHandler(client)
+        handler.handle(logging.makeLogRecord({"msg": f"mail {MAIL}", "levelname": "INFO"}))
+        handler.close()
+        assert handler.dropped == 0
+    body = json.loads(shared.published()[record.seq])
+    assert (body["kind"], body["activity"]["type"]) == ("activity", "prompt")
+    assert body["activity"]["content"].startswith("ask [EMAIL:")

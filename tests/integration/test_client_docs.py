@@ -55,7 +55,7 @@ def server(tmp_path, monkeypatch):
 def test_the_page_runs(server):
     page = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 12
     names = {"sign_in": lambda: JWT}
     for number, block in enumerate(blocks, start=1):
         if "review_id" in block and "PersonAssertion" in block:
@@ -70,6 +70,7 @@ def test_the_page_runs(server):
         if method == "Check" and request.context.resource.id == "invoices"
     ]
     assert proofs == [JWT, ""]
+    assert [request.type for request in server.point.logged] == ["tool.output", "agent.log"]
     assert server.point.held(names["review_id"]).approvals == {"bob"}
 
 

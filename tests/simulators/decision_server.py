@@ -1,4 +1,4 @@
-"""A small real gRPC server of `Decisions` and `Reviews`, with faults on demand.
+"""A small real gRPC server of `Decisions`, `Activity` and `Reviews`, with faults on demand.
 
 The rules are those of `countersign.client.testing.DecisionPoint`; what this
 adds is the wire: authentication, rich status, long polls that really wait, TLS,
@@ -30,6 +30,7 @@ from google.rpc import error_details_pb2, status_pb2
 from countersign.client.status import STATUS_DETAILS, CallFailed
 from countersign.client.testing import DecisionPoint, Desk
 from countersign.v1 import (
+    activity_pb2_grpc,
     decisions_pb2,
     decisions_pb2_grpc,
     reviews_pb2,
@@ -118,6 +119,7 @@ class DecisionServer:
             futures.ThreadPoolExecutor(max_workers=16), options=[("grpc.so_reuseport", 0)]
         )
         decisions_pb2_grpc.add_DecisionsServicer_to_server(_Decisions(self), server)
+        activity_pb2_grpc.add_ActivityServicer_to_server(_Activity(self), server)
         reviews_pb2_grpc.add_ReviewsServicer_to_server(_Reviews(self), server)
         address = f"127.0.0.1:{self._port}"
         if self._tls is None:
@@ -209,6 +211,14 @@ class _Decisions(decisions_pb2_grpc.DecisionsServicer):
             setattr(self, method, _bind(server, method))
 
     Check = Await = Claim = Answer = Cancel = Report = None  # type: ignore[assignment]
+
+
+class _Activity(activity_pb2_grpc.ActivityServicer):
+    def __init__(self, server: DecisionServer) -> None:
+        for method in ("Sanitize", "Log"):
+            setattr(self, method, _bind(server, method))
+
+    Sanitize = Log = None  # type: ignore[assignment]
 
 
 def _bind(server: DecisionServer, method: str) -> Callable[..., Message]:

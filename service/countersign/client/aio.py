@@ -12,16 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from countersign.client import scrubbing
 from countersign.client.aio_line import AioLine, OnQuestion
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
 from countersign.client.pending import Pending
 from countersign.client.principals import Person
+from countersign.client.scrubbing import machine_stub
 from countersign.client.values import Decision, Grant, ReviewStatus
 from countersign.credentials import Credential, read_credential
-from countersign.model import Outcome
-from countersign.v1.decisions_pb2_grpc import DecisionsStub
+from countersign.model import Outcome, RecordRef
 
 
 class AsyncClient:
@@ -35,7 +36,7 @@ class AsyncClient:
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
         self._endpoint = credential.endpoint
-        self._line = AioLine(credential, DecisionsStub)
+        self._line = AioLine(credential, machine_stub)
         self._conversations = Conversations(timing or Timing())
 
     @classmethod
@@ -168,3 +169,29 @@ class AsyncClient:
     ) -> ReviewStatus | None:
         """Say how the action ended. `acted_on` is the grant, or a permit's id."""
         return await self._line.run(self._conversations.report(acted_on, outcome, detail))
+
+    async def scrub(self, value: Any) -> Any:
+        """A text or JSON value without personal data and secrets, in the same shape.
+
+        Nothing is stored. Its tags (`[EMAIL:9f2c…]`) are of this call alone.
+        """
+        return await self._line.run(scrubbing.scrub(self._conversations, value))
+
+    async def log_activity(
+        self,
+        type: str,
+        content: Any,
+        *,
+        session: str = "",
+        decision_id: str = "",
+    ) -> RecordRef | None:
+        """Put what the agent did or saw on record: a prompt, a tool's output, an event.
+
+        `type` is a dotted word such as `tool.output`, `content` a text or JSON value
+        that the server masks. `decision_id` is a decision of this client it belongs to.
+        """
+        return await self._line.run(
+            scrubbing.log_activity(
+                self._conversations, type, content, session=session, decision_id=decision_id
+            )
+        )

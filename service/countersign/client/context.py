@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
 
 from countersign import canonical, model
 from countersign.canonical import StrictJsonError
@@ -31,6 +31,7 @@ from countersign.model import JsonObject, JsonValue, Withheld
 from countersign.v1 import context_pb2
 
 MAX_PRINCIPALS: Final = 16
+T = TypeVar("T")
 _ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE_BITS: Final = 4096
@@ -273,9 +274,20 @@ def strict_object(
     """
     if not isinstance(value, Mapping):
         raise error(field, "must be a mapping with string keys")
+    return _strict(field, value, canonical.parse_object, error)
+
+
+def strict_value(field: str, value: object, *, error: type[InvalidRequest]) -> Any:
+    """The same for any JSON value."""
+    return _strict(field, value, canonical.parse_value, error)
+
+
+def _strict(
+    field: str, value: object, parse: Callable[[bytes], T], error: type[InvalidRequest]
+) -> T:
     try:
         text = json.dumps(_plain(value, "", canonical.MAX_DEPTH), separators=(",", ":"))
-        return canonical.parse_object(text.encode())
+        return parse(text.encode())
     except StrictJsonError as found:
         raise error(f"{field}{found.pointer}", found.problem) from None
 

@@ -34,13 +34,14 @@ from countersign.client.principals import Person
 from countersign.client.status import CallFailed
 from countersign.client.steps import Call
 from countersign.client.sync import Client
+from countersign.client.testing.activity import content_of
 from countersign.client.testing.decision_point import DecisionPoint, failure
 from countersign.client.testing.desk import Desk
 from countersign.client.testing.lines import FakeAioLine, FakeLine
 from countersign.client.testing.people import FakeAsyncReviewsClient, FakeReviewsClient
 from countersign.client.testing.rules import Rule
 from countersign.client.waiting import Answer
-from countersign.model import Effect, JsonObject, Outcome, Reason
+from countersign.model import Effect, JsonObject, JsonValue, Outcome, Reason
 from countersign.v1 import context_pb2, decisions_pb2
 
 __all__ = [
@@ -177,6 +178,11 @@ class Script:
             )
             for given in self.point.answered
         ]
+
+    @property
+    def logged(self) -> list[tuple[str, JsonValue]]:
+        """Every activity put on record, by type, in order."""
+        return [(request.type, content_of(request)) for request in self.point.logged]
 
     def _add(self, rule: Rule) -> Rule:
         self.point.rules.append(rule)

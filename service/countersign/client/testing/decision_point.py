@@ -23,10 +23,11 @@ from countersign import canonical
 from countersign.client.context import Context
 from countersign.client.errors import InvalidContext
 from countersign.client.status import CallFailed
+from countersign.client.testing import activity
 from countersign.client.testing.permits import unsigned_permit
 from countersign.client.testing.rules import HeldReview, Rule
 from countersign.model import Effect, Reason, ReviewState, new_id
-from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
+from countersign.v1 import activity_pb2, context_pb2, decisions_pb2, reviews_pb2
 
 M = TypeVar("M", bound=Message)
 _EFFECTS: Final = {
@@ -44,6 +45,7 @@ class DecisionPoint:
         self.reviews: dict[str, HeldReview] = {}
         self.reports: list[decisions_pb2.ReportRequest] = []
         self.answered: list[decisions_pb2.AnswerRequest] = []
+        self.logged: list[activity_pb2.LogRequest] = []
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of a review."""
         self._now = now
@@ -66,6 +68,10 @@ class DecisionPoint:
             if request_id and not getattr(answer, "retryable", False):
                 self._answers[key] = (content, answer)
             return answer
+
+    def _log(self, request: activity_pb2.LogRequest) -> Message:
+        self.logged.append(request)
+        return activity.log(len(self.logged))
 
     # --- what machines ask ---------------------------------------------------
 
@@ -312,6 +318,8 @@ _METHODS: Final[dict[str, Callable[[DecisionPoint, Any], Message]]] = {
     "Answer": DecisionPoint._answer,  # noqa: SLF001
     "Cancel": DecisionPoint._cancel,  # noqa: SLF001
     "Report": DecisionPoint._report,  # noqa: SLF001
+    "Sanitize": lambda _, request: activity.sanitize(request),
+    "Log": DecisionPoint._log,  # noqa: SLF001
 }
 
 
