@@ -331,3 +331,12 @@ def test_the_file_of_the_documentation_works():
         "order_total": "[ORDER_TOTAL:10k-100k]",
         "a": "about [PROJECT], support@example.com",
     }
+
+
+@pytest.mark.parametrize("name", ["ORDER_ID", "TICKET_NUMBER", "API_KEY", "PHONE_LINE"])
+@pytest.mark.parametrize("action", ["tag", "mask"])
+def test_the_last_look_does_not_take_a_placeholder_for_what_its_name_announces(name, action):
+    text = ORDERS.replace("ORDER_ID", name).replace('"tag"', f'"{action}"')
+    masked = shown(text, {"a": "see ORD-123456 please", "b": ["ORD-654321"]})
+    assert masked["a"].startswith(f"see [{name}")
+    assert masked["b"][0].startswith(f"[{name}")

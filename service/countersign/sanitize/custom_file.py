@@ -240,7 +240,15 @@ def _rule(at: _At, entry: Mapping[str, Any], own: Mapping[str, Kind]) -> _Read:
         pattern = _pattern(at, entry["regex"])
         rules.append(Rule(id=f"custom.{name}", kind=kind, pattern=pattern, again=True))
     if words:
-        rules.append(Rule(id=f"custom.{name}", kind=kind, pattern=_of_words(words), again=True))
+        rules.append(
+            Rule(
+                id=f"custom.{name}",
+                kind=kind,
+                pattern=_of_words(words),
+                keywords=tuple(max(word.split(), key=len) for word in words),
+                again=True,
+            )
+        )
     if not rules and not names:
         raise at.wrong("", "finds nothing", "Give regex, keys or words.")
     examples = at.texts(entry, "examples")

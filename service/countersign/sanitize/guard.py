@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -26,6 +27,12 @@ Exempt = Mapping[str, Any]
 """Nested like the value; `True` at what must not be looked at."""
 
 _NOTHING: Final[Exempt] = {}
+_TAGGED: Final = (
+    r"\[[A-Z][A-Z0-9_]{2,30}:(?:[0-9a-f]{4}|[0-9a-f]{16}|-?[0-9kM]{1,4}[+-]?[0-9kM]{0,4})\]"
+)
+_PLACEHOLDER: Final = re.compile(_TAGGED)
+_PLACEHOLDER_BYTES: Final = re.compile(_TAGGED.encode())
+"""What masking itself wrote: `[ORDER_ID:9f2c]` would announce an id otherwise."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def guard(
     texts: list[str] = []
     owners: list[str] = []
     _collect(value, "", texts, owners, exempt)
-    joined = Joined(texts)
+    joined = Joined([_PLACEHOLDER.sub("[]", text) for text in texts])
     bad = {
         texts[index]
         for index, _, _, rule in itertools.chain(
@@ -78,7 +85,7 @@ def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
     """
     if b"\\" in encoded:
         return False
-    encoded = encoded.replace(b'"', b"\x00")
+    encoded = _PLACEHOLDER_BYTES.sub(b"[]", encoded.replace(b'"', b"\x00"))
     left = list(ids)
     for start, end, _ in patterns.find(encoded, patterns.candidates(encoded)):
         if encoded[start:end] not in left:

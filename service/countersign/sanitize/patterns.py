@@ -111,7 +111,7 @@ class Patterns:
                 start, end = _value_span(match, groups)
                 parts = ((0, end - start),) if check is None else check(text[start:end])
                 for first, last in parts:
-                    if text[start + first : start + last] in allowed:
+                    if allowed and text[start + first : start + last] in allowed:
                         continue
                     yield start + first, start + last, rule
                 if rule.again:
