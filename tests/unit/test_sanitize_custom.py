@@ -190,6 +190,14 @@ def test_an_allowed_value_is_shown_only_where_it_stands_exactly_and_never_below_
     assert masked["password"] == "[SECRET]"
 
 
+def test_an_allowed_value_is_masked_where_it_is_given_as_a_password():
+    allow = '[allow]\nvalues = ["support@example.com"]'
+    assert shown(allow, "mysql password=support@example.com now") == "mysql password=[SECRET] now"
+    sanitizer = sanitizer_of(allow)
+    assert sanitizer.text("ask support@example.com") == "ask support@example.com"
+    assert sanitizer.text("password=support@example.com") == "password=[SECRET]"
+
+
 def test_the_last_four_digits_are_shown_of_cards_and_of_nothing_below_their_keys():
     keep = '[entities.CREDIT_CARD]\naction = "keep_last_4"'
     value = {"a": "pay 4111 1111 1111 1111", "cvv": "123", "card_number": "9999 1234"}

@@ -37,7 +37,6 @@ MAX_TEXT: Final = 500
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,30}")
 _CLASS: Final = re.compile(r"[a-z][a-z0-9_]{1,30}")
-_TAGS: Final = "0123456789abcdef"
 
 
 class Action(enum.Enum):
@@ -324,7 +323,7 @@ def _check(read: Sequence[_Read], rules: tuple[Rule, ...], shown: Mapping[str, K
                     f"Correct one of them; a regex looks at no text below {SHORTEST} characters.",
                 )
     names = {*shown, *kinds.ENTITIES, *(kind.name for kind in kinds.NOT_ENTITIES)}
-    placeholders = "\x00".join(f"[{name}]\x00[{name}:{_TAGS}]" for name in sorted(names))
+    placeholders = "\x00".join(f"[{name}]" for name in sorted(names))
     for _, _, rule in patterns.find(placeholders.encode(), everything):
         owner = next(each for each in read if rule in each.rules)
         raise owner.at.wrong(
