@@ -148,7 +148,7 @@ class App:
             self._store,
             self._registry.current,
             {"started": __version__, "issuer": self._permits.issuer, **rules},
-            config.effective(),
+            config.effective,
         )
         await ruleset.remember(self._store, self._sanitizer)
         flow = self._flow()

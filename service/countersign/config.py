@@ -191,8 +191,11 @@ class Config(_Section):
     fault: str = Field(default="", exclude=True)
     """Fault point at which the process kills itself: for crash tests only."""
 
-    def effective(self) -> dict[str, JsonValue]:
-        """The settings that bear on a decision, for the record: no paths, no addresses."""
+    def effective(self, tenant: str) -> dict[str, JsonValue]:
+        """The settings that bear on a tenant's decisions, for its record.
+
+        No paths, no addresses, and nothing of another tenant (invariant 12).
+        """
         sections = {
             *("admin", "directory", "floors", "issuers", "limits", "log"),
             *("policy", "quotas", "sanitizer", "server"),
@@ -205,7 +208,16 @@ class Config(_Section):
             "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
         }
-        return self.model_dump(mode="json", include=sections, exclude=places)
+        settings = self.model_dump(mode="json", include=sections, exclude=places)
+        settings["quotas"] = {
+            name: quota for name, quota in settings["quotas"].items() if name in {tenant, "*"}
+        }
+        settings["issuers"] = [
+            {**issuer, "tenants": [tenant]}
+            for issuer in settings["issuers"]
+            if tenant in issuer["tenants"]
+        ]
+        return settings
 
     def path(self, setting: str) -> Path:
         """A path of the file, made absolute."""

@@ -309,6 +309,8 @@ class Vote:
     """In whose place this vote was cast."""
     channel: ChannelId | None = None
     """The channel that asserted who voted; None: the person's own credential."""
+    known_to: tuple[PersonId, ...] = ()
+    """Who else could have cast it, having seen the token that did."""
     break_glass: bool = False
 
 

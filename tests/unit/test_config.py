@@ -102,10 +102,34 @@ person_audience = "ours"
 
 
 def test_the_record_of_a_start_holds_no_place(tmp_path):
-    shown = json.dumps(load(written(tmp_path, ""), {}).effective())
+    shown = json.dumps(load(written(tmp_path, ""), {}).effective("default"))
     for place in ("127.0.0.1", "keys/", "callers.toml", "countersign.db", str(tmp_path)):
         assert place not in shown
     assert '"permit_ttl_s": 120' in shown
+
+
+def test_a_tenants_record_holds_no_setting_of_another(tmp_path):
+    text = """
+[quotas.secret-merger]
+max_open_reviews = 3
+[quotas."*"]
+max_open_reviews = 4
+[[issuers]]
+issuer = "https://login.example"
+tenants = ["default", "secret-merger"]
+jwks_file = "keys/jwks.json"
+evidence_audience = "ours"
+[[issuers]]
+issuer = "https://secret-merger.example"
+tenants = ["secret-merger"]
+jwks_file = "keys/jwks.json"
+evidence_audience = "ours"
+"""
+    settings = load(written(tmp_path, text), {})
+    assert "secret-merger" not in json.dumps(settings.effective("default"))
+    own = settings.effective("secret-merger")
+    assert set(own["quotas"]) == {"secret-merger", "*"}
+    assert len(own["issuers"]) == 2
 
 
 def test_the_environment_names_files_and_nothing_else(tmp_path):

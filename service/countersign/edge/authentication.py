@@ -28,7 +28,7 @@ from countersign.credentials import (
 from countersign.directory import Directory
 from countersign.edge.evidence import TokenVerifier
 from countersign.errors import NotPermittedError, UnauthenticatedError, UnavailableError
-from countersign.model import SECOND_US, Caller, Channel, Instant, Person, TenantId
+from countersign.model import SECOND_US, Caller, Channel, Instant, Person, PersonId, TenantId
 from countersign.tokens import TokenError, TokenUse, VerifiedToken
 
 Subject: TypeAlias = Caller | Person | Channel
@@ -44,6 +44,8 @@ class Authenticated:
 
     subject: Subject
     proof: str
+    made_by: PersonId | None = None
+    """Who was shown the token when it was made, as the register said at this moment."""
 
 
 class Authenticator:
@@ -83,6 +85,9 @@ class Authenticator:
                 advice="Send `authorization: Bearer <token>` of a registered caller or person; "
                 "`countersign caller add` and `countersign person add` make one.",
             )
+        made_by = self._directory().shown_to(found.subject.tenant, found.proof)
+        if made_by is not None:
+            found = dataclasses.replace(found, made_by=made_by)
         key, used_s = (found.subject.tenant, found.proof), self._used_s
         if len(used_s) < MAX_USED or key in used_s:
             used_s[key] = self._now_s()

@@ -83,6 +83,7 @@ class Decisions:
             else "",
             trace=decode.trace_id(call.trace),
             evidence=await self._proof(call.subject, decode.evidence(message.context)),
+            made_by=call.made_by,
         )
         answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
         self._count("check", call.subject, answer)
@@ -144,6 +145,7 @@ class Decisions:
             request_id=decode.request_id(message.request_id, required=True),
             answered_by=answered_by,
             evidence=await self._proof(call.subject, given),
+            made_by=call.made_by,
         )
         return encode.status(review)
 

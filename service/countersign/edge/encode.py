@@ -19,6 +19,7 @@ from countersign.model import (
     Outcome,
     PermitClaims,
     Person,
+    PersonId,
     Reason,
     RecordRef,
     Review,
@@ -147,12 +148,18 @@ def claim(answer: Answer, keys: PermitKeys) -> decisions_pb2.ClaimResponse:
 
 
 def review(
-    shown: Review, reader: Person, people: People, assurance: Assurance
+    shown: Review,
+    reader: Person,
+    people: People,
+    assurance: Assurance,
+    known_to: frozenset[PersonId] = frozenset(),
 ) -> reviews_pb2.Review:
     """A review as one person sees it: only their previews."""
     counted = set(approvals(shown))
     barred = (
-        cannot_approve(shown, reader.id, people, assurance) if shown.state.awaits_votes else None
+        cannot_approve(shown, reader.id, people, assurance, known_to)
+        if shown.state.awaits_votes
+        else None
     )
     stages = asked(shown, shown.requirement.stages)
     open_stage = current_stage(shown)

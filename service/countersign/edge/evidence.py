@@ -50,14 +50,12 @@ class EvidenceReader:
             raise InvalidRequestError(
                 field, "the token's issuer is not trusted here", code="token.unknown_issuer"
             )
-        # An actor known elsewhere is not the client of that name here.
-        actors = tuple(
-            actor.subject if actor.issuer == said.issuer else "" for actor in said.actors
-        )
         return Evidence(
             pointer=pointer,
             principal=principal,
             account=Account(issuer=said.issuer, subject=said.subject),
             client=said.client,
-            actors=actors,
+            actors=tuple(
+                Account(issuer=actor.issuer, subject=actor.subject) for actor in said.actors
+            ),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol, TypeAlias
 
 import grpc
@@ -18,6 +18,7 @@ from countersign.edge.voter import voter
 from countersign.errors import InvalidRequestError, NotFoundError
 from countersign.flow import Flow
 from countersign.flow.delegating import DelegateAsk
+from countersign.flow.gate import assurance, seen_by
 from countersign.flow.people import BatchAnswer, VoteAsk
 from countersign.flow.voter import Voter
 from countersign.model import (
@@ -112,7 +113,7 @@ class Reviews:
         """Who acts: the credential's own person, or the one its channel asserts."""
         parts = self._flow.parts
         return voter(
-            Authenticated(subject=call.subject, proof=call.proof),
+            Authenticated(subject=call.subject, proof=call.proof, made_by=call.made_by),
             message.person if message.HasField("person") else None,  # type: ignore[attr-defined]
             parts.directory(),
             now=parts.store.now(),
@@ -120,8 +121,17 @@ class Reviews:
         )
 
     async def _shown(self, review: Review, reader: Voter) -> reviews_pb2.Review:
+        return (await self._all_shown([review], reader))[0]
+
+    async def _all_shown(
+        self, reviews: Sequence[Review], reader: Voter
+    ) -> list[reviews_pb2.Review]:
         people = await self._flow.staff(reader.person)
-        return encode.review(review, reader.person, people, reader.assurance)
+        known_to = seen_by(self._flow.parts, reader)
+        proven = assurance(self._flow.parts, reader)
+        return [
+            encode.review(review, reader.person, people, proven, known_to) for review in reviews
+        ]
 
     # --- reading ---
 
@@ -144,7 +154,7 @@ class Reviews:
                 reader.person, states, after=after, limit=message.page_size or DEFAULT_PAGE
             )
         return reviews_pb2.ListReviewsResponse(
-            reviews=[await self._shown(review, reader) for review in found], next_page_token=token
+            reviews=await self._all_shown(found, reader), next_page_token=token
         )
 
     async def get(
@@ -171,9 +181,10 @@ class Reviews:
             while time.monotonic() < end_s:
                 await call.still()
                 changed.clear()
-                for review in await self._news(person, seen):
+                news = await self._news(person, seen)
+                for review, shown in zip(news, await self._all_shown(news, reader), strict=True):
                     seen[review.id] = review.version
-                    yield await self._shown(review, reader)
+                    yield shown
                 if self._flow.waiters.released():
                     return
                 with contextlib.suppress(TimeoutError):
@@ -237,16 +248,17 @@ class Reviews:
         """BreakGlass."""
         parts = self._flow.parts
         reader = voter(
-            Authenticated(subject=call.subject, proof=call.proof),
+            Authenticated(subject=call.subject, proof=call.proof, made_by=call.made_by),
             None,
             parts.directory(),
             now=parts.store.now(),
             max_age_s=self._max_assertion_age_s,
         )
         ask = _vote_ask(message, "", Choice.APPROVE, message.reason, message.request_id)
-        review = await self._flow.break_glass(reader, ask)
-        self._metrics.glass("broken", reader.person.tenant)
-        return await self._shown(review, reader)
+        broken = await self._flow.break_glass(reader, ask)
+        if not broken.replayed:
+            self._metrics.glass("broken", reader.person.tenant)
+        return await self._shown(broken.review, reader)
 
     async def close_after_review(
         self, call: Call[Reader], message: reviews_pb2.CloseAfterReviewRequest

@@ -28,7 +28,7 @@ from countersign.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from countersign.model import Caller, Channel, Person
+from countersign.model import Caller, Channel, Person, PersonId
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Call(Generic[S]):
     subject: S
     proof: str
     """By what they proved themselves; see `credentials.proof_of_token`."""
+    made_by: PersonId | None
+    """Who has seen that token besides, when it was made; see `Authenticated`."""
     deadline_s: float
     """Seconds the verb may take."""
     trace: str
@@ -175,6 +177,7 @@ class Rpc:
         return Call(
             subject=subject,
             proof=known.proof,
+            made_by=known.made_by,
             deadline_s=max(0.0, deadline_s - MARGIN_S),
             trace=_metadata(context, "traceparent"),
             still=still,

@@ -40,11 +40,18 @@ def voter(
             raise InvalidRequestError(
                 "person", "is for channels; your own credential says who you are, leave it out"
             )
-        return Voter(person=subject, assurance=Assurance.PERSON, proof=authenticated.proof)
+        return Voter(
+            person=subject,
+            assurance=Assurance.PERSON,
+            proof=authenticated.proof,
+            made_by=authenticated.made_by,
+        )
     if assertion is None:
         raise InvalidRequestError("person", "is missing: say which account acts")
     asserted = _asserted(subject, assertion, directory, now, max_age_s)
-    return dataclasses.replace(asserted, channel_proof=authenticated.proof)
+    return dataclasses.replace(
+        asserted, channel_proof=authenticated.proof, made_by=authenticated.made_by
+    )
 
 
 def _asserted(

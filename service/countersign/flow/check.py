@@ -19,7 +19,7 @@ from countersign.flow.gate import account_too_new
 from countersign.flow.judge import Judgement, deny, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
-from countersign.flow.transition import elapsed, moved, unknown_review
+from countersign.flow.transition import elapsed, moved, unknown_review, widen
 from countersign.model import (
     SECOND_US,
     ActionContext,
@@ -29,6 +29,7 @@ from countersign.model import (
     JsonValue,
     PermitClaims,
     PermitId,
+    PersonId,
     PolicyDecision,
     Reason,
     RecordRef,
@@ -39,7 +40,7 @@ from countersign.model import (
     after,
     new_id,
 )
-from countersign.review import Refusal, RequesterWidened, Withdrawn, scheduled
+from countersign.review import Refusal, Withdrawn, scheduled
 from countersign.store.protocol import Decision, Transaction
 
 
@@ -56,6 +57,8 @@ class CheckAsk:
     trace: str = ""
     evidence: Evidence | None = None
     """Who is proven to be behind it; outside the commitment."""
+    made_by: PersonId | None = None
+    """Who has seen the caller's token besides, and so may be the one who asks."""
 
 
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
@@ -83,6 +86,7 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
             context_bytes,
             deadline_s=deadline_s,
             evidence=ask.evidence,
+            made_by=ask.made_by,
             flight=flight,
         )
         command = await aside(
@@ -94,6 +98,7 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
 def _options(ask: CheckAsk) -> bytes:
     return canonical.encode(
         {
+            "proof": ask.evidence.proof if ask.evidence else None,
             "create_review": ask.create_review,
             "labels": dict[str, JsonValue](ask.labels),
             "permit_audience": ask.permit_audience,
@@ -219,9 +224,7 @@ class _Check:
         return Answer(decision=stored, permit=claims or None)
 
     def _reuse(self, tx: Transaction, existing: Review) -> Answer:
-        widened = RequesterWidened(excluded=self._judgement.chain.excluded)
-        moved_to = moved(tx, existing, widened, "review.updated")
-        review = existing if isinstance(moved_to, Refusal) else moved_to
+        review = widen(tx, existing, self._judgement.chain.excluded)
         first = tx.decision(review.tenant, review.decision)
         salt = first.salt if first else None
         decision = self._judgement.decision

@@ -15,6 +15,7 @@ from countersign.errors import InvalidRequestError
 from countersign.flow import record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
+from countersign.flow.in_flight import Flight
 from countersign.flow.judge import ClaimOf, Judgement, judge
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
@@ -80,11 +81,14 @@ async def claim(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: fl
     salt = first.salt if first else None
     bound = canonical.bound_bytes(claimant.tenant, context_bytes)
     commitment = canonical.commitment(bound, salt).hex() if salt else ""
-    judgement = None
-    if hmac.compare_digest(commitment, review.commitment):
-        judgement = await _judge_today(parts, claimant, review, ask, context_bytes, deadline_s)
-    command = _Claim(parts, claimant, ask, request, judgement, commitment, audience)
-    return await parts.store.apply(Named(name="claim", run=command.run))
+    with parts.in_flight.begin(review.tenant, review.caller, ask.context.action) as flight:
+        judgement = None
+        if hmac.compare_digest(commitment, review.commitment):
+            judgement = await _judge_today(
+                parts, claimant, review, ask, context_bytes, deadline_s, flight
+            )
+        command = _Claim(parts, claimant, ask, request, judgement, commitment, audience)
+        return await parts.store.apply(Named(name="claim", run=command.run))
 
 
 def _concerns(review: Review, claimant: Caller) -> bool:
@@ -101,6 +105,7 @@ async def _judge_today(
     ask: ClaimAsk,
     context_bytes: bytes,
     deadline_s: float,
+    flight: Flight,
 ) -> Judgement | None:
     """Ask today's policy about the approved context, as its requester's."""
     requester = parts.directory().caller(review.tenant, review.caller)
@@ -115,6 +120,7 @@ async def _judge_today(
         claim=ClaimOf(
             claimant=claimant.id, requester=review.requester, approval=approval(parts, review)
         ),
+        flight=flight,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
 from countersign.flow import record
 from countersign.flow.filing import file
-from countersign.flow.gate import seen_by, too_new
+from countersign.flow.gate import assurance, seen_by, too_new
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.transition import as_error
@@ -76,7 +76,7 @@ async def delegate(parts: Parts, voter: Voter, ask: DelegateAsk) -> Delegation:
             delegate=ask.delegate,
             starts_at=max(tx.now, ask.starts_at or tx.now),
             ends_at=ask.ends_at,
-            assurance=voter.assurance,
+            assurance=assurance(parts, voter),
             reason=reason,
             created_at=tx.now,
             known_to=tuple(sorted(seen_by(parts, voter))),

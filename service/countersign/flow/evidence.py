@@ -13,7 +13,15 @@ import dataclasses
 
 from countersign.credentials import proof_of_account
 from countersign.directory import Directory
-from countersign.model import Account, ActionContext, Caller, PersonId, Principal, Reason
+from countersign.model import (
+    Account,
+    ActionContext,
+    Caller,
+    PersonId,
+    Principal,
+    Reason,
+    TenantId,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +35,8 @@ class Evidence:
     """`iss` and `sub`."""
     client: str
     """The OAuth client it was issued to: `azp` or `client_id`."""
-    actors: tuple[str, ...] = ()
-    """Subjects of the `act` chain (RFC 8693), the present actor first."""
+    actors: tuple[Account, ...] = ()
+    """The `act` chain (RFC 8693), the present actor first."""
 
     @property
     def proof(self) -> str:
@@ -38,7 +46,11 @@ class Evidence:
 
 def proven_person(directory: Directory, caller: Caller, evidence: Evidence) -> PersonId | Reason:
     """The person whom the evidence proves to be behind this caller's call."""
-    issued_to = evidence.actors[0] if evidence.actors else evidence.client
+    issued_to = evidence.client
+    if evidence.actors:
+        # An actor known elsewhere is not the client of that name here.
+        actor = evidence.actors[0]
+        issued_to = actor.subject if actor.issuer == evidence.account.issuer else ""
     if not issued_to or issued_to not in caller.clients:
         return Reason(
             code="evidence.other_client",
@@ -68,9 +80,23 @@ def proven_person(directory: Directory, caller: Caller, evidence: Evidence) -> P
     return person.id
 
 
-def with_actors(context: ActionContext, evidence: Evidence | None) -> ActionContext:
+def with_actors(
+    directory: Directory, tenant: TenantId, context: ActionContext, evidence: Evidence | None
+) -> ActionContext:
     """The context as the exclusion is read from it: earlier actors are named as well."""
-    if evidence is None or len(evidence.actors) < 2:
+    earlier = earlier_actors(directory, tenant, evidence)
+    if not earlier:
         return context
-    earlier = tuple(Principal(type="external", id=name) for name in evidence.actors[1:])
-    return dataclasses.replace(context, on_behalf_of=(*context.on_behalf_of, *earlier))
+    named = tuple(Principal(type="external", id=name) for name in earlier)
+    return dataclasses.replace(context, on_behalf_of=(*context.on_behalf_of, *named))
+
+
+def earlier_actors(
+    directory: Directory, tenant: TenantId, evidence: Evidence | None
+) -> tuple[str, ...]:
+    """Who acted before the present actor: by the names they have there, and as people here."""
+    names: list[str] = []
+    for account in evidence.actors[1:] if evidence else ():
+        person = directory.person_by_account(tenant, account)
+        names += [account.subject] if person is None else [account.subject, person.id]
+    return tuple(names)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from countersign.flow.parts import Parts
 from countersign.flow.voter import Voter
 from countersign.model import (
+    Assurance,
     ChannelId,
     Choice,
     PersonId,
@@ -79,8 +80,14 @@ def account_too_new(
 def seen_by(parts: Parts, voter: Voter) -> frozenset[PersonId]:
     """Who was shown what this person, or their channel, came with when it was made."""
     directory, tenant = parts.directory(), voter.person.tenant
-    shown = (directory.shown_to(tenant, proof) for proof in (voter.proof, voter.channel_proof))
-    return frozenset(person for person in shown if person is not None)
+    shown = [directory.shown_to(tenant, proof) for proof in (voter.proof, voter.channel_proof)]
+    # As it was when the call came, too: a token that is revoked meanwhile has been seen.
+    return frozenset(person for person in (voter.made_by, *shown) if person is not None)
+
+
+def assurance(parts: Parts, voter: Voter) -> Assurance:
+    """How well it is proven who acts: a token that somebody else knows proves little."""
+    return Assurance.CHANNEL if seen_by(parts, voter) else voter.assurance
 
 
 def channel_holder(channel: ChannelId) -> PersonId:

@@ -82,13 +82,15 @@ async def judge(
     deadline_s: float,
     evidence: Evidence | None = None,
     claim: ClaimOf | None = None,
+    made_by: PersonId | None = None,
     flight: Flight | None = None,
 ) -> Judgement:
     """Detect, resolve and ask policy; never raises for what policy or OPA does.
 
     `context_bytes` is the canonical form of `context`. A Check may bring
-    evidence of who is behind it; a Claim is judged with what its Check proved. A
-    Check's `flight` counts it until it is decided.
+    evidence of who is behind it; a Claim is judged with what its Check proved.
+    `made_by` is who had seen the caller's token when the call came: by now it may
+    be revoked. The `flight` counts what is let through until it is decided.
     """
     directory = parts.directory()
     requester = proven_person(directory, caller, evidence) if evidence else None
@@ -99,7 +101,10 @@ async def judge(
     known = functools.partial(directory.is_known, caller.tenant)
     size = len(context_bytes)
     findings = await aside(size, lambda: parts.sanitizer.detect(context, known=known))
-    chain = directory.requester_chain(caller, with_actors(context, evidence), requester)
+    named = with_actors(directory, caller.tenant, context, evidence)
+    chain = directory.requester_chain(caller, named, requester)
+    if made_by is not None:
+        chain = dataclasses.replace(chain, excluded=chain.excluded | {made_by})
     now = parts.store.now()
     asked: JsonObject = {
         "approval": claim.approval if claim else None,

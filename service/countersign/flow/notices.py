@@ -7,7 +7,9 @@ before it takes effect (directory) or as it does (policy, start).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from countersign import canonical
 from countersign.credentials import SubjectKind
@@ -15,8 +17,11 @@ from countersign.directory import Directory, diff
 from countersign.flow.gate import channel_holder
 from countersign.flow.record import MAX_INLINE_BYTES, record, sorted_list
 from countersign.flow.request import Named
-from countersign.model import JsonObject, PersonId, TenantId
+from countersign.model import JsonObject, JsonValue, PersonId, TenantId
 from countersign.store.protocol import Store, Transaction
+
+MAX_BRIEF: Final = 50
+"""Ids of each sort that a large change names in its record."""
 
 
 async def notice(
@@ -26,12 +31,14 @@ async def notice(
     *,
     attached: Iterable[bytes] = (),
     proofs: Mapping[TenantId, Mapping[PersonId, frozenset[str]]] | None = None,
+    always: Mapping[str, JsonValue] = MappingProxyType({}),
 ) -> None:
     """Record one change in the log of each tenant it concerns.
 
     `attached` bytes, such as a policy bundle, are kept beside the log under
     their SHA-256, so that a decision can be replayed years later. `proofs` are
-    all proofs of the people of those tenants as they are from now on.
+    all proofs of the people of those tenants as they are from now on. `always` is
+    said in the record itself, however large the change.
     """
 
     def run(tx: Transaction) -> None:
@@ -40,7 +47,8 @@ async def notice(
         for tenant, change in changes.items():
             for data in attached:
                 tx.put_object(tenant, hashlib.sha256(data).hexdigest(), data)
-            tx.append(tenant, record(kind, tenant, change=_inline(tx, tenant, change)))
+            told = {**_inline(tx, tenant, change), **always}
+            tx.append(tenant, record(kind, tenant, change=told))
 
     if changes:
         await store.apply(Named(name="notice", run=run))
@@ -51,10 +59,9 @@ async def directory_changed(
 ) -> None:
     """Record who is registered from now on, by whose doing, and since when each proof counts."""
     changes = diff(old, new)
-    if by is not None:
-        changes = {tenant: {**change, "by": by} for tenant, change in changes.items()}
+    maker: JsonObject = {} if by is None else {"by": by}
     proofs = {tenant: _proofs(new, tenant) for tenant in changes}
-    await notice(store, "directory.changed", changes, proofs=proofs)
+    await notice(store, "directory.changed", changes, proofs=proofs, always=maker)
 
 
 def _proofs(directory: Directory, tenant: TenantId) -> dict[PersonId, frozenset[str]]:
@@ -99,7 +106,10 @@ def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
 
 
 async def started(
-    store: Store, directory: Directory, change: JsonObject, settings: JsonObject
+    store: Store,
+    directory: Directory,
+    change: JsonObject,
+    settings: Callable[[TenantId], JsonObject],
 ) -> None:
     """Record a start: what runs, under which settings, and who is registered.
 
@@ -107,8 +117,8 @@ async def started(
     beside the log: a change made while the service was down shows.
     """
     await _forget_proofs(store, set(await store.tenants()) - directory.tenants)
-    effective = canonical.encode(settings)
     for tenant in sorted(directory.tenants):
+        effective = canonical.encode(settings(tenant))
         listing = canonical.encode(_listing(directory, tenant))
         told: JsonObject = {
             **change,
@@ -141,7 +151,23 @@ def _inline(tx: Transaction, tenant: TenantId, change: JsonObject) -> JsonObject
         return change
     digest = hashlib.sha256(data).hexdigest()
     tx.put_object(tenant, digest, data)
-    return {"object": digest}
+    return {"object": digest, **_brief(change)}
+
+
+def _brief(change: JsonObject) -> JsonObject:
+    """What a large change is about: whom it adds, removes and changes, as far as that fits."""
+    brief: JsonObject = {}
+    for kind, told in change.items():
+        if not isinstance(told, dict):
+            continue
+        ids: JsonObject = {
+            name: list[JsonValue](list(listed)[:MAX_BRIEF])
+            for name, listed in told.items()
+            if isinstance(listed, list | dict) and listed
+        }
+        if ids:
+            brief[kind] = ids
+    return brief
 
 
 def to_all(tenants: Iterable[TenantId], change: JsonObject) -> dict[TenantId, JsonObject]:

@@ -16,11 +16,11 @@ from countersign.directory import Directory
 from countersign.errors import InvalidRequestError, RequestError
 from countersign.flow import record
 from countersign.flow.filing import file
-from countersign.flow.gate import not_now
+from countersign.flow.gate import assurance, not_now, seen_by
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
 from countersign.flow.staff import Staff
-from countersign.flow.transition import as_error, elapsed, moved, unknown_review
+from countersign.flow.transition import as_error, elapsed, moved, unknown_review, widen
 from countersign.flow.voter import Voter
 from countersign.model import (
     Choice,
@@ -32,7 +32,6 @@ from countersign.model import (
     Review,
     ReviewId,
     ReviewState,
-    TenantId,
     new_id,
 )
 from countersign.review import (
@@ -42,7 +41,6 @@ from countersign.review import (
     GlassBroken,
     QuestionAsked,
     Refusal,
-    RequesterWidened,
     VoteCast,
     may_see,
 )
@@ -77,14 +75,23 @@ class BatchAnswer:
     outcome: Review | Reason
 
 
-async def staff(parts: Parts, tenant: TenantId) -> Staff:
-    """The people of a tenant as they are now, to show reviews with."""
-    return Staff(directory=parts.directory(), delegations=await parts.store.delegations(tenant))
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A review whose glass was broken: now, or by the same request before."""
+
+    review: Review
+    replayed: bool
+
+
+async def staff(parts: Parts, reader: Person) -> Staff:
+    """The people as they are now, with what was lent to this one: to show reviews with."""
+    lent = await parts.store.delegations_to(reader.tenant, reader.id)
+    return Staff(directory=parts.directory(), delegations=lent)
 
 
 async def get(parts: Parts, person: Person, review_id: ReviewId) -> Review:
     """A review this person may see. Raises `NotFoundError` for any other."""
-    people = await staff(parts, person.tenant)
+    people = await staff(parts, person)
     review = await parts.store.review(person.tenant, review_id)
     if review is None or not may_see(review, person.id, people):
         raise unknown_review()
@@ -99,7 +106,7 @@ async def list_visible(
     After a review that this person may not see there is nothing, as after none:
     or its place in the list would tell that it is there.
     """
-    people = await staff(parts, person.tenant)
+    people = await staff(parts, person)
     if after:
         last = await parts.store.review(person.tenant, ReviewId(after))
         if last is None or not may_see(last, person.id, people):
@@ -119,7 +126,7 @@ async def list_visible(
 
 async def after_reviews(parts: Parts, person: Person) -> list[Review]:
     """Visible reviews whose after-review is open, oldest first."""
-    people = await staff(parts, person.tenant)
+    people = await staff(parts, person)
     owed = await parts.store.after_reviews(person.tenant)
     return [review for review in owed if may_see(review, person.id, people)]
 
@@ -157,7 +164,7 @@ async def _one_of_batch(parts: Parts, voter: Voter, ask: VoteAsk) -> BatchAnswer
 async def _vote(
     parts: Parts, voter: Voter, ask: VoteAsk, request: Request, *, batch: bool
 ) -> Review:
-    reason = parts.sanitizer.text(ask.reason)
+    reason, known_to = parts.sanitizer.text(ask.reason), seen_by(parts, voter)
 
     def cast(people: Staff) -> VoteCast:
         return VoteCast(
@@ -167,9 +174,10 @@ async def _vote(
             profile=ask.profile,
             preview_hash=ask.preview_hash,
             reason=reason,
-            assurance=voter.assurance,
+            assurance=assurance(parts, voter),
             people=people,
             channel=voter.channel,
+            known_to=known_to,
             batch=batch,
         )
 
@@ -177,7 +185,7 @@ async def _vote(
     return await _act(parts, voter, ask.review_id, request, act)
 
 
-async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Review:
+async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Broken:
     """Approve alone in an emergency. Said aloud, and owed an after-review."""
     reason = parts.sanitizer.text(ask.reason)
 
@@ -188,15 +196,17 @@ async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Review:
             profile=ask.profile,
             preview_hash=ask.preview_hash,
             reason=reason,
-            assurance=voter.assurance,
+            assurance=assurance(parts, voter),
             people=people,
         )
 
     request = _request(parts, voter, "break_glass", ask)
     act = _Act(name="break_glass", kind="break_glass", event=broken)
+    before = request.key is not None and await parts.store.answer(request.key)
     review = await _act(parts, voter, ask.review_id, request, act)
-    log.critical("BREAK GLASS: %s approved %s alone", voter.person.id, review.id)
-    return review
+    if not before:
+        log.critical("BREAK GLASS: %s approved %s alone", voter.person.id, review.id)
+    return Broken(review=review, replayed=bool(before))
 
 
 async def close_after_review(
@@ -209,7 +219,7 @@ async def close_after_review(
     request_id: str,
 ) -> Review:
     """Say whether breaking the glass was right, and so settle what is owed."""
-    clean = parts.sanitizer.text(note)
+    clean, known_to = parts.sanitizer.text(note), seen_by(parts, voter)
     request = Request.of(
         parts.store.key,
         voter.person,
@@ -222,7 +232,11 @@ async def close_after_review(
 
     def closed(people: Staff) -> AfterReviewClosed:
         return AfterReviewClosed(
-            person=voter.person.id, justified=justified, note=clean, people=people
+            person=voter.person.id,
+            justified=justified,
+            note=clean,
+            people=people,
+            known_to=known_to,
         )
 
     act = _Act(name="close_after_review", kind="after_review.closed", event=closed)
@@ -315,7 +329,7 @@ async def _act(
             return review
         review = _excluding_todays_chain(tx, directory, elapsed(tx, review))
         event = act.event(people)
-        fields = _of_event(event, review, voter, people)
+        fields = _of_event(event, review, _of_voter(parts, voter, people))
         result = not_now(parts, tx, voter, review, event) or moved(
             tx, review, event, act.kind, request=request.record, **fields
         )
@@ -341,15 +355,14 @@ async def _act(
 def _excluding_todays_chain(tx: Transaction, directory: Directory, review: Review) -> Review:
     """Whoever owns or drives the requester by now is excluded as well (invariant 6)."""
     excluded = directory.registered_chain(review.tenant, review.caller, review.requester)
-    widened = moved(tx, review, RequesterWidened(excluded=excluded), "review.updated")
-    return review if isinstance(widened, Refusal) else widened
+    return widen(tx, review, excluded)
 
 
-def _of_event(event: Event, review: Review, voter: Voter, people: Staff) -> dict[str, JsonValue]:
+def _of_event(event: Event, review: Review, who: JsonObject) -> dict[str, JsonValue]:
     """What the record says of the attempt itself."""
     if isinstance(event, VoteCast | GlassBroken):
         cast: JsonObject = {
-            **_of_voter(voter, people),
+            **who,
             "choice": event.choice.value if isinstance(event, VoteCast) else Choice.APPROVE.value,
             "revision": event.revision,
             "profile": event.profile,
@@ -362,7 +375,6 @@ def _of_event(event: Event, review: Review, voter: Voter, people: Staff) -> dict
         if isinstance(event, GlassBroken):
             cast["break_glass"] = True
         return {"vote": cast}
-    who = _of_voter(voter, people)
     if isinstance(event, QuestionAsked):
         return {
             "question": {**who, "id": event.id, "asked_by": event.person, "text": event.question}
@@ -374,16 +386,19 @@ def _of_event(event: Event, review: Review, voter: Voter, people: Staff) -> dict
     return {}
 
 
-def _of_voter(voter: Voter, people: Staff) -> JsonObject:
+def _of_voter(parts: Parts, voter: Voter, people: Staff) -> JsonObject:
     """Who acted and how well that is proven, as it was then."""
     person = voter.person
     said: JsonObject = {
         "person": person.id,
         "groups": record.sorted_list(people.groups_of(person.tenant, person.id) or ()),
-        "assurance": voter.assurance.value,
+        "assurance": assurance(parts, voter).value,
     }
+    known_to = record.sorted_list(seen_by(parts, voter))
+    if known_to:
+        said["known_to"] = known_to
     if voter.channel is not None:
         said["channel"] = voter.channel
     if voter.message_ref:
-        said["message_ref"] = voter.message_ref
+        said["message_ref"] = parts.sanitizer.text(voter.message_ref)
     return said

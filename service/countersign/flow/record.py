@@ -154,6 +154,8 @@ def vote(cast: Vote) -> JsonObject:
         said["delegated_by"] = cast.delegated_by
     if cast.channel is not None:
         said["channel"] = cast.channel
+    if cast.known_to:
+        said["known_to"] = list[JsonValue](cast.known_to)
     if cast.break_glass:
         said["break_glass"] = True
     return said

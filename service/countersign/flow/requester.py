@@ -9,12 +9,12 @@ from countersign import canonical
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
 from countersign.flow import record
 from countersign.flow.aside import aside
-from countersign.flow.evidence import Evidence, proven_person
+from countersign.flow.evidence import Evidence, earlier_actors, proven_person
 from countersign.flow.filing import file
 from countersign.flow.gate import account_too_new
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named, Request
-from countersign.flow.transition import as_error, current, moved, unknown_review
+from countersign.flow.transition import as_error, current, moved, unknown_review, widen
 from countersign.model import (
     Caller,
     DecisionId,
@@ -35,7 +35,6 @@ from countersign.review import (
     OutcomeReported,
     QuestionAnswered,
     Refusal,
-    RequesterWidened,
     Withdrawn,
     step,
 )
@@ -72,6 +71,7 @@ async def answer(
     request_id: str,
     answered_by: Principal | None = None,
     evidence: Evidence | None = None,
+    made_by: PersonId | None = None,
 ) -> Review:
     """Answer a reviewer's question. Earlier approvals are void then.
 
@@ -80,6 +80,8 @@ async def answer(
     """
     clean = parts.sanitizer.text(text)
     answering = _answering(parts, caller, answered_by, evidence)
+    if made_by is not None:
+        answering = dataclasses.replace(answering, excluded=answering.excluded | {made_by})
     request = Request.of(
         parts.store.key,
         caller,
@@ -88,42 +90,65 @@ async def answer(
         review_id.encode(),
         question_id.encode(),
         text.encode(),
+        (answered_by.id if answered_by else "").encode(),
+        (evidence.proof if evidence else "").encode(),
     )
     event = QuestionAnswered(id=question_id, text=clean)
-    fields: dict[str, JsonValue] = {"answer": {"id": question_id, "text": clean}}
+    said: JsonObject = {"id": question_id, "text": clean}
+    if answering.person is not None:
+        said["answered_by"] = answering.person
+        said["proven"] = evidence is not None
+    fields: dict[str, JsonValue] = {"answer": said}
 
     def doubt(tx: Transaction) -> None:
-        if evidence is None:
+        if evidence is None or answering.person is None:
             return
-        (person,) = answering
-        new = account_too_new(parts, tx, caller.tenant, person, evidence.proof)
+        new = account_too_new(parts, tx, caller.tenant, answering.person, evidence.proof)
         if new:
             raise InvalidRequestError("answered_by", new.message, code="evidence.account_too_new")
 
     return await _on_own(
-        parts, caller, review_id, request, event, "review.updated", fields, answering, doubt
+        parts,
+        caller,
+        review_id,
+        request,
+        event,
+        "review.updated",
+        fields,
+        answering.excluded,
+        doubt,
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Answering:
+    """Who answered, as far as that is known, and everybody who may have."""
+
+    person: PersonId | None
+    excluded: frozenset[PersonId]
 
 
 def _answering(
     parts: Parts, caller: Caller, named: Principal | None, evidence: Evidence | None
-) -> frozenset[PersonId]:
-    """Everybody who may have given this answer."""
-    directory = parts.directory()
+) -> _Answering:
+    directory, tenant = parts.directory(), caller.tenant
     if evidence is not None:
         person = proven_person(directory, caller, evidence)
         if isinstance(person, Reason):
             raise InvalidRequestError("answered_by", person.message, code=person.code)
-        return frozenset({person})
-    everybody = directory.registered_chain(caller.tenant, caller.id)
+        before = (directory.resolve(tenant, n) for n in earlier_actors(directory, tenant, evidence))
+        chain = directory.registered_chain(tenant, caller.id, person)
+        actors = frozenset(actor for actor in before if actor is not None)
+        return _Answering(person=person, excluded=chain | actors)
+    everybody = directory.registered_chain(tenant, caller.id)
     if named is None:
-        return everybody
-    person_named = directory.resolve(caller.tenant, named.id)
+        return _Answering(person=None, excluded=everybody)
+    person_named = directory.resolve(tenant, named.id)
     if person_named is None:
         raise InvalidRequestError(
             "answered_by.id", "is no registered person", code="requester.unresolved"
         )
-    return everybody | {person_named}
+    return _Answering(person=person_named, excluded=everybody | {person_named})
 
 
 async def cancel(
@@ -158,8 +183,7 @@ async def _on_own(
             return stored
         doubt(tx)
         review = current(tx, caller.tenant, review_id)
-        wider = moved(tx, review, RequesterWidened(excluded=widened), "review.updated")
-        review = review if isinstance(wider, Refusal) else wider
+        review = widen(tx, review, widened)
         result = moved(tx, review, event, kind, request=request.record, **fields)
         if not isinstance(result, Refusal):
             request.remember(tx, {"review": review.id})

@@ -12,7 +12,7 @@ from countersign.flow.claim import ClaimAsk
 from countersign.flow.delegating import DelegateAsk
 from countersign.flow.evidence import Evidence
 from countersign.flow.parts import Parts
-from countersign.flow.people import BatchAnswer, VoteAsk
+from countersign.flow.people import BatchAnswer, Broken, VoteAsk
 from countersign.flow.requester import ReportAsk, Reported
 from countersign.flow.staff import Staff
 from countersign.flow.voter import Voter
@@ -23,6 +23,7 @@ from countersign.model import (
     DelegationId,
     JsonValue,
     Person,
+    PersonId,
     Principal,
     QuestionId,
     Review,
@@ -67,6 +68,7 @@ class Flow:
         request_id: str,
         answered_by: Principal | None = None,
         evidence: Evidence | None = None,
+        made_by: PersonId | None = None,
     ) -> Review:
         """See `flow.requester`."""
         return await requester.answer(
@@ -78,6 +80,7 @@ class Flow:
             request_id=request_id,
             answered_by=answered_by,
             evidence=evidence,
+            made_by=made_by,
         )
 
     async def cancel(
@@ -101,8 +104,8 @@ class Flow:
         return await activity.log(self.parts, caller, ask)
 
     async def staff(self, person: Person) -> Staff:
-        """The people of a tenant as they are now."""
-        return await people.staff(self.parts, person.tenant)
+        """The people as they are now, for this one."""
+        return await people.staff(self.parts, person)
 
     async def get(self, person: Person, review_id: ReviewId) -> Review:
         """See `flow.people`."""
@@ -126,7 +129,7 @@ class Flow:
         """See `flow.people`."""
         return await people.batch(self.parts, voter, asks)
 
-    async def break_glass(self, voter: Voter, ask: VoteAsk) -> Review:
+    async def break_glass(self, voter: Voter, ask: VoteAsk) -> Broken:
         """See `flow.people`."""
         return await people.break_glass(self.parts, voter, ask)
 

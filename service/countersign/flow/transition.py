@@ -15,8 +15,8 @@ from countersign.errors import (
 )
 from countersign.flow import record
 from countersign.flow.filing import file
-from countersign.model import JsonValue, Review, ReviewId, TenantId
-from countersign.review import Event, Refusal, TimePassed, step
+from countersign.model import JsonValue, PersonId, Review, ReviewId, TenantId
+from countersign.review import Event, Refusal, RequesterWidened, TimePassed, step
 from countersign.store.protocol import Transaction
 
 
@@ -69,6 +69,19 @@ def moved(
         extra = fields if kind == "review.closed" else {}
         file(tx, result.tenant, record.of_review("review.closed", result, **extra))
     return result
+
+
+def widen(tx: Transaction, review: Review, excluded: frozenset[PersonId]) -> Review:
+    """Exclude these people as well; the record names who is excluded that was not."""
+    fresh = sorted(excluded - frozenset(review.excluded))
+    wider = moved(
+        tx,
+        review,
+        RequesterWidened(excluded=excluded),
+        "review.updated",
+        excluded=list[JsonValue](fresh),
+    )
+    return review if isinstance(wider, Refusal) else wider
 
 
 _ADVICE = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from countersign.model import Assurance, ChannelId, Person
+from countersign.model import Assurance, ChannelId, Person, PersonId
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,5 +23,7 @@ class Voter:
     """Who asserted the person; None: they proved themselves."""
     channel_proof: str = ""
     """By what that channel proved itself."""
+    made_by: PersonId | None = None
+    """Who has seen the token that this call came with, because they made it."""
     message_ref: str = ""
     """The channel's word for the message that was acted on."""

@@ -22,7 +22,7 @@ from countersign.model import (
     after,
 )
 from countersign.review.events import ClaimAttempted, People, Refusal
-from countersign.review.seats import approvals, asked, first_unfilled, seat_of
+from countersign.review.seats import approvals, asked_by_approval, first_unfilled, seat_of
 from countersign.review.standing import glass_breakers
 
 
@@ -86,7 +86,7 @@ def insufficient(
     good = _good_votes(review, today, excluded, people)
     if review.after_review is not None:
         return _glass_insufficient(review, today, good, people)
-    stages = asked(review, today.stages)
+    stages = asked_by_approval(review, today.stages)
     eligible = [people.eligible(review.tenant, stage) for stage in stages]
     stage = first_unfilled(stages, eligible, [seat_of(vote) for vote in good])
     if stage is None:
@@ -102,7 +102,7 @@ def _good_votes(
     return [
         vote
         for vote in approvals(review)
-        if barred.isdisjoint((vote.person, seat_of(vote)))
+        if barred.isdisjoint((vote.person, seat_of(vote), *vote.known_to))
         and people.groups_of(review.tenant, vote.person) is not None
         and vote.assurance.meets(today.min_assurance)
         and (vote.reason.strip() or not today.require_reason)

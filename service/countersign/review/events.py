@@ -62,6 +62,8 @@ class VoteCast:
     assurance: Assurance
     people: People
     channel: ChannelId | None = None
+    known_to: frozenset[PersonId] = frozenset()
+    """Who has seen the token that votes here."""
     batch: bool = False
     """Whether it is one of several given in one act."""
 
@@ -87,6 +89,7 @@ class AfterReviewClosed:
     justified: bool
     note: str
     people: People
+    known_to: frozenset[PersonId] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ be met at all, which stage is open, is somebody needed later, and do old votes
 meet today's requirement.
 
 A vote cast in somebody's place takes that person's seat and uses up both: the
-two of them have one vote.
+two of them have one vote. So have all who know the token a vote came with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 
-from countersign.model import Choice, PersonId, Requirement, Review, Stage, TenantId, Vote
+from countersign.model import (
+    SECOND_US,
+    Choice,
+    PersonId,
+    Requirement,
+    Review,
+    Stage,
+    TenantId,
+    Vote,
+)
 from countersign.review.events import People, Refusal
 
 
@@ -66,6 +75,20 @@ def asked(review: Review, stages: Sequence[Stage]) -> list[Stage]:
     return [reached(stage, level(review, index)) for index, stage in enumerate(stages)]
 
 
+def asked_by_approval(review: Review, today: Sequence[Stage]) -> list[Stage]:
+    """Today's stages as far as this review had escalated and they would have by then.
+
+    A step whose time today's policy had not let come asks nobody, whatever number
+    it has.
+    """
+    waited_us = (review.approved_at or review.created_at) - review.created_at
+    stages = []
+    for index, stage in enumerate(today):
+        come = sum(step.after_s * SECOND_US <= waited_us for step in stage.escalate)
+        stages.append(reached(stage, min(level(review, index), come)))
+    return stages
+
+
 def unsatisfiable(
     requirement: Requirement, tenant: TenantId, excluded: Collection[PersonId], people: People
 ) -> Refusal | None:
@@ -96,8 +119,7 @@ def approvals(review: Review) -> tuple[Vote, ...]:
         for vote in review.votes
         if vote.choice is Choice.APPROVE
         and vote.revision == review.revision
-        and vote.person not in out
-        and vote.delegated_by not in out
+        and out.isdisjoint((vote.person, seat_of(vote), *vote.known_to))
     )
 
 
@@ -107,8 +129,8 @@ def seat_of(vote: Vote) -> PersonId:
 
 
 def used_up(votes: Iterable[Vote]) -> frozenset[PersonId]:
-    """Everybody who has had their one vote, by themselves or by a delegate."""
-    return frozenset(who for vote in votes for who in (vote.person, seat_of(vote)))
+    """Everybody who has had their one vote: by themselves, a delegate, or a token they know."""
+    return frozenset(who for vote in votes for who in (vote.person, seat_of(vote), *vote.known_to))
 
 
 def current_stage(review: Review) -> int:

@@ -36,6 +36,11 @@ class Seat:
     holder: PersonId
     delegation: Delegation | None = None
 
+    def known_to(self, own: frozenset[PersonId]) -> tuple[PersonId, ...]:
+        """Who could have cast a vote from this seat besides: by either token."""
+        lent = self.delegation.known_to if self.delegation else ()
+        return tuple(sorted(own.union(lent)))
+
     @property
     def delegated_by(self) -> PersonId | None:
         """Who lent it; None when it is their own."""
@@ -123,10 +128,14 @@ def excluded(review: Review, person: PersonId) -> Refusal | None:
 
 
 def cannot_approve(
-    review: Review, person: PersonId, people: People, assurance: Assurance
+    review: Review,
+    person: PersonId,
+    people: People,
+    assurance: Assurance,
+    known_to: frozenset[PersonId] = frozenset(),
 ) -> Refusal | None:
     """Why this person cannot approve now, when they could not."""
-    found = approving_seat(review, person, people, assurance)
+    found = approving_seat(review, person, people, assurance, known_to)
     return found if isinstance(found, Refusal) else None
 
 
@@ -139,9 +148,16 @@ def denying_seat(review: Review, person: PersonId, people: People) -> Seat | Ref
 
 
 def approving_seat(
-    review: Review, person: PersonId, people: People, assurance: Assurance
+    review: Review,
+    person: PersonId,
+    people: People,
+    assurance: Assurance,
+    known_to: frozenset[PersonId] = frozenset(),
 ) -> Seat | Refusal:
-    """The seat in the open stage from which this person may approve, or why there is none."""
+    """The seat in the open stage from which this person may approve, or why there is none.
+
+    `known_to` is who has seen the token they came with.
+    """
     refusal = cannot_decide(review, person, people)
     if refusal:
         return refusal
@@ -150,6 +166,12 @@ def approving_seat(
         by_delegate = not any(vote.person == person for vote in counted)
         how = "your delegate has voted in your place" if by_delegate else "you have already voted"
         return Refusal(code="vote.duplicate", message=f"{how} on this revision")
+    if not used_up(counted).isdisjoint(known_to):
+        return Refusal(
+            code="vote.token_known",
+            message="whoever made the token that votes here has voted already, or made the "
+            "token of somebody who has",
+        )
     stages = asked(review, review.requirement.stages)
     index = current_stage(review)
     seats = _seats(review, person, people, stages[index : index + 1] or stages)
@@ -158,7 +180,13 @@ def approving_seat(
             code="vote.not_your_stage",
             message=f'stage "{stages[index].name}" comes first and does not name you',
         )
-    free = [seat for seat in seats if seat.holder not in used_up(counted)]
+    free = [
+        seat
+        for seat in seats
+        if used_up(counted).isdisjoint(
+            (seat.holder, *(seat.delegation.known_to if seat.delegation else ()))
+        )
+    ]
     if not free:
         return Refusal(code="vote.duplicate", message="whoever you stand in for has already voted")
     least = review.requirement.min_assurance

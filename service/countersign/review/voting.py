@@ -52,6 +52,7 @@ def vote_cast(review: Review, event: VoteCast, now: Instant) -> Review | Refusal
         at=now,
         delegated_by=seat.delegated_by,
         channel=event.channel,
+        known_to=seat.known_to(event.known_to),
     )
     voted = changed(review, votes=(*review.votes, vote))
     if event.choice is Choice.DENY:
@@ -70,7 +71,7 @@ def _voting_seat(review: Review, event: VoteCast) -> Seat | Refusal:
         own = cannot_decide(review, event.person, event.people)
         return own or closed(review)
     if approving:
-        seat = approving_seat(review, event.person, event.people, event.assurance)
+        seat = approving_seat(review, event.person, event.people, event.assurance, event.known_to)
     else:
         seat = denying_seat(review, event.person, event.people)
     if isinstance(seat, Refusal):
@@ -152,7 +153,8 @@ def close_after_review(review: Review, event: AfterReviewClosed, now: Instant) -
     owed = review.after_review
     if owed is None:
         return Refusal(code="after_review.none", message="nobody broke the glass of this review")
-    if event.person == owed.person or event.person in barred(review):
+    closers = {event.person, *event.known_to}
+    if owed.person in closers or not barred(review).isdisjoint(closers):
         return Refusal(
             code="after_review.own",
             message="who broke the glass, or is in the requester chain, cannot close it",

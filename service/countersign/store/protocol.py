@@ -255,6 +255,9 @@ class Store(Protocol):
     async def delegations(self, tenant: TenantId) -> Sequence[Delegation]:
         """Delegations that have not ended now, oldest first."""
 
+    async def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
+        """Delegations to this person in force now, oldest first."""
+
     async def last_used(self, tenant: TenantId) -> Mapping[str, Instant]:
         """When each proof was last used, by proof; those never used are left out."""
 

@@ -31,6 +31,7 @@ from countersign.model import (
     JsonObject,
     PermitClaims,
     PermitId,
+    PersonId,
     Review,
     ReviewId,
     ReviewState,
@@ -207,6 +208,9 @@ class SqliteStore:
 
     async def after_reviews(self, tenant: TenantId) -> Sequence[Review]:
         return await self._in_thread(lambda: self._bulk.after_reviews(tenant))
+
+    async def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
+        return self._reads.delegations_to_at(tenant, delegate, self.now())
 
     async def delegations(self, tenant: TenantId) -> Sequence[Delegation]:
         now = self.now()

@@ -130,6 +130,12 @@ class SqliteReads:
         """Those of a tenant that have not ended at `now`."""
         return self._delegations("delegations", tenant, now)
 
+    def delegations_to_at(
+        self, tenant: TenantId, delegate: PersonId, now: Instant
+    ) -> list[Delegation]:
+        """Delegations to a person in force at `now`."""
+        return self._delegations("delegations_to", tenant, delegate, now)
+
     def _delegations(self, query: str, *values: object) -> list[Delegation]:
         return [codec.decode_delegation(body) for (body,) in self._rows(query, *values)]
 

@@ -234,7 +234,7 @@ class SqliteTransaction(SqliteReads):
         self._write("put_delegation", row)
 
     def delegations_to(self, tenant: TenantId, delegate: PersonId) -> Sequence[Delegation]:
-        return self._delegations("delegations_to", tenant, delegate, self._now)
+        return self.delegations_to_at(tenant, delegate, self._now)
 
     def count_delegations(self, tenant: TenantId, delegator: PersonId) -> int:
         return self._count("count_delegations", tenant, delegator, self._now)
