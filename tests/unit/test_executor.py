@@ -12,18 +12,20 @@ import os
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from countersign.client import Outcome, Person, Resource, Timing
 from countersign.client.testing import FakeClient
-from countersign.executor import Asked, Journal, Refused, Wanted, enforce
+from countersign.executor import Asked, Journal, Refused, Wanted, enforce, paths
 from countersign.executor.command import argument_vector, changed, environment
-from countersign.executor.resolve import resolve
+from countersign.executor.resolve import MAX_BOUND_BYTES, resolve
 from countersign.executor.run import Signals, Stopped, run
 
 ASKED = Asked(
@@ -233,6 +235,8 @@ def test_only_named_variables_are_passed() -> None:
     [
         *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV"),
         *("IFS", "PYTHONPATH", "NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "GIT_SSH_COMMAND"),
+        *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_PAGER", "LESSOPEN", "OPENSSL_CONF"),
+        *("DOTNET_STARTUP_HOOKS", "PYTHONPYCACHEPREFIX", "SSH_ASKPASS", "LESSCLOSE", "CLASSPATH"),
         *("SHELLOPTS", "PS4", "GLIBC_TUNABLES", "GCONV_PATH", "JAVA_TOOL_OPTIONS", "BASH_FUNC_x"),
     ],
 )
@@ -272,11 +276,113 @@ def test_programs_that_cannot_be_relied_on_are_refused(place: Path) -> None:
     assert code("folder") == code("pipe") == "exec.not_a_file"
     assert code("env") == code("bare") == code("endless") == code("nested") == "exec.interpreter"
     assert code("gone") == "exec.unreadable"
-    assert refused(Wanted(argv=("./nul",), cwd=str(place))).code == "exec.nul"
+    assert code("nul") == "exec.interpreter"
     assert refused(Wanted(argv=("./none",), cwd=str(place))).exit_code == 127
     assert refused(Wanted(argv=("./good/x",), cwd=str(place))).exit_code == 127
     assert refused(Wanted(argv=("./good",), cwd=str(place / "none"))).code == "exec.cwd"
     assert command_of(Wanted(argv=("./good",), cwd=str(place))).argv == (str(place / "good"),)
+
+
+@pytest.mark.parametrize("white", ["\v", "\f", "\r", "\x1c", "\x85", "\u2003"])
+def test_the_interpreter_is_the_one_that_linux_takes(place: Path, white: str) -> None:
+    """Only a blank or a tab ends its path; one with a control character is nobody's to read."""
+    program(place / "shown", "\x7fELF")
+    odd = program(place / f"shown{white}x", "\x7fELF other")
+    program(place / "script", f"#!{odd}\n")
+    wanted = Wanted(argv=("./script",), cwd=str(place))
+    if white >= "\x80":
+        found = command_of(wanted).interpreter
+        assert found is not None
+        assert found.path == str(odd)
+    else:
+        assert refused(wanted).code == "exec.interpreter"
+    program(place / "dos", "#!/bin/sh\r\n")
+    assert refused(Wanted(argv=("./dos",), cwd=str(place))).code == "exec.interpreter"
+    program(place / "usual", "#! \t/bin/sh\t-e \n")
+    usual = command_of(Wanted(argv=("./usual",), cwd=str(place))).interpreter
+    assert usual is not None
+    assert usual.path == os.path.realpath(SH)
+
+
+def test_a_first_line_is_no_longer_than_linux_reads_it(place: Path) -> None:
+    program(place / "all", "#!/bin/sh " + " " * 245 + "\n")
+    command_of(Wanted(argv=("./all",), cwd=str(place)))
+    program(place / "more", "#!/bin/sh " + " " * 246 + "\n")
+    assert refused(Wanted(argv=("./more",), cwd=str(place))).code == "exec.interpreter"
+
+
+def test_no_more_is_hashed_than_the_bound(place: Path) -> None:
+    for name, size in (("huge", MAX_BOUND_BYTES + 1), ("half", MAX_BOUND_BYTES - 1)):
+        with program(place / name, "", 0o644).open("wb") as file:
+            file.truncate(size)
+    assert refused(shell("true", place, files=("huge",))).code == "exec.too_large"
+    in_all = refused(shell("true", place, files=("half",)))
+    assert in_all.code == "exec.too_large", "the program counts as well"
+    assert refused(Wanted(argv=("./huge",), cwd=str(place))).code == "exec.not_executable"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a file system of Linux")
+def test_what_the_system_makes_up_is_not_read(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it may wait for ever, and binds nothing."""
+    opened: list[str] = []
+    really = os.open
+
+    def watched(path: str, *more) -> int:
+        opened.append(str(path))
+        return really(path, *more)
+
+    monkeypatch.setattr(os, "open", watched)
+    made_up = ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled", "/dev/full"]
+    for name in (path for path in made_up if Path(path).exists()):
+        error = refused(shell("true", place, files=(name,)))
+        assert error.code in {"exec.not_a_file", "exec.writable"}
+        assert name not in opened, "to open a device may already do something"
+
+    monkeypatch.setattr(paths, "_MOUNTS", place / "none")
+    assert refused(shell("true", place, files=("/proc/version",))).code == "exec.unreadable"
+
+
+def test_a_file_system_of_somebody_else_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever serves a FUSE mount says whose its files are, and what they hold each time."""
+    program(place / "tool")
+    wanted = Wanted(argv=("./tool",), cwd=str(place))
+    device = (place / "tool").stat().st_dev
+    mounts = place / "mounts"
+    monkeypatch.setattr(paths, "_MOUNTS", mounts)
+    line = f"1 2 {os.major(device)}:{os.minor(device)} / /m rw shared:1 - fuse.x x rw,user_id="
+    mounts.write_text(f"{line}{NOBODY},group_id=0\n")
+    assert refused(wanted).code == "exec.writable"
+    mounts.write_text(f"{line}{os.geteuid()},group_id=0\n")
+    command_of(wanted)
+
+
+def test_a_link_put_there_after_the_path_was_looked_up_is_seen(place: Path) -> None:
+    (place / "real").mkdir()
+    program(place / "real" / "tool")
+    (place / "link").symlink_to("real")
+    with ExitStack() as open_files:
+        paths.open_trusted("it", str(place / "real" / "tool"), open_files)
+        with pytest.raises(Refused) as error:
+            paths.open_trusted("it", str(place / "link" / "tool"), open_files)
+    assert error.value.code == "exec.writable"
+
+
+def test_what_is_opened_is_judged_and_not_only_what_was_there_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = program(place / "tool")
+    really = os.open
+
+    def opened_up(path: str, *more) -> int:
+        tool.chmod(0o666)
+        return really(path, *more)
+
+    monkeypatch.setattr(os, "open", opened_up)
+    with ExitStack() as open_files, pytest.raises(Refused) as error:
+        paths.open_trusted("it", str(tool), open_files)
+    assert error.value.code == "exec.writable"
 
 
 def test_what_others_could_replace_is_refused(place: Path) -> None:
@@ -354,6 +460,7 @@ told = {
     "umask": os.umask(0),
     "leader": os.getsid(0) == os.getpid(),
     "stdin": sys.stdin.read(),
+    "gains_rights": status["NoNewPrivs"].strip() == "0",
     "masks": [int(status[name], 16) for name in ("SigBlk", "SigIgn")],
 }
 json.dump(told, open("told", "w"))
@@ -388,6 +495,7 @@ def test_it_gets_the_exact_arguments_and_nothing_of_ours(place: Path) -> None:
     assert told["fds"] == [0, 1, 2]
     assert told["umask"] == 0o022
     assert told["leader"]
+    assert not told["gains_rights"]
     assert told["stdin"] == ""
     python_ignores = 1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1)
     assert told["masks"] == [0, python_ignores], "only what the child's own Python ignores"
@@ -513,6 +621,32 @@ def test_it_runs_as_the_account_that_was_named(place: Path) -> None:
     assert (int(uid), int(gid)) == (command.run_as.uid, command.run_as.gid)
     assert sorted(map(int, groups.split())) == list(command.run_as.groups)
     assert refused(shell("true", place, user="no-such-account")).code == "exec.user"
+
+
+@ROOT_ONLY
+def test_nobody_gains_rights_from_a_file(place: Path) -> None:
+    """Neither what was approved, nor what that starts: sudo would be the shortest way round."""
+    place.chmod(0o755)
+    (place / "secret").write_text("secret\n")
+    (place / "secret").chmod(0o600)
+    shutil.copyfile("/bin/cat", place / "able")
+    (place / "able").chmod(0o755)
+    shutil.copyfile("/bin/cat", place / "root's")
+    (place / "root's").chmod(0o4755)
+    (place / "out").mkdir()
+    (place / "out").chmod(0o777)
+    able_to_read_all = struct.pack("<5I", 0x0200_0001, 1 << 1, 0, 0, 0)  # cap_dac_override+ep
+    try:
+        os.setxattr(place / "able", "security.capability", able_to_read_all)
+    except OSError as error:
+        pytest.skip(f"a file cannot be given capabilities here: {error.strerror}")
+    direct = refused(Wanted(argv=("./able", "secret"), cwd=str(place), user="nobody"))
+    assert (direct.code, direct.exit_code) == ("exec.setuid", 126)
+    tries = (
+        'for by in ./able "./root\'s"; do $by secret >> out/read && echo "$by" >> out/read; done'
+    )
+    start(shell(tries, place, user="nobody"))
+    assert (place / "out" / "read").read_text() == ""
 
 
 def test_only_root_runs_a_command_as_somebody_else(
@@ -837,6 +971,33 @@ def test_a_credential_of_somebody_else_is_not_used(place: Path) -> None:
     (place / "link").symlink_to(planted)
     linked = typed(*WHOLE, "--credential", "link", "--", "ls", cwd=place)
     assert "[exec.credential]" in linked.stderr
+
+
+@pytest.mark.parametrize("start", [(), ("exec",)])
+def test_nothing_is_installed_and_no_completion_answers_instead(
+    place: Path, start: tuple[str, ...]
+) -> None:
+    """It would write as the user of exec, or end in 0 although nothing ran."""
+    call = "from countersign.cli import main; main()" if start else _WITHOUT_SERVER
+    own = {"HOME": str(place), "SHELL": "/bin/bash", "COMP_WORDS": "exec -", "COMP_CWORD": "1"}
+    names = ("COUNTERSIGN EXEC", "COUNTERSIGN_EXEC", "COUNTERSIGN", "EXEC")
+    asking = {f"_{name}_COMPLETE": "complete_bash" for name in names}
+    for options, variables, said in (
+        (("--install-completion", "bash"), {}, "No such option"),
+        (("--show-completion", "bash"), {}, "No such option"),
+        (WHOLE, {**asking, "_TYPER_COMPLETE_ARGS": "exec -"}, "[credential.missing]"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", call, *start, *options, "--", "ls"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**own, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", **variables},
+        )
+        assert (done.returncode, done.stdout) == (125, ""), done
+        assert said in done.stderr
+    assert list(place.iterdir()) == []
 
 
 def test_options_end_where_the_command_begins(place: Path) -> None:

@@ -32,7 +32,8 @@ from countersign.executor.paths import trusted_file
 from countersign.executor.resolve import MAX_STDIN_BYTES
 from countersign.executor.run import fill_standard_descriptors
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+"""Without completion: to install it would write into the home of whoever this runs as."""
 
 _TIMING: Final = Timing(report_s=60.0)
 _DURATION: Final = re.compile(r"([0-9]{1,7})(s|m|h|)")
@@ -53,6 +54,9 @@ class _ExecCommand(TyperCommand):
             if hasattr(error, "exit_code") and getattr(error, "ctx", None) is not None:
                 error.exit_code = NOT_STARTED
             raise
+
+    def _main_shell_completion(self, *_: Any, **__: Any) -> None:
+        """No variable turns a command that was to run into words and a success."""
 
 
 @app.command(name="exec", cls=_ExecCommand, context_settings={"allow_interspersed_args": False})

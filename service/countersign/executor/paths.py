@@ -3,6 +3,7 @@
 What is hashed now and opened later by its path stays the same file only if it,
 every directory above it and every link on the way belong to one of the two, and
 nobody else may write there. In a sticky directory entries keep their owners.
+A file system that makes its content up, or that belongs to somebody else, keeps nothing.
 
 Called by `resolve`, and by the command line for its credential.
 """
@@ -11,13 +12,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
+from pathlib import Path
 from typing import Final
 
 from countersign.executor.command import NOT_RUNNABLE, Refused
 
 _MAX_STEPS: Final = 4096
 """Names and links on the way to one file."""
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_MADE_UP: Final = frozenset(
+    b"""
+binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts efivarfs functionfs fusectl mqueue nfsd proc
+pstore resctrl rpc_pipefs securityfs selinuxfs smackfs sysfs tracefs
+""".split()
+)
+"""File systems whose content is made as it is read; reading may wait, or do something."""
+_FUSE_OWNER: Final = re.compile(rb"\buser_id=([0-9]+)")
 
 
 def trusted_file(what: str, path: str) -> str:
@@ -51,14 +63,12 @@ def follow(what: str, path: str) -> str:
 def open_trusted(what: str, path: str, open_files: contextlib.ExitStack) -> int:
     """A regular file that nobody else can replace or write to, by its real path."""
     try:
+        _require_trusted(what, path, os.lstat(path))  # to open a device may already do something
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         raise unusable(what, "exec.unreadable", f"cannot be read: {error.strerror}") from None
     open_files.callback(os.close, descriptor)
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise unusable(what, "exec.not_a_file", "is not a regular file")
-    _require_trusted(what, path, found)
+    _require_trusted(what, path, os.fstat(descriptor))
     return descriptor
 
 
@@ -76,18 +86,42 @@ def _trusted() -> set[int]:
 
 
 def _require_trusted(what: str, path: str, found: os.stat_result) -> None:
-    """Raise `Refused` unless only root and this user could replace or change the file."""
+    """Raise `Refused` unless it is a file that only root and this user could replace or change."""
+    if not stat.S_ISREG(found.st_mode):
+        raise unusable(what, "exec.not_a_file", "is not a regular file")
     if found.st_uid not in _trusted() or found.st_mode & 0o022:
         raise _untrusted(what, "the file")
     _require_trusted_directory(what, os.path.dirname(path))  # noqa: PTH120
+    _require_stored(what, found)
+
+
+def _require_stored(what: str, found: os.stat_result) -> None:
+    """Raise `Refused` unless the content is kept, and by nobody else."""
+    try:
+        mounts = _MOUNTS.read_bytes().split(b"\n")
+    except OSError:  # not Linux
+        return
+    device = b"%d:%d" % (os.major(found.st_dev), os.minor(found.st_dev))
+    for mount in mounts:
+        place, _, system = mount.partition(b" - ")
+        if place.split()[2:3] != [device]:
+            continue
+        if system.split()[0] in _MADE_UP:
+            raise unusable(what, "exec.not_a_file", "is made up by the system as it is read")
+        owner = _FUSE_OWNER.search(system)
+        if system.startswith(b"fuse") and owner and int(owner[1]) not in _trusted():
+            raise _untrusted(what, "its file system")
 
 
 def _require_trusted_directory(what: str, path: str) -> None:
-    """The same of a directory and all above it; in a sticky one entries keep their owner."""
+    """The same of a directory and all above it; in a sticky one entries keep their owner.
+
+    The path is a real one: a link in it was put there since it was looked up.
+    """
     while True:
-        place = os.stat(path)  # noqa: PTH116
+        place = os.lstat(path)
         shared = place.st_mode & 0o022 and not place.st_mode & stat.S_ISVTX
-        if place.st_uid not in _trusted() or shared:
+        if place.st_uid not in _trusted() or shared or not stat.S_ISDIR(place.st_mode):
             raise _untrusted(what, "a directory above it")
         above = os.path.dirname(path)  # noqa: PTH120
         if above == path:

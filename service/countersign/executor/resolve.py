@@ -17,7 +17,9 @@ import dataclasses
 import hashlib
 import os
 import pwd
+import re
 import stat
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -39,6 +41,12 @@ MAX_STDIN_BYTES: Final = 8 * 1024 * 1024
 _MAX_STDIN_TEXT_BYTES: Final = 16 * 1024
 _MAX_FIRST_LINE_BYTES: Final = 256
 """What Linux reads of a script's first line."""
+_BLANKS: Final = re.compile(rb"[ \t]+")
+"""What Linux takes as the end of the interpreter's path; other white space belongs to it."""
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+MAX_BOUND_BYTES: Final = 1024 * 1024 * 1024
+"""What is hashed for one command: the program, its interpreter and the files of --bind."""
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +104,15 @@ def _resolve(wanted: Wanted, open_files: contextlib.ExitStack) -> Resolved:
     argv = argument_vector(wanted.argv)
     cwd, directory = _directory(wanted.cwd, open_files)
     found = _find(argv[0], cwd, wanted.env.get("PATH", SEARCH_PATH))
-    program, descriptor, seen = _bind("the program", os.path.realpath(found), open_files)
-    _require_runnable(descriptor)
-    interpreter, also_seen = _interpreter(descriptor, open_files)
+    reader = _Reader(open_files=open_files)
+    program, descriptor = reader.bind("the program", os.path.realpath(found), runs=True)
+    interpreter = _interpreter(descriptor, reader)
     files = []
     for index, name in enumerate(wanted.files, 1):
         what = f"--bind number {index}"
         path = follow(what, os.path.join(cwd, text(what, name)))  # noqa: PTH118
-        file, _, file_seen = _bind(what, path, open_files)
+        file, _ = reader.bind(what, path)
         files.append(file)
-        also_seen += (file_seen,)
     command = Command(
         argv=(text("the program's path", found), *argv[1:]),
         program=program,
@@ -122,7 +129,7 @@ def _resolve(wanted: Wanted, open_files: contextlib.ExitStack) -> Resolved:
         program=descriptor,
         directory=directory,
         stdin=wanted.stdin,
-        seen=(seen, *also_seen),
+        seen=tuple(reader.seen),
     )
 
 
@@ -174,14 +181,46 @@ def _find(name: str, cwd: str, search: str) -> str:
     )
 
 
-def _bind(what: str, path: str, open_files: contextlib.ExitStack) -> tuple[File, int, _Seen]:
-    """Open and hash a file that nobody else can replace or write to."""
-    descriptor = open_trusted(what, path, open_files)
-    found = os.fstat(descriptor)
-    with open(descriptor, "rb", closefd=False) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    bound = File(path=text(f"the path of {what}", path), sha256=digest)
-    return bound, descriptor, _Seen.of(path, what, found)
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Opens and hashes the files that one command is made of, so much and no more."""
+
+    open_files: contextlib.ExitStack
+    seen: list[_Seen] = dataclasses.field(default_factory=list)
+    left_bytes: int = MAX_BOUND_BYTES
+
+    def bind(self, what: str, path: str, *, runs: bool = False) -> tuple[File, int]:
+        """A file that nobody else can replace or write to, and its open descriptor."""
+        descriptor = open_trusted(what, path, self.open_files)
+        if runs:
+            _require_runnable(descriptor)
+        found = os.fstat(descriptor)
+        self.left_bytes -= found.st_size
+        if self.left_bytes < 0:
+            raise unusable(
+                what,
+                "exec.too_large",
+                f"is too large: a command and its files may be {MAX_BOUND_BYTES} bytes in all",
+                advice="Bind a file that holds the hash of the large one, and let the command "
+                "check it.",
+            )
+        digest = _digest(what, descriptor, found.st_size)
+        self.seen.append(_Seen.of(path, what, found))
+        return File(path=text(f"the path of {what}", path), sha256=digest), descriptor
+
+
+def _digest(what: str, descriptor: int, size: int) -> str:
+    """The SHA-256 of a file that is as long as it says."""
+    digest, left = hashlib.sha256(), size + 1
+    try:
+        while left and (block := os.read(descriptor, min(left, _BLOCK_BYTES))):
+            digest.update(block)
+            left -= len(block)
+    except OSError as error:
+        raise unusable(what, "exec.unreadable", f"cannot be read: {error.strerror}") from None
+    if left != 1:
+        raise unusable(what, "exec.unreadable", "holds more or less than its size says")
+    return digest.hexdigest()
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:
@@ -195,13 +234,21 @@ def _require_runnable(descriptor: int) -> None:
     mode = os.fstat(descriptor).st_mode
     if not mode & 0o111:
         raise unusable("the program", "exec.not_executable", "is not executable")
-    if mode & (stat.S_ISUID | stat.S_ISGID):
+    if mode & (stat.S_ISUID | stat.S_ISGID) or _has_capabilities(descriptor):
         raise unusable(
             "the program",
             "exec.setuid",
-            "would change to an account that nobody approved (setuid or setgid)",
-            advice="Run what it would run, with --user.",
+            "has rights of its own that nobody approved (setuid, setgid or capabilities)",
+            advice="Run a program without them, as an account that has the rights: --user.",
         )
+
+
+def _has_capabilities(descriptor: int) -> bool:
+    """Whether Linux would give rights to whoever runs it. `run` sees to it that none are gained."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # there are none, or none of this kind
+            return bool(os.getxattr(descriptor, "security.capability"))
+    return False
 
 
 def is_script(descriptor: int) -> bool:
@@ -209,25 +256,22 @@ def is_script(descriptor: int) -> bool:
     return os.pread(descriptor, 2, 0) == b"#!"
 
 
-def _interpreter(
-    descriptor: int, open_files: contextlib.ExitStack
-) -> tuple[File | None, tuple[_Seen, ...]]:
+def _interpreter(descriptor: int, reader: _Reader) -> File | None:
     """The program of a script's first line, bound like the script itself."""
     if not is_script(descriptor):
-        return None, ()
-    line, newline, _ = os.pread(descriptor, _MAX_FIRST_LINE_BYTES, 2).partition(b"\n")
-    words = line.strip(b" \t").split(None, 1)
-    if not newline or not words or not words[0].startswith(b"/"):
+        return None
+    line, newline, _ = os.pread(descriptor, _MAX_FIRST_LINE_BYTES - 2, 2).partition(b"\n")
+    name = _BLANKS.split(line.strip(b" \t"), 1)[0]
+    if not newline or not name.startswith(b"/") or _CONTROL.search(line):
         raise unusable(
             "the program",
             "exec.interpreter",
             "is a script whose first line names no interpreter by its absolute path",
-            advice="Write one, as in #!/bin/sh, in at most 255 characters.",
+            advice="Write one, as in #!/bin/sh, in at most 255 characters that can be printed.",
         )
     what = "the script's interpreter"
-    path = follow(what, text(what, os.fsdecode(words[0])))
-    file, opened, seen = _bind(what, path, open_files)
-    _require_runnable(opened)
+    path = follow(what, text(what, os.fsdecode(name)))
+    file, opened = reader.bind(what, path, runs=True)
     if is_script(opened):
         raise unusable(
             "the program",
@@ -235,7 +279,7 @@ def _interpreter(
             "is a script whose interpreter is a script",
             advice="Name the program that really runs it.",
         )
-    return file, (seen,)
+    return file
 
 
 # --- as whom, with what ------------------------------------------------------

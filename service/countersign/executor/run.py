@@ -4,7 +4,9 @@ What starts is what `resolve` holds: a program by its open descriptor where the
 system can do that, so that nothing can take its place; a script by its path,
 because a script must find itself. It gets the bound environment and nothing of
 this process but standard output and error: no other descriptor, no terminal,
-no ignored or blocked signal, a umask of 022.
+no ignored or blocked signal, a umask of 022. Neither it nor what it starts gains
+rights from a file (setuid, setgid, capabilities): whom it runs as is what was
+approved.
 
 Called by `enforce`.
 """
@@ -12,10 +14,12 @@ Called by `enforce`.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +33,7 @@ from countersign.model import JsonObject
 TIMED_OUT: Final = 124
 KILL_AFTER_S: Final = 10.0
 _UMASK: Final = 0o022
+_PR_SET_NO_NEW_PRIVS: Final = 38
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _OF_PYTHON: Final = {signal.SIGPIPE, signal.SIGXFSZ}
@@ -134,6 +139,7 @@ def fill_standard_descriptors() -> None:
 def run(resolved: Resolved, signals: Signals, *, timeout_s: float | None) -> Ended:
     """Start the command, once, and wait for its end. Raises `Refused` if it cannot start."""
     try:
+        _gain_no_rights()
         with _standard_input(resolved.stdin) as given:
             child = _start(resolved, given)
     except (OSError, subprocess.SubprocessError) as error:
@@ -163,8 +169,10 @@ def _start(resolved: Resolved, given: IO[bytes] | int) -> subprocess.Popen[bytes
         changes = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
     return subprocess.Popen(  # noqa: S603 - what was approved, without a shell
         [argument.encode() for argument in command.argv],
-        executable=command.program.path if by_path else f"{_DESCRIPTORS}/{resolved.program}",
-        cwd=f"{_DESCRIPTORS}/{resolved.directory}" if held else command.cwd,
+        executable=command.program.path.encode()
+        if by_path
+        else f"{_DESCRIPTORS}/{resolved.program}",
+        cwd=f"{_DESCRIPTORS}/{resolved.directory}" if held else command.cwd.encode(),
         env={name.encode(): value.encode() for name, value in command.env.items()},
         stdin=given,
         close_fds=not held,
@@ -172,6 +180,19 @@ def _start(resolved: Resolved, given: IO[bytes] | int) -> subprocess.Popen[bytes
         umask=_UMASK,
         **changes,
     )
+
+
+def _gain_no_rights() -> None:
+    """Linux's `no_new_privs`, which what this thread starts inherits and nobody can undo.
+
+    Set here, not between fork and exec: that needs a `preexec_fn`, unsafe beside threads.
+    Changing to another account is no gain and still works.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
 
 def _keep_descriptors_to_ourselves() -> None:
