@@ -125,10 +125,9 @@ class Directory:
                 _index(book.people[PersonId(subject)], login, self._people)
             else:
                 _index(book.channels[ChannelId(subject)], login, self._channels)
-            for name, maker in login.shown_to:
-                for way in self.credentials(tenant, kind, subject):
-                    if way.proof.partition(":")[2].startswith(name):
-                        self._shown_to[tenant, way.proof] = maker
+            if login.shown_to:
+                proofs = (way.proof for way in self.credentials(tenant, kind, subject))
+                self._shown_to |= {(tenant, proof): maker for proof, maker in login.makers(proofs)}
 
     @classmethod
     def of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from countersign.credentials import (
     proof_of_token,
     token_hash,
 )
-from countersign.directory import Directory, Group, Login, diff
+from countersign.directory import CredentialName, Directory, Group, Login, diff
 from countersign.enrolment import MAX_NESTED_GROUPS, Pattern
 from countersign.errors import ConfigurationError, UnauthenticatedError
 from countersign.model import (
@@ -280,6 +281,42 @@ def test_it_is_remembered_who_was_shown_a_token_while_it_works() -> None:
     assert directory.shown_to(ACME, proof_of_token(token_hash(token))) == mallory
     assert directory.shown_to(ACME, proof_of_token(token_hash(gone))) is None
     assert directory.shown_to(OTHER, proof_of_token(token_hash(token))) is None
+
+
+def test_tokens_whose_hashes_begin_alike_are_told_apart() -> None:
+    alice, one, other = person("alice"), "ab" * 32, "ab" * 31 + "cd"
+    shown = ((one, PersonId("mallory")),)
+    only = Login(
+        tenant=ACME,
+        kind=SubjectKind.PERSON,
+        subject="alice",
+        token_sha256=(one, other),
+        shown_to=shown,
+    )
+    directory = Directory.of([], [alice], [only])
+    assert directory.shown_to(ACME, proof_of_token(one)) == "mallory"
+    assert directory.shown_to(ACME, proof_of_token(other)) is None
+
+
+def test_who_made_which_way_in_is_found_out_once_a_subject(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    credentials = Directory.credentials
+
+    def counted(
+        self: Directory, tenant: TenantId, kind: SubjectKind, id: str
+    ) -> Sequence[CredentialName]:
+        asked.append(id)
+        return credentials(self, tenant, kind, id)
+
+    monkeypatch.setattr(Directory, "credentials", counted)
+    alice = person("alice", accounts=tuple(account(f"a{n}") for n in range(20)))
+    proofs = [proof_of_account(one.issuer, one.subject) for one in alice.accounts]
+    shown = tuple((proof.partition(":")[2], PersonId("mallory")) for proof in proofs)
+    directory = Directory.of([], [alice, person("bob")], [login(alice, shown_to=shown)])
+    assert asked == ["alice"]
+    assert [directory.shown_to(ACME, proof) for proof in proofs] == ["mallory"] * 20
 
 
 # --- what is refused when a directory is built ---

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from countersign.credentials import SubjectKind
+from countersign.credentials import SubjectKind, proof_of_token
 from countersign.model import (
     Account,
     Caller,
@@ -34,8 +34,8 @@ class Login:
     """The id of a caller, person or channel."""
     token_sha256: tuple[str, ...] = ()
     shown_to: tuple[tuple[str, PersonId], ...] = ()
-    """Which person was shown which token when it was made, by the start of its hash; and
-    who added which of a person's accounts, by the start of its proof's digest."""
+    """Which person was shown which token when it was made, by its hash; and who added which
+    of a person's accounts, by its proof's digest. The start of either counts, too."""
     mtls_subject: str | None = None
     """A subject alternative name of a client certificate."""
     jwt: tuple[Account, ...] = ()
@@ -43,11 +43,17 @@ class Login:
 
     def seen_by(self) -> frozenset[PersonId]:
         """Everybody who was shown a token that still works."""
-        return frozenset(
-            person
-            for name, person in self.shown_to
-            if any(sha256.startswith(name) for sha256 in self.token_sha256)
-        )
+        return frozenset(maker for _, maker in self.makers(map(proof_of_token, self.token_sha256)))
+
+    def makers(self, proofs: Iterable[str]) -> Iterator[tuple[str, PersonId]]:
+        """Which of these proofs were made by somebody, and by whom."""
+        known = dict(self.shown_to)
+        lengths = sorted({len(name) for name in known})
+        for proof in proofs:
+            digest = proof.partition(":")[2]
+            for name in (digest[:length] for length in lengths):
+                if name in known:
+                    yield proof, known[name]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
