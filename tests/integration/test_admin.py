@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,17 @@ from countersign.credentials import (
     write_credential,
 )
 from countersign.directory import Directory, diff
+from countersign.edge import registrations, room
 from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
+from countersign.edge.independence import require_operator
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
-from countersign.edge.registrations import MAX_CHARS, MAX_ENTRIES
+from countersign.edge.registrations import MAX_ACCOUNTS, MAX_CHARS, MAX_ENTRIES
+from countersign.edge.room import MAX_AT_ONCE
 from countersign.edge.rpc import Rpc
 from countersign.edge.server import EdgeServer
-from countersign.errors import UnavailableError
+from countersign.errors import UnauthenticatedError, UnavailableError
 from countersign.model import (
     Account,
     Caller,
@@ -50,8 +54,9 @@ from countersign.model import (
     PersonId,
     TenantId,
 )
-from countersign.registry import Registers, Registry
+from countersign.registry import Registers, Registry, Who, watcher
 from countersign.registry.edit import MAX_TOKENS
+from countersign.registry.replace import held
 from countersign.v1 import admin_pb2 as pb
 
 T1, T2 = TenantId("default"), TenantId("other")
@@ -102,6 +107,11 @@ class Site:
         self.used: dict[str, Instant] = {}
         self.fault: Exception | None = None
         self.groups: tuple[str, ...] = ("operators",)
+        self.too_new: dict[str, str] = {}
+        self.refusals: list[tuple[str, str, Who | None, str]] = []
+        self.lists: asyncio.Queue[TenantId] = asyncio.Queue()
+        self.listing = asyncio.Event()
+        self.listing.set()
 
     def register(self, *subjects: Person | Caller | Channel) -> None:
         for subject in subjects:
@@ -121,7 +131,14 @@ class Site:
             lambda _: None,
             max_request_bytes=262_144,
         )
-        admin = Admin(self.registry, self.registers, groups=self.groups, last_used=self._last_used)
+        admin = Admin(
+            self.registry,
+            self.registers,
+            groups=self.groups,
+            last_used=self._last_used,
+            too_new=self._too_new,
+            on_refused=self._refused,
+        )
         self.server = EdgeServer("127.0.0.1:0", None, [admin.handlers(rpc)])
         await self.server.start()
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.server.port}")
@@ -135,8 +152,16 @@ class Site:
             raise self.fault
         self.recorded.append((diff(old, new), by))
 
-    async def _last_used(self, _: TenantId) -> Mapping[str, Instant]:
+    async def _last_used(self, tenant: TenantId) -> Mapping[str, Instant]:
+        self.lists.put_nowait(tenant)
+        await self.listing.wait()
         return self.used
+
+    async def _too_new(self, _: Person, proof: str) -> str | None:
+        return self.too_new.get(proof)
+
+    async def _refused(self, person: Person, verb: str, who: Who | None, code: str) -> None:
+        self.refusals.append((person.id, verb, who, code))
 
     async def call(self, who: str, verb: str, request: Message | bytes) -> Any:
         answer = GetMessageClass(VERBS[verb].output_type)
@@ -512,6 +537,93 @@ async def test_an_account_that_an_operator_added_is_known_as_theirs(site: Site) 
     assert directory.shown_to(T1, proof_of_account("teams:t", "m3")) == "olga"
 
 
+# --- mallory, with a token that she made for somebody who became an operator ---
+
+
+async def second_self(site: Site) -> None:
+    """eve, to whom mallory gave a token and kept a copy of it, becomes an operator."""
+    site.tokens["eve"] = (await site.call("mallory", "PutPerson", human("eve", "staff"))).token
+    people = site.registers.people
+    people.write_text(people.read_text().replace('["staff"]', '["operators"]'))
+    assert await site.registry.poll()
+
+
+async def test_a_token_that_an_operator_made_administers_nothing(site: Site) -> None:
+    await second_self(site)
+    requests: dict[str, Message] = {
+        name: GetMessageClass(method.input_type)() for name, method in VERBS.items()
+    }
+    for verb, request in (requests | {"PutCaller": entry("agent", "alice")}).items():
+        assert (await site.refused("eve", verb, request)).code == "admin.token_known"
+    eve = Who(tenant=T1, kind=SubjectKind.PERSON, id="eve")
+    site.tokens["eve"] = site.registers.rotate(eve)  # on the host, for her eyes alone
+    assert await site.registry.poll()
+    await site.call("eve", "PutCaller", entry("pipeline", "bob"))
+
+
+async def test_a_token_that_is_gone_meanwhile_tells_no_maker_and_changes_nothing(
+    site: Site,
+) -> None:
+    await second_self(site)
+    registry, directory = site.registry, site.registry.current
+    eve = directory.person(T1, PersonId("eve"))
+    assert eve is not None
+    site.registers.revoke(Who.of(eve), every=True)
+    assert await registry.poll()
+    proof = proof_of_token(token_hash(site.tokens["eve"]))
+    assert registry.current.shown_to(T1, proof) is None
+    with pytest.raises(UnauthenticatedError):
+        require_operator(eve, proof, registry.current, {"operators"})
+
+
+async def test_a_token_found_to_be_made_by_an_operator_at_the_last_moment_changes_nothing(
+    site: Site,
+) -> None:
+    people = site.registers.people  # the files as they are count, not the last poll
+    own = token_hash(site.tokens["olga"])
+    shown = f'token_sha256 = ["{own}"]\nshown_to = {{ {own} = "mallory" }}'
+    people.write_text(people.read_text().replace(f'token_sha256 = ["{own}"]', shown))
+    refused = await site.refused("olga", "PutCaller", entry("fresh", "alice"))
+    assert refused.code == "admin.token_known"
+
+
+async def test_an_account_that_is_too_new_waits(site: Site) -> None:
+    site.too_new[proof_of_token(token_hash(site.tokens["olga"]))] = "from tomorrow on"
+    refused = await site.refused("olga", "PutCaller", entry("fresh", "alice"))
+    assert refused.code == "admin.account_too_new"
+    assert "from tomorrow on" in refused.message
+    await site.call("pia", "PutCaller", entry("fresh", "alice"))
+
+
+async def test_who_was_refused_what_is_told(site: Site) -> None:
+    agent = Who(tenant=T1, kind=SubjectKind.CALLER, id="agent")
+    calls: list[tuple[str, str, Message, Who | None, str]] = [
+        ("mallory", "PutCaller", entry("agent", "bob"), agent, "admin.own_subject"),
+        (
+            "mallory",
+            "RotateToken",
+            pb.RotateTokenRequest(kind=CALLER, id="agent"),
+            agent,
+            "admin.own_subject",
+        ),
+        (
+            "mallory",
+            "PutPerson",
+            human("x", "operators"),
+            Who(tenant=T1, kind=SubjectKind.PERSON, id="x"),
+            "admin.operators_fixed",
+        ),
+        ("bob", "ListPeople", pb.ListPeopleRequest(), None, "admin.not_operator"),
+        ("bob", "PutPerson", human("A secret"), None, "admin.not_operator"),
+    ]
+    for who, verb, request, _, code in calls:
+        assert (await site.refused(who, verb, request)).code == code
+    assert site.refusals == [(who, verb, about, code) for who, verb, _, about, code in calls]
+    await site.refused("olga", "PutCaller", entry("", "bob"))
+    await site.call("olga", "ListPeople", pb.ListPeopleRequest())
+    assert len(site.refusals) == len(calls), "mistakes are none"
+
+
 async def test_a_leaked_token_is_taken_away_by_any_operator(site: Site) -> None:
     await site.call("olga", "RotateToken", pb.RotateTokenRequest(kind=CALLER, id="agent"))
     request = pb.RevokeTokensRequest(kind=CALLER, id="agent")
@@ -550,6 +662,13 @@ async def test_a_leaked_token_is_taken_away_by_any_operator(site: Site) -> None:
         (human("carol", name=""), "person.name"),
         (human("carol", accounts=[pb.Account(issuer="i")]), "person.accounts[0].subject"),
         (human("carol", accounts=[pb.Account(issuer="i", subject="s")] * 2), "person.accounts[1]"),
+        (
+            human(
+                "carol",
+                accounts=[pb.Account(issuer="i", subject=f"s{n}") for n in range(MAX_ACCOUNTS + 1)],
+            ),
+            "person.accounts",
+        ),
         (human("carol", "G"), "person.groups[0]"),
         (human("carol", aliases=["C@x", "c@x"]), "person.aliases[1]"),
         (human("carol", aliases=["bob"]), "person"),
@@ -648,11 +767,82 @@ async def test_what_could_not_be_recorded_is_not_in_force_until_it_is(site: Site
 
 async def test_changes_at_the_same_time_lose_nothing(site: Site) -> None:
     answers = await asyncio.gather(
-        *(site.call("olga", "PutCaller", entry(f"c{n}", "alice")) for n in range(8)),
-        *(site.call("mallory", "PutPerson", human(f"p{n}")) for n in range(8)),
+        site.call("olga", "PutCaller", entry("c", "alice")),
+        site.call("mallory", "PutPerson", human("p")),
+        site.call("pia", "PutPerson", human("q")),
+        *(site.call("oscar", "PutPerson", human(f"p{n}")) for n in range(MAX_AT_ONCE)),
     )
     assert all(site.works(answer.token) for answer in answers)
-    assert sorted(str(by) for _, by in site.recorded) == ["mallory"] * 8 + ["olga"] * 8
+    makers = sorted(str(by) for _, by in site.recorded)
+    assert makers == ["mallory", "olga"] + ["oscar"] * MAX_AT_ONCE + ["pia"]
+
+
+# --- what one tenant may take up, of what is everybody's ---
+
+
+async def test_a_tenants_calls_wait_in_few_places_and_no_others_are_refused(site: Site) -> None:
+    site.listing.clear()
+    waiting = [
+        asyncio.create_task(site.call("olga", "ListPeople", pb.ListPeopleRequest()))
+        for _ in range(MAX_AT_ONCE)
+    ]
+    for _ in waiting:
+        await site.lists.get()
+    for verb, request in (("ListCallers", pb.ListCallersRequest()), ("PutPerson", human("p"))):
+        busy = await site.refused("pia", verb, request)
+        assert busy.code == "admin.busy"
+        assert busy.status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await site.call("oscar", "PutPerson", human("p"))
+    site.listing.set()
+    await asyncio.gather(*waiting)
+    await site.call("pia", "PutPerson", human("p"))
+
+
+@pytest.mark.parametrize("bound", ["MAX_SUBJECTS", "MAX_TEXTS"])
+async def test_a_tenant_that_is_full_registers_no_more_by_call(
+    site: Site, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(room, bound, 8)
+    for verb, request in (
+        ("PutPerson", human("carol", "a")),
+        ("PutCaller", entry("fresh", "alice")),
+        ("PutChannel", pb.PutChannelRequest(channel=pb.ChannelEntry(id="c", issuers=["i"]))),
+    ):
+        full = await site.refused("olga", verb, request)
+        assert full.code == "admin.too_many"
+        assert full.status is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await site.call("olga", "PutCaller", entry("pipeline", "bob"))  # what is there can change
+    await site.call("oscar", "PutPerson", human("carol", "a"))
+
+
+async def test_a_list_is_put_together_off_the_event_loop(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    for name in ("caller_entry", "person_entry", "channel_entry"):
+        told = getattr(registrations, name)
+
+        def noted(*parts: Any, told: Callable[..., Message] = told) -> Message:
+            threads.append(threading.get_ident())
+            return told(*parts)
+
+        monkeypatch.setattr(registrations, name, noted)
+    await site.call("olga", "ListCallers", pb.ListCallersRequest())
+    await site.call("olga", "ListPeople", pb.ListPeopleRequest())
+    await site.call("olga", "ListChannels", pb.ListChannelsRequest())
+    assert len(threads) == 10
+    assert threading.get_ident() not in threads
+
+
+async def test_somebody_who_holds_the_registers_is_not_waited_for_long(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "HELD_S", 0)
+    with held([site.registers.people], wait_s=0):
+        refused = await site.refused("olga", "PutPerson", human("carol"))
+        assert await site.registry.poll() is False
+    assert refused.code == "admin.registers_held"
+    assert refused.status is grpc.StatusCode.UNAVAILABLE
 
 
 # --- by the SDK and by the command ---

@@ -39,6 +39,7 @@ from countersign.registry import DEFAULT_TENANT, Registers, Who, add_caller, add
 from countersign.registry import edit as registry_edit
 from countersign.registry.edit import MAX_TOKENS
 from countersign.registry.files import Source
+from countersign.registry.replace import LOCK_NAME
 
 CALLER_TOKEN = new_token(SubjectKind.CALLER)
 PERSON_TOKEN = new_token(SubjectKind.PERSON)
@@ -164,6 +165,7 @@ def test_what_would_not_load_is_not_added(files: Files, changes: dict[str, Any],
     assert refused.value.code == code
     assert files.callers.read_text() == CALLERS
     assert sorted(path.name for path in files.callers.parent.iterdir()) == [
+        LOCK_NAME,
         "callers.toml",
         "people.toml",
     ]
@@ -213,7 +215,8 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_beside_it(
         add_person(files.callers, files.people, CAROL)
     assert refused.value.code == "directory.unwritable"
     assert files.people.read_text() == PEOPLE
-    assert len(list(files.people.parent.iterdir())) == 2
+    left = sorted(path.name for path in files.people.parent.iterdir())
+    assert left == [LOCK_NAME, "callers.toml", "people.toml"]
 
 
 def test_no_other_adder_gets_in_between_reading_and_replacing(
@@ -223,7 +226,7 @@ def test_no_other_adder_gets_in_between_reading_and_replacing(
     held: list[bool] = []
 
     def while_another_tries(*sources: Source) -> Directory:
-        other = os.open(files.people.parent, os.O_RDONLY)
+        other = os.open(files.people.with_name(LOCK_NAME), os.O_RDWR)
         try:
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held.append(False)
@@ -482,11 +485,11 @@ def test_whoever_was_shown_a_token_stands_beside_it_while_it_works(registers: Re
     third = registers.rotate(Who.of(AGENT))
     registers.put(dataclasses.replace(AGENT, audience=""), maker=PersonId("mallory"))
     table = tomllib.loads(registers.callers.read_text())["callers"][2]
-    assert table["shown_to"] == {token_hash(first)[:12]: "olga", token_hash(second)[:12]: "pia"}
+    assert table["shown_to"] == {token_hash(first): "olga", token_hash(second): "pia"}
     assert token_hash(third) in table["token_sha256"]
     registers.revoke(Who.of(AGENT), token_hash(first)[:12])
     table = tomllib.loads(registers.callers.read_text())["callers"][2]
-    assert table["shown_to"] == {token_hash(second)[:12]: "pia"}
+    assert table["shown_to"] == {token_hash(second): "pia"}
     registers.revoke(Who.of(AGENT))
     assert "shown_to" not in registers.callers.read_text()
 
@@ -508,6 +511,85 @@ def test_whoever_added_an_account_stands_beside_it_while_it_is_there(registers: 
     assert "shown_to" not in registers.people.read_text()
     registers.put(CAROL, maker=PersonId("pia"))
     assert maker(second) == "pia"
+
+
+def test_who_was_shown_a_token_is_kept_when_it_stands_there_by_the_start_of_its_hash(
+    registers: Registers,
+) -> None:
+    first = registers.put(AGENT, maker=OLGA)
+    assert first is not None
+    text = registers.callers.read_text()
+    whole = f'{{ {token_hash(first)} = "olga" }}'
+    assert whole in text
+    registers.callers.write_text(text.replace(whole, f'{{ {token_hash(first)[:12]} = "olga" }}'))
+    assert OLGA in registers.load().registered_chain(DEFAULT_TENANT, AGENT.id)
+    second = registers.rotate(Who.of(AGENT), maker=PersonId("pia"))
+    table = tomllib.loads(registers.callers.read_text())["callers"][2]
+    assert table["shown_to"] == {token_hash(first): "olga", token_hash(second): "pia"}
+
+
+# --- beside others who edit, by hand too ---
+
+
+def test_what_is_changed_by_hand_during_an_edit_is_not_undone(registers: Registers) -> None:
+    by_hand = PEOPLE.replace(f'"{token_hash(PERSON_TOKEN)}"', "")
+    judged = 0
+
+    def judge(_old: Directory, _new: Directory) -> None:
+        nonlocal judged
+        judged += 1
+        if judged == 1:  # as an editor saves: beside, and renamed
+            beside = registers.people.with_suffix(".edited")
+            beside.write_text(by_hand, encoding="utf-8")
+            beside.replace(registers.people)
+
+    token = registers.put(CAROL, judge=judge)
+    assert token is not None
+    assert judged == 2, "what is there now is judged anew"
+    directory = registers.load()
+    assert directory.person_by_token(token_hash(PERSON_TOKEN)) is None, "it stays revoked"
+    assert directory.person_by_token(token_hash(token)) is not None
+    assert registers.people.read_text().startswith(by_hand)
+
+
+def test_another_register_changed_by_hand_is_judged_anew_too(registers: Registers) -> None:
+    judged: list[int] = []
+
+    def judge(old: Directory, _new: Directory) -> None:
+        judged.append(len(old.people(DEFAULT_TENANT)))
+        if len(judged) == 1:
+            registers.people.write_text(PEOPLE + '\n[[people]]\nid = "dan"\nname = "Dan"\n')
+
+    registers.put(AGENT, judge=judge)
+    assert judged == [2, 3]
+
+
+def test_an_edit_gives_up_when_the_files_never_rest(registers: Registers) -> None:
+    def judge(_old: Directory, _new: Directory) -> None:
+        registers.people.write_text(registers.people.read_text() + "#\n")
+
+    assert refused_code(lambda: registers.put(CAROL, judge=judge)) == "directory.held"
+    assert registers.people.read_text() == PEOPLE + "#\n" * registry_edit.MAX_TRIES
+    assert not list(registers.people.parent.glob(".people.toml.*")), "nothing is left beside"
+
+
+def test_only_who_may_write_the_registers_can_hold_them(registers: Registers) -> None:
+    quick = dataclasses.replace(registers, wait_s=0)
+    folder = os.open(registers.people.parent, os.O_RDONLY)  # as anybody may who can look
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        quick.put(CAROL)
+    finally:
+        os.close(folder)
+    lock = registers.people.with_name(LOCK_NAME)
+    assert lock.stat().st_mode & 0o777 == 0o600
+    other = os.open(lock, os.O_RDWR)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert refused_code(lambda: quick.rotate(Who.of(CAROL))) == "directory.held"
+    finally:
+        os.close(other)
+    assert quick.rotate(Who.of(CAROL))
 
 
 # --- judged, refused, interrupted ---
@@ -608,6 +690,7 @@ def test_a_kill_between_write_and_rename_leaves_the_old_file(registers: Register
     assert run.returncode == -signal.SIGKILL
     assert registers.callers.read_text() == REVIEWED
     folder = registers.callers.parent
-    assert len(list(folder.iterdir())) == 3, "what was written beside is there still"
+    assert len(list(folder.iterdir())) == 4, "what was written beside is there still"
     registers.rotate(OTHER)
-    assert sorted(path.name for path in folder.iterdir()) == ["callers.toml", "people.toml"]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [LOCK_NAME, "callers.toml", "people.toml"]

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from countersign.credentials import SubjectKind, new_token, token_hash
 from countersign.directory import Directory, diff
 from countersign.errors import ConfigurationError, UnavailableError
 from countersign.model import PersonId, TenantId
-from countersign.registry import Registry, files, watcher
+from countersign.registry import Judge, Registry, files, watcher
 
 DEFAULT = TenantId("default")
 TOKEN = new_token(SubjectKind.CALLER)
@@ -75,6 +76,10 @@ class Site:
     core: Core
     registry: Registry
     clock: Clock
+
+    @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        return self.callers, self.people, self.channels
 
 
 @pytest.fixture
@@ -392,12 +397,27 @@ async def test_what_is_in_force_ages_while_a_change_cannot_be_recorded(site: Sit
 OLGA = PersonId("olga")
 
 
-async def test_an_edit_is_recorded_as_its_makers_and_in_force_on_return(site: Site) -> None:
-    def change() -> str:
-        site.callers.write_text(callers(NEXT))
+def anything(_old: Directory, _new: Directory) -> None:
+    pass
+
+
+def writing(site: Site, text: str) -> Callable[[Judge], str]:
+    """An edit as `Registers` makes one: it reads, asks the judge, and replaces."""
+
+    def change(judge: Judge) -> str:
+        before, was = files.load(*site.paths), site.callers.read_text()
+        site.callers.write_text(text)
+        after = files.load(*site.paths)
+        site.callers.write_text(was)
+        judge(before, after)
+        site.callers.write_text(text)
         return "done"
 
-    assert await site.registry.edit(change, OLGA) == "done"
+    return change
+
+
+async def test_an_edit_is_recorded_as_its_makers_and_in_force_on_return(site: Site) -> None:
+    assert await site.registry.edit(writing(site, callers(NEXT)), OLGA, anything) == "done"
     assert works(site, NEXT)
     assert not works(site, TOKEN)
     assert site.core.editors == [OLGA]
@@ -405,19 +425,116 @@ async def test_an_edit_is_recorded_as_its_makers_and_in_force_on_return(site: Si
 
 async def test_what_others_changed_before_is_not_the_editors(site: Site) -> None:
     site.people.write_text(people("alice", "bob"))
-    await site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
+    await site.registry.edit(writing(site, callers(NEXT)), OLGA, anything)
     assert site.core.editors == [None, OLGA]
     first, second = (diff(*change)[DEFAULT] for change in site.core.recorded)
     assert first["people"]["added"] == ["bob"]
     assert second["people"]["added"] == []
 
 
+async def test_what_others_change_meanwhile_is_not_the_editors(site: Site) -> None:
+    write = writing(site, callers(NEXT))
+
+    def change(judge: Judge) -> None:
+        site.people.write_text(people("alice", "bob"))
+        write(judge)
+        site.people.write_text(people("alice", "bob", "carol"))
+
+    await site.registry.edit(change, OLGA, anything)
+    assert site.core.editors == [None, OLGA, None]
+    told = [diff(*recorded)[DEFAULT] for recorded in site.core.recorded]
+    assert [change["people"]["added"] for change in told] == [["bob"], [], ["carol"]]
+    assert [list(change["callers"]["changed"]) for change in told] == [[], ["export-agent"], []]
+    assert site.registry.current.person(DEFAULT, PersonId("carol")) is not None
+
+
+async def test_what_is_recorded_already_is_not_recorded_again(site: Site) -> None:
+    write = writing(site, callers(NEXT))
+
+    def change(judge: Judge) -> None:
+        site.people.write_text(people("alice", "bob"))
+        write(judge)
+
+    record, full = site.core.record, UnavailableError("audit.unavailable", "full")
+
+    async def once(old: Directory, new: Directory, by: PersonId | None) -> None:
+        await record(old, new, by)
+        site.core.fault = full
+
+    site.registry._on_change = once
+    with pytest.raises(UnavailableError):
+        await site.registry.edit(change, OLGA, anything)
+    assert site.core.editors == [None]
+    assert site.registry.current.person(DEFAULT, PersonId("bob")) is None, "all or nothing"
+    site.core.fault, site.registry._on_change = None, record
+    assert await site.registry.poll()
+    assert site.core.editors == [None, OLGA]
+    assert works(site, NEXT)
+
+
+async def test_others_look_while_an_edit_waits_for_another_editor(site: Site) -> None:
+    tries, write = 0, writing(site, callers(TOKEN, NEXT))
+    tried, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def change(judge: Judge) -> str:
+        nonlocal tries
+        tries += 1
+        loop.call_soon_threadsafe(tried.set)
+        if site.registry.current.person(DEFAULT, PersonId("bob")) is None:
+            raise ConfigurationError("directory.held", "somebody else edits")
+        return write(judge)
+
+    editing = asyncio.create_task(site.registry.edit(change, OLGA, anything))
+    await tried.wait()
+    site.people.write_text(people("alice", "bob"))
+    assert await site.registry.poll()
+    assert await editing == "done"
+    assert tries > 1
+    assert site.core.editors == [None, OLGA]
+
+
+async def test_another_editor_is_not_waited_for_for_ever(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(_: Judge) -> None:
+        raise ConfigurationError("directory.held", "somebody else edits")
+
+    monkeypatch.setattr(watcher, "HELD_S", 0)
+    with pytest.raises(ConfigurationError):
+        await site.registry.edit(held, OLGA, anything)
+
+
+async def test_an_edit_whose_maker_hangs_up_before_it_begins_is_dropped(site: Site) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    record = site.core.record
+
+    async def slowly(old: Directory, new: Directory, by: PersonId | None) -> None:
+        begun.set()
+        await go_on.wait()
+        await record(old, new, by)
+
+    site.registry._on_change = slowly
+    first = asyncio.create_task(site.registry.edit(writing(site, callers(NEXT)), OLGA, anything))
+    await begun.wait()
+    ran: list[Judge] = []
+    second = asyncio.create_task(site.registry.edit(ran.append, OLGA, anything))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    go_on.set()
+    await first
+    await site.registry.poll()
+    assert ran == []
+
+
 async def test_an_edit_that_raises_is_told_and_leaves_no_trace(site: Site) -> None:
-    def refused() -> None:
+    def refuse(_old: Directory, _new: Directory) -> None:
         raise ConfigurationError("directory.x", "no")
 
     with pytest.raises(ConfigurationError):
-        await site.registry.edit(refused, OLGA)
+        await site.registry.edit(writing(site, callers(NEXT)), OLGA, refuse)
+    assert works(site, TOKEN)
     site.callers.write_text(callers(NEXT))
     assert await site.registry.poll()
     assert site.core.editors == [None]
@@ -426,19 +543,16 @@ async def test_an_edit_that_raises_is_told_and_leaves_no_trace(site: Site) -> No
 async def test_files_that_are_wrong_are_not_edited(site: Site) -> None:
     site.people.write_text("oops")
     with pytest.raises(UnavailableError) as refused:
-        await site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
+        await site.registry.edit(writing(site, callers(NEXT)), OLGA, anything)
     assert refused.value.code == "admin.registers_invalid"
     assert token_hash(NEXT) not in site.callers.read_text()
     assert str(site.people) not in str(refused.value), "an operator of one tenant is told no path"
 
 
 async def test_an_edit_that_cannot_be_recorded_says_so_and_stays_its_makers(site: Site) -> None:
-    def change() -> None:
-        site.callers.write_text(callers(NEXT))
-        site.core.fault = UnavailableError("audit.unavailable", "full")
-
+    site.core.fault = UnavailableError("audit.unavailable", "full")
     with pytest.raises(UnavailableError) as refused:
-        await site.registry.edit(change, OLGA)
+        await site.registry.edit(writing(site, callers(NEXT)), OLGA, anything)
     assert refused.value.code == "admin.not_in_force"
     assert works(site, TOKEN)
     assert not works(site, NEXT)
@@ -458,9 +572,7 @@ async def test_an_editor_who_hangs_up_leaves_no_change_unrecorded(site: Site) ->
         await record(old, new, by)
 
     site.registry._on_change = slowly
-    editing = asyncio.create_task(
-        site.registry.edit(lambda: site.callers.write_text(callers(NEXT)), OLGA)
-    )
+    editing = asyncio.create_task(site.registry.edit(writing(site, callers(NEXT)), OLGA, anything))
     await begun.wait()
     editing.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,10 +4,13 @@ Invariants kept: 6 (an operator changes nothing that bears on what they ask for,
 see `independence`), 12 (everything is within the operator's own tenant; another
 tenant's subject looks like none at all). A change is recorded with its maker and
 in force when the call returns, and a token stands in one answer and nowhere else.
+What one tenant registers and has done at once is bounded: the files are everybody's.
 """
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeAlias, TypeVar
 
@@ -19,11 +22,13 @@ from countersign.directory import Directory
 from countersign.edge import registrations
 from countersign.edge.authentication import as_person
 from countersign.edge.independence import Act, Independence, require_operator
+from countersign.edge.room import Places, require_room
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import (
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
+    NotPermittedError,
     PreconditionError,
     RequestError,
     UnavailableError,
@@ -34,11 +39,24 @@ from countersign.v1 import admin_pb2
 
 T = TypeVar("T")
 LastUsed: TypeAlias = Callable[[TenantId], Awaitable[Mapping[str, Instant]]]
+TooNew: TypeAlias = Callable[[Person, str], Awaitable[str | None]]
+"""From when on a person's proof counts, in words; None when it does now."""
+OnRefused: TypeAlias = Callable[[Person, str, Who | None, str], Awaitable[None]]
+"""Told whose call of which verb, about whom, was refused with which code."""
+WaysIn: TypeAlias = Callable[[str], list[admin_pb2.CredentialInfo]]
 _FIELDS: Final = {
     "directory.unknown_parent": ".parent",
     "directory.parent_cycle": ".parent",
     "directory.parent_depth": ".parent",
 }
+
+
+async def _old_enough(_person: Person, _proof: str) -> str | None:
+    return None
+
+
+async def _untold(_person: Person, _verb: str, _who: Who | None, _code: str) -> None:
+    pass
 
 
 class Admin:
@@ -51,10 +69,20 @@ class Admin:
         *,
         groups: Collection[str],
         last_used: LastUsed,
+        too_new: TooNew = _old_enough,
+        on_refused: OnRefused = _untold,
     ) -> None:
-        """`last_used` says when each proof of a tenant was last used."""
+        """`last_used` says when each proof of a tenant was last used.
+
+        `too_new` says whether a person's proof has yet to wait before it counts, and
+        `on_refused` is told of each call that was not permitted.
+        """
         self._registry = registry
-        self._registers = registers
+        # The registry waits for other editors, and lets others look meanwhile.
+        self._registers = dataclasses.replace(registers, wait_s=0)
+        self._too_new = too_new
+        self._on_refused = on_refused
+        self._places = Places()
         self._groups = frozenset(groups)
         self._last_used = last_used
 
@@ -74,10 +102,26 @@ class Admin:
         return rpc.service(
             "countersign.v1.Admin",
             {
-                name: Unary(request=request, role=as_person, verb=verb)
+                name: Unary(request=request, role=as_person, verb=self._judged(name, verb))
                 for name, (request, verb) in verbs.items()
             },
         )
+
+    def _judged(
+        self, name: str, verb: Callable[..., Awaitable[Message]]
+    ) -> Callable[[Call[Person], Message], Awaitable[Message]]:
+        """A verb for operators alone; whoever may not is told of."""
+
+        async def judged(call: Call[Person], message: Message) -> Message:
+            try:
+                await self._require_operator(call)
+                return await verb(call, message)
+            except NotPermittedError as error:
+                who = registrations.about(call.subject.tenant, message)
+                await self._on_refused(call.subject, name, who, error.code)
+                raise
+
+        return judged
 
     # --- who is registered ---
 
@@ -85,51 +129,61 @@ class Admin:
         self, call: Call[Person], _: admin_pb2.ListCallersRequest
     ) -> admin_pb2.ListCallersResponse:
         """ListCallers."""
-        directory, ways_in = await self._listing(call, SubjectKind.CALLER)
-        return admin_pb2.ListCallersResponse(
-            callers=[
-                registrations.caller_entry(caller, ways_in(caller.id))
-                for caller in directory.callers(call.subject.tenant)
-            ]
-        )
+
+        def told(directory: Directory, ways_in: WaysIn) -> admin_pb2.ListCallersResponse:
+            return admin_pb2.ListCallersResponse(
+                callers=[
+                    registrations.caller_entry(caller, ways_in(caller.id))
+                    for caller in directory.callers(call.subject.tenant)
+                ]
+            )
+
+        return await self._listing(call, SubjectKind.CALLER, told)
 
     async def list_people(
         self, call: Call[Person], _: admin_pb2.ListPeopleRequest
     ) -> admin_pb2.ListPeopleResponse:
         """ListPeople."""
-        directory, ways_in = await self._listing(call, SubjectKind.PERSON)
-        return admin_pb2.ListPeopleResponse(
-            people=[
-                registrations.person_entry(person, ways_in(person.id))
-                for person in directory.people(call.subject.tenant)
-            ]
-        )
+
+        def told(directory: Directory, ways_in: WaysIn) -> admin_pb2.ListPeopleResponse:
+            return admin_pb2.ListPeopleResponse(
+                people=[
+                    registrations.person_entry(person, ways_in(person.id))
+                    for person in directory.people(call.subject.tenant)
+                ]
+            )
+
+        return await self._listing(call, SubjectKind.PERSON, told)
 
     async def list_channels(
         self, call: Call[Person], _: admin_pb2.ListChannelsRequest
     ) -> admin_pb2.ListChannelsResponse:
         """ListChannels."""
-        directory, ways_in = await self._listing(call, SubjectKind.CHANNEL)
-        return admin_pb2.ListChannelsResponse(
-            channels=[
-                registrations.channel_entry(channel, ways_in(channel.id))
-                for channel in directory.channels(call.subject.tenant)
-            ]
-        )
+
+        def told(directory: Directory, ways_in: WaysIn) -> admin_pb2.ListChannelsResponse:
+            return admin_pb2.ListChannelsResponse(
+                channels=[
+                    registrations.channel_entry(channel, ways_in(channel.id))
+                    for channel in directory.channels(call.subject.tenant)
+                ]
+            )
+
+        return await self._listing(call, SubjectKind.CHANNEL, told)
 
     async def _listing(
-        self, call: Call[Person], kind: SubjectKind
-    ) -> tuple[Directory, Callable[[str], list[admin_pb2.CredentialInfo]]]:
-        """One snapshot, and every way in of its subjects by id."""
-        tenant = self._operator(call).tenant
-        last_used = await self._last_used(tenant)
-        directory = self._registry.current
+        self, call: Call[Person], kind: SubjectKind, told: Callable[[Directory, WaysIn], T]
+    ) -> T:
+        """What is told of one snapshot, with every way in of its subjects by id."""
+        tenant = call.subject.tenant
+        with self._places.one(tenant):
+            last_used = await self._last_used(tenant)
+            directory = self._registry.current
 
-        def ways_in(id: str) -> list[admin_pb2.CredentialInfo]:
-            found = directory.credentials(tenant, kind, id)
-            return [registrations.credential(way, last_used) for way in found]
+            def ways_in(id: str) -> list[admin_pb2.CredentialInfo]:
+                found = directory.credentials(tenant, kind, id)
+                return [registrations.credential(way, last_used) for way in found]
 
-        return directory, ways_in
+            return await asyncio.to_thread(told, directory, ways_in)
 
     # --- changes ---
 
@@ -138,7 +192,7 @@ class Admin:
     ) -> admin_pb2.PutCallerResponse:
         """PutCaller."""
         registrations.known_only(message)
-        caller = registrations.caller(self._operator(call).tenant, message.caller)
+        caller = registrations.caller(call.subject.tenant, message.caller)
         _require_known(caller, self._registry.current)
         return admin_pb2.PutCallerResponse(token=await self._put(call, caller))
 
@@ -147,7 +201,7 @@ class Admin:
     ) -> admin_pb2.PutPersonResponse:
         """PutPerson."""
         registrations.known_only(message)
-        person = registrations.person(self._operator(call).tenant, message.person)
+        person = registrations.person(call.subject.tenant, message.person)
         return admin_pb2.PutPersonResponse(token=await self._put(call, person))
 
     async def put_channel(
@@ -155,7 +209,7 @@ class Admin:
     ) -> admin_pb2.PutChannelResponse:
         """PutChannel."""
         registrations.known_only(message)
-        channel = registrations.channel(self._operator(call).tenant, message.channel)
+        channel = registrations.channel(call.subject.tenant, message.channel)
         return admin_pb2.PutChannelResponse(token=await self._put(call, channel))
 
     async def _put(self, call: Call[Person], subject: Subject) -> str:
@@ -205,21 +259,30 @@ class Admin:
         self, call: Call[Person], act: Act, who: Who, change: Callable[[Judge], T]
     ) -> T:
         """One change: judged against the registers as they are, recorded, in force."""
-        independence = Independence(operator=call.subject, groups=self._groups)
+        independence = Independence(operator=call.subject, proof=call.proof, groups=self._groups)
         independence.require_not_self(who)
 
         def judge(old: Directory, new: Directory) -> None:
             independence.require(act, who, old, new)
+            if act is Act.PUT:
+                require_room(who.tenant, old, new)
 
         try:
-            return await self._registry.edit(lambda: change(judge), call.subject.id)
+            with self._places.one(who.tenant):
+                return await self._registry.edit(change, call.subject.id, judge)
         except ConfigurationError as error:
             raise _refusal(error, who.kind) from None
 
-    def _operator(self, call: Call[Person]) -> Person:
-        """Who calls, if they are an operator. Raises `NotPermittedError`."""
-        require_operator(call.subject, self._registry.current, self._groups)
-        return call.subject
+    async def _require_operator(self, call: Call[Person]) -> None:
+        """Raises `NotPermittedError` unless an operator calls, and nobody else could be it."""
+        require_operator(call.subject, call.proof, self._registry.current, self._groups)
+        until = await self._too_new(call.subject, call.proof)
+        if until is not None:
+            raise NotPermittedError(
+                "admin.account_too_new",
+                f"the account or credential is new here; it counts {until}",
+                advice="Until then use an older one, or ask another operator.",
+            )
 
     def _who(
         self,
@@ -231,10 +294,9 @@ class Admin:
         ),
     ) -> Who:
         """Whom a change is about: always somebody of the operator's own tenant."""
-        tenant = self._operator(call).tenant
         registrations.known_only(message)
         return Who(
-            tenant=tenant,
+            tenant=call.subject.tenant,
             kind=registrations.kind(message.kind),
             id=registrations.subject_id(message.id),
         )
@@ -261,6 +323,8 @@ def _refusal(error: ConfigurationError, kind: SubjectKind) -> RequestError:
         return NotFoundError("admin.not_found", f"the {kind} has no token of this name")
     if code in ("directory.too_many_tokens", "directory.last_credential"):
         return PreconditionError(code, error.message, advice=error.advice)
+    if code == "directory.held":
+        return UnavailableError("admin.registers_held", error.message, advice=error.advice)
     if code in ("directory.unwritable", "directory.unreadable"):
         return UnavailableError(
             "admin.unwritable",

@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 
 from countersign.credentials import SubjectKind
 from countersign.directory import Directory
-from countersign.errors import NotPermittedError
+from countersign.errors import NotPermittedError, UnauthenticatedError
 from countersign.model import Account, CallerId, Person, PersonId, TenantId
 from countersign.registry import Who
 
@@ -38,11 +38,13 @@ class Independence:
     """One operator's standing; `groups` are those whose members are operators."""
 
     operator: Person
+    proof: str
+    """By what they proved themselves."""
     groups: AbstractSet[str]
 
     def require(self, act: Act, who: Who, old: Directory, new: Directory) -> None:
         """Raises `NotPermittedError` unless this operator may make this change."""
-        require_operator(self.operator, old, self.groups)
+        require_operator(self.operator, self.proof, old, self.groups)
         if who.kind is SubjectKind.PERSON:
             self._require_another(act, who, old, new)
         elif who.kind is SubjectKind.CALLER and act is not Act.REVOKE:
@@ -114,8 +116,10 @@ def is_operator(person: Person, directory: Directory, groups: AbstractSet[str]) 
     return not groups.isdisjoint(directory.groups_of(person.tenant, person.id) or ())
 
 
-def require_operator(person: Person, directory: Directory, groups: AbstractSet[str]) -> None:
-    """Raises `NotPermittedError` unless this person is an operator."""
+def require_operator(
+    person: Person, proof: str, directory: Directory, groups: AbstractSet[str]
+) -> None:
+    """Raises `NotPermittedError` unless this is an operator, and nobody else could be."""
     if not groups:
         raise NotPermittedError(
             "admin.disabled",
@@ -127,6 +131,25 @@ def require_operator(person: Person, directory: Directory, groups: AbstractSet[s
             "admin.not_operator",
             "only operators may do this",
             advice="Ask an operator; whoever runs the server can say who that is.",
+        )
+    _require_own_proof(person, proof, directory)
+
+
+def _require_own_proof(person: Person, proof: str, directory: Directory) -> None:
+    """A way in that an operator made would be their second self.
+
+    One that is gone meanwhile tells no more who made it, so it counts no more either.
+    """
+    ways_in = directory.credentials(person.tenant, SubjectKind.PERSON, person.id)
+    if all(way.proof != proof for way in ways_in):
+        raise UnauthenticatedError(
+            "credential.unknown", "authorization: the credential is no longer yours"
+        )
+    if directory.shown_to(person.tenant, proof) is not None:
+        raise NotPermittedError(
+            "admin.token_known",
+            "an operator made this credential and could be the one using it",
+            advice="Whoever runs the server can make you one there, which nobody else is shown.",
         )
 
 

@@ -29,11 +29,14 @@ from countersign.model import (
     PersonId,
     TenantId,
 )
+from countersign.registry import Who
 from countersign.registry.edit import TOKEN_NAME_CHARS
 from countersign.v1 import admin_pb2
 
 MAX_ENTRIES: Final = 100
 """In one list."""
+MAX_ACCOUNTS: Final = 20
+"""Of one person."""
 MAX_CHARS: Final = 256
 """In one text."""
 _KINDS: Final[Mapping[int, SubjectKind]] = {
@@ -83,7 +86,7 @@ class _Field:
         return tuple(found)
 
     def accounts(self, values: Sequence[admin_pb2.Account]) -> tuple[Account, ...]:
-        self._bound(values, needed=False)
+        self._bound(values, needed=False, most=MAX_ACCOUNTS)
         found = [
             Account(
                 issuer=_Field(path=f"{self.path}[{number}].issuer").text(value.issuer),
@@ -94,11 +97,11 @@ class _Field:
         self._once(found)
         return tuple(found)
 
-    def _bound(self, values: Sequence[object], *, needed: bool) -> None:
+    def _bound(self, values: Sequence[object], *, needed: bool, most: int = MAX_ENTRIES) -> None:
         if needed and not values:
             raise self.refuse("is empty; name at least one")
-        if len(values) > MAX_ENTRIES:
-            raise self.refuse(f"has more than {MAX_ENTRIES} entries")
+        if len(values) > most:
+            raise self.refuse(f"has more than {most} entries")
 
     def _once(self, values: Iterable[object]) -> None:
         seen: set[object] = set()
@@ -180,6 +183,19 @@ def token_name(value: str) -> str:
             "name", f"must be the {TOKEN_NAME_CHARS} hex digits that a list shows for the token"
         )
     return value
+
+
+def about(tenant: TenantId, message: Message) -> Who | None:
+    """Whom a request is about, as far as it says so; nothing of it is checked but the form."""
+    told = {field.name: value for field, value in message.ListFields()}
+    for kind in SubjectKind:
+        if str(kind) in told:
+            return _about(tenant, kind, told[str(kind)].id)
+    return _about(tenant, _KINDS.get(told.get("kind", 0)), told.get("id", ""))
+
+
+def _about(tenant: TenantId, kind: SubjectKind | None, id: str) -> Who | None:
+    return Who(tenant=tenant, kind=kind, id=id) if kind is not None and is_id(id) else None
 
 
 def known_only(message: Message, path: str = "") -> None:

@@ -3,9 +3,11 @@
 Invariants kept: every edit holds the registers against other editors, reads
 them, changes one table, and replaces that one file only after all registers
 together made a valid directory and the `judge` let it through; until then, and
-whatever fails, nothing has changed. Tokens are made here and kept nowhere: the
-registers get their hashes. Whoever was shown a token, or added an account, stands
-beside it (`shown_to`), because they could be the one who uses it.
+whatever fails, nothing has changed. Whoever edits by hand holds nothing: so the
+registers are read again last of all, and the edit starts over when they differ.
+Tokens are made here and kept nowhere: the registers get their hashes. Whoever was
+shown a token, or added an account, stands beside it (`shown_to`), because they could
+be the one who uses it.
 
 Used by the command line on the host, and by the edge for operators.
 """
@@ -13,6 +15,7 @@ Used by the command line on the host, and by the edge for operators.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -34,6 +37,10 @@ MAX_TOKENS: Final = 4
 """Of one subject at once: rotation needs two."""
 TOKEN_NAME_CHARS: Final = 12
 """How much of a token's hash names it. A prefix proves nothing."""
+MAX_TRIES: Final = 5
+"""Of one edit, while the registers are being changed by hand."""
+_WRITING_S: Final = 0.05
+"""Whoever writes a file in place is done with it after so long."""
 _NAMES: Final = {
     SubjectKind.CALLER: "callers",
     SubjectKind.PERSON: "people",
@@ -52,10 +59,12 @@ class Registers:
     callers: Path
     people: Path
     channels: Path
+    wait_s: float = 10.0
+    """How long another editor is waited for."""
 
     def load(self) -> Directory:
         """What they say now. Raises `ConfigurationError` unless all of it is right."""
-        return _parse({kind: _read_if_there(path) for kind, path in self._paths().items()})
+        return _parse(self._sources())
 
     def add(self, subject: Subject) -> str:
         """Register a new subject and return its token, which is kept nowhere.
@@ -154,17 +163,33 @@ class Registers:
 
         Without a judge what is there may be wrong, if it is right afterwards.
         """
-        paths = self._paths()
-        with held(paths.values()):
-            sources = {which: _read_if_there(path) for which, path in paths.items()}
-            before = None if judge is None else _parse(sources)
-            old = sources[kind]
-            new = Source(path=old.path, data=_changed(old, change))
-            after = _parse({**sources, kind: new})
-            if judge is not None and before is not None:
-                judge(before, after)
-            if new.data != old.data:
-                replace(new.path, new.data)
+        with held(self._paths().values(), wait_s=self.wait_s):
+            for number in range(MAX_TRIES):
+                if number:
+                    time.sleep(_WRITING_S)
+                if self._edited(kind, change, judge):
+                    return
+        raise ConfigurationError(
+            "directory.held",
+            "the registers are being changed by hand all the time",
+            advice="Nothing was changed; try again in a moment.",
+        )
+
+    def _edited(self, kind: SubjectKind, change: _Change, judge: Judge | None) -> bool:
+        """One try; whether the registers stayed as they were until it was done."""
+        sources = self._sources()
+        before = None if judge is None else _parse(sources)
+        old = sources[kind]
+        new = Source(path=old.path, data=_changed(old, change))
+        after = _parse({**sources, kind: new})
+        if judge is not None and before is not None:
+            judge(before, after)
+        if new.data == old.data:
+            return True
+        return replace(new.path, new.data, unless=lambda: self._sources() != sources)
+
+    def _sources(self) -> dict[SubjectKind, Source]:
+        return {which: _read_if_there(path) for which, path in self._paths().items()}
 
     def _paths(self) -> dict[SubjectKind, Path]:
         return {
@@ -213,19 +238,17 @@ def _with_makers(table: Mapping[str, Any], values: Values, maker: PersonId | Non
     known, before = table.get("shown_to", {}), set(_ways_in(table))
     makers: dict[str, str] = {}
     for name in _ways_in({**table, **values}):
-        if name in before and name in known:
-            makers[name] = known[name]
-        elif name not in before and maker is not None:
-            makers[name] = maker
+        by = known.get(name) or known.get(token_name(name)) if name in before else maker
+        if by is not None:
+            makers[name] = by
     return {**values, "shown_to": makers}
 
 
 def _ways_in(table: Mapping[str, Any]) -> Iterator[str]:
-    """The names of a subject's tokens, and of the accounts that prove a person."""
-    yield from map(token_name, table.get("token_sha256", ()))
+    """The digests of a subject's tokens, and of the accounts that prove a person."""
+    yield from table.get("token_sha256", ())
     for account in table.get("accounts", ()):
-        proof = proof_of_account(account["issuer"], account["subject"])
-        yield token_name(proof.partition(":")[2])
+        yield proof_of_account(account["issuer"], account["subject"]).partition(":")[2]
 
 
 def _hashes(table: dict[str, Any]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Files held against other editors, and replaced whole or not at all.
 
 A reader, a crash or a full disk at any moment finds the old file or the new one,
-never a part. Used by `edit`.
+never a part. What holds them is a file of their own that nobody else can open, since
+whoever can open a file can lock it. Used by `edit`.
 """
 
 from __future__ import annotations
@@ -12,33 +13,66 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from countersign.errors import ConfigurationError
 
+LOCK_NAME: Final = ".countersign.lock"
+_RETRY_S: Final = 0.02
+
 
 @contextlib.contextmanager
-def held(paths: Iterable[Path]) -> Iterator[None]:
-    """Hold the directories of these files against other editors.
+def held(paths: Iterable[Path], *, wait_s: float) -> Iterator[None]:
+    """Hold the directories of these files against other editors, who get so long to end.
 
     In one order for everybody, so that two editors never wait for each other.
     """
+    until_s = time.monotonic() + wait_s
     with contextlib.ExitStack() as stack:
         for parent in sorted({path.resolve().parent for path in paths}):
             try:
-                descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+                descriptor = os.open(
+                    parent / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+                )
                 stack.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _give_to_owner(parent, descriptor)
+                _lock(descriptor, until_s)
             except OSError as error:
                 raise _unwritable(parent, error) from error
         yield
 
 
-def replace(path: Path, data: bytes) -> None:
+def _give_to_owner(parent: Path, descriptor: int) -> None:
+    """What root makes on the host must not keep the service out."""
+    owner = parent.stat()
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _lock(descriptor: int, until_s: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                raise ConfigurationError(
+                    "directory.held",
+                    "somebody else is changing the registers",
+                    advice="Nothing was changed; try again in a moment.",
+                ) from None
+            time.sleep(_RETRY_S)
+        else:
+            return
+
+
+def replace(path: Path, data: bytes, *, unless: Callable[[], bool]) -> bool:
     """Give a file new content: write beside, flush, rename, flush the directory.
 
-    The directory is `held`. A link's target is replaced, not the link.
+    The directory is `held`. A link's target is replaced, not the link. `unless` is
+    asked last of all: when it says so, nothing is replaced. Whether it was.
     """
     target = path.resolve()
     try:
@@ -51,6 +85,9 @@ def replace(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if unless():
+                beside.unlink()
+                return False
             beside.replace(target)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -58,6 +95,7 @@ def replace(path: Path, data: bytes) -> None:
         _flush(target.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
+    return True
 
 
 def _remove_left_behind(target: Path) -> None:

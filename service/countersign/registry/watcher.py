@@ -9,12 +9,14 @@ when the call returns, and recorded with who made it. Built by `app`, read by th
 edge and the flow through `current`.
 
 Files are polled: it needs no platform's watcher, sees through every way to
-replace a file, and is as fast as its interval.
+replace a file, and is as fast as its interval. Nothing here waits for whoever
+holds the registers while others want their turn to look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import logging
 import time
@@ -25,6 +27,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from countersign.directory import Directory, diff
 from countersign.errors import ConfigurationError, CountersignError, UnavailableError
 from countersign.model import PersonId
+from countersign.registry.edit import Judge
 from countersign.registry.files import Source, parse
 
 OnChange: TypeAlias = Callable[[Directory, Directory, PersonId | None], Awaitable[None]]
@@ -41,6 +44,18 @@ _log = logging.getLogger(__name__)
 _SETTLED_NS: Final = 2_000_000_000
 _WRITING_S: Final = 0.05
 """What is still being written is not the same for so long."""
+HELD_S: Final = 2.0
+"""How long an operator's edit waits for another editor."""
+_HELD_RETRY_S: Final = 0.05
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Edit:
+    """What one edit found and what it made of it; whatever else changed is not its doing."""
+
+    before: Directory
+    after: Directory
+    by: PersonId
 
 
 class Registry:
@@ -72,11 +87,12 @@ class Registry:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._edits: set[asyncio.Future[Any]] = set()
+        self._begun: set[asyncio.Future[Any] | None] = set()
         self._error: str | None = None
-        self._editor: PersonId | None = None
-        """Who made what the files say now and nobody has recorded yet."""
+        self._edit_made: _Edit | None = None
+        """What was made of the files and nobody has recorded yet."""
         stamps, sources = _read(self._paths)
-        self._current = parse(*sources)
+        self._current = self._recorded = parse(*sources)
         self._applied = _digest(sources)
         self._stamps = stamps
         """Of the version last judged to the end; None: look again."""
@@ -121,45 +137,71 @@ class Registry:
         async with self._turn:
             return await self._attempt()
 
-    async def edit(self, change: Callable[[], T], by: PersonId) -> T:
+    async def edit(self, change: Callable[[Judge], T], by: PersonId, judge: Judge) -> T:
         """Let an operator change the files: recorded as theirs and in force on return.
 
-        `change` runs in a thread, while nothing else is taken over, and raises
-        when it changed nothing. Raises `UnavailableError` when the files are not
-        in force as they are, before or after. A change that could not be recorded
-        stays in the files, and takes effect, as theirs, once it can be.
+        `change` runs in a thread, while nothing else is taken over, and asks the
+        judge it is given; it raises when it changed nothing. Raises
+        `UnavailableError` when the files are not in force as they are, before or
+        after. A change that could not be recorded stays in the files, and takes
+        effect, as theirs, once it can be.
         """
-        # Not cancelled half-way: one who hangs up must not leave a change unrecorded.
-        running = asyncio.ensure_future(self._edit(change, by))
-        self._edits.add(running)
-        running.add_done_callback(self._edits.discard)
-        return await asyncio.shield(running)
+        turn = asyncio.ensure_future(self._turn_for_edit(change, by, judge))
+        self._edits.add(turn)
+        turn.add_done_callback(self._edits.discard)
+        try:
+            return await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            if turn not in self._begun:
+                turn.cancel()
+            raise
 
-    async def _edit(self, change: Callable[[], T], by: PersonId) -> T:
-        async with self._turn:
-            await self._attempt()  # what others changed before is not theirs
-            if self._error is not None:
-                raise UnavailableError(
-                    "admin.registers_invalid",
-                    "the registers on the server are not in force as they are now; "
-                    "nothing was changed",
-                    advice="The server's log says why; whoever runs it can correct that.",
-                )
-            self._editor = by
-            try:
-                result = await asyncio.to_thread(change)
-            except BaseException:
-                self._editor = None
-                raise
-            await self._attempt()
-            if self._error is not None:
-                raise UnavailableError(
-                    "admin.not_in_force",
-                    "the change was written and is not in force: it could not be recorded",
-                    advice="It takes effect once it can be recorded. Look what is registered "
-                    "before you try again; a token that was not shown is replaced by rotating.",
-                )
-            return result
+    async def _turn_for_edit(self, change: Callable[[Judge], T], by: PersonId, judge: Judge) -> T:
+        """Begin once nobody else edits. Others have their turns while this one waits.
+
+        Not cancelled once begun: one who hangs up must not leave a change unrecorded.
+        """
+        me = asyncio.current_task()
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + HELD_S
+        while True:
+            async with self._turn:
+                self._begun.add(me)
+                try:
+                    return await self._edit(change, by, judge)
+                except ConfigurationError as error:
+                    if error.code != "directory.held" or clock() >= until_s:
+                        raise
+                finally:
+                    self._begun.discard(me)
+            await asyncio.sleep(_HELD_RETRY_S)
+
+    async def _edit(self, change: Callable[[Judge], T], by: PersonId, judge: Judge) -> T:
+        await self._attempt()  # what others changed before is not theirs
+        if self._error is not None:
+            raise UnavailableError(
+                "admin.registers_invalid",
+                "the registers on the server are not in force as they are now; nothing was changed",
+                advice="The server's log says why; whoever runs it can correct that.",
+            )
+        made: _Edit | None = None
+
+        def judged(before: Directory, after: Directory) -> None:
+            nonlocal made
+            judge(before, after)
+            made = _Edit(before=before, after=after, by=by)
+
+        result = await asyncio.to_thread(change, judged)
+        self._edit_made = made
+        await self._attempt()
+        if self._error is not None:
+            raise UnavailableError(
+                "admin.not_in_force",
+                "the change was written and is not in force: it could not be recorded",
+                advice="It takes effect once it can be recorded. Look what is registered "
+                "before you try again; a token that was not shown is replaced by rotating.",
+            )
+        return result
 
     async def _attempt(self, *, unasked: bool = False) -> bool:
         """Read, check, record, apply: each only after the one before.
@@ -193,17 +235,35 @@ class Registry:
             self._report(f"{type(error).__name__} while taking over a change", fault=error)
             return False
         self._current, self._applied, self._stamps = found, digest, stamps
-        self._editor, self._confirmed_s = None, looked_s
+        self._confirmed_s = looked_s
         self._report(None)
         return changed
 
     async def _record(self, new: Directory) -> bool:
-        """Have a change recorded before it takes effect; whether there is one."""
-        changes = await asyncio.to_thread(diff, self._current, new)
+        """Have every change recorded before it takes effect; whether there is one.
+
+        An operator's edit is told apart from what was changed by hand before or after it.
+        """
+        edit = self._edit_made
+        steps: list[tuple[Directory, PersonId | None]] = [(new, None)]
+        if edit is not None:
+            steps = [(edit.before, None), (edit.after, edit.by), (new, None)]
+        changed = False
+        for step, by in steps:
+            changed |= await self._record_one(step, by)
+            if edit is not None and step is edit.after:
+                self._edit_made = None
+        return changed
+
+    async def _record_one(self, new: Directory, by: PersonId | None) -> bool:
+        if new is self._recorded:
+            return False
+        changes = await asyncio.to_thread(diff, self._recorded, new)
         if not changes:
             return False
         if self._on_change is not None:
-            await self._on_change(self._current, new, self._editor)
+            await self._on_change(self._recorded, new, by)
+        self._recorded = new
         _log.info("the registers changed in %d tenants", len(changes))
         return True
 
