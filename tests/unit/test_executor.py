@@ -434,6 +434,24 @@ def test_a_link_that_others_could_turn_is_refused(place: Path) -> None:
     assert round_and_round.code in {"exec.writable", "exec.unreadable"}
 
 
+def test_a_name_that_others_made_is_refused(place: Path) -> None:
+    """By `argv[0]` python takes up a venv with code of its own, and busybox is any command."""
+    (place / "bin").mkdir()
+    (place / "bin" / "tool").symlink_to(program(place / "real"))
+    wanted = Wanted(argv=("bin/tool",), cwd=str(place))
+    by_path = Wanted(argv=("tool",), cwd=str(place), env={"PATH": str(place / "bin")})
+    assert command_of(wanted).argv == command_of(by_path).argv == (str(place / "bin" / "tool"),)
+    (place / "bin").chmod(0o777)
+    assert refused(wanted).code == refused(by_path).code == "exec.writable"
+
+
+def test_where_names_are_not_utf8_nothing_is_looked_up(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    assert refused(shell("true", place)).code == "exec.not_utf8"
+
+
 @ROOT_ONLY
 def test_a_link_of_somebody_else_in_a_sticky_directory_is_refused(place: Path) -> None:
     (place / "shared").mkdir()
@@ -1005,6 +1023,23 @@ def test_options_end_where_the_command_begins(place: Path) -> None:
     for command in (("ls", "--json", "--help"), ("--", "ls", "--json", "--help")):
         done = typed(*WHOLE, *command, cwd=place)
         assert "[credential.missing]" in done.stderr
+
+
+def test_that_nobody_listens_changes_nothing(place: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _WITHOUT_SERVER, *WHOLE, "--", "ls"],
+            stderr=writer,
+            timeout=60,
+            check=False,
+            env={},
+            cwd=place,
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 125
 
 
 def test_json_is_one_line_and_nothing_else(place: Path) -> None:

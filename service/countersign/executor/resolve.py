@@ -7,7 +7,8 @@ it and every directory above it belong to one of them and nobody else may
 write there. `Resolved.require_unchanged` looks once more, right before the
 start.
 
-Links are followed once, here; `argv[0]` keeps the name they were found under.
+Links are followed once, here; `argv[0]` keeps the name they were found under. That
+name decides what some programs do or load, so nobody else may have made it.
 """
 
 from __future__ import annotations
@@ -101,11 +102,17 @@ def resolve(wanted: Wanted) -> Iterator[Resolved]:
 
 
 def _resolve(wanted: Wanted, open_files: contextlib.ExitStack) -> Resolved:
+    if sys.getfilesystemencoding() != "utf-8":  # what is shown would not be what is opened
+        raise Refused(
+            "exec.not_utf8",
+            "names of files are not read as UTF-8 here",
+            advice="Start countersign exec with LC_ALL=C.UTF-8.",
+        )
     argv = argument_vector(wanted.argv)
     cwd, directory = _directory(wanted.cwd, open_files)
     found = _find(argv[0], cwd, wanted.env.get("PATH", SEARCH_PATH))
     reader = _Reader(open_files=open_files)
-    program, descriptor = reader.bind("the program", os.path.realpath(found), runs=True)
+    program, descriptor = reader.bind("the program", follow("the program", found), runs=True)
     interpreter = _interpreter(descriptor, reader)
     files = []
     for index, name in enumerate(wanted.files, 1):
