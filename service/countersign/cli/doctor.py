@@ -65,6 +65,8 @@ def _examine(path: Path) -> list[Finding]:
         return findings
     findings.append(_try("keys", lambda: _keys(config)))
     findings.append(_try("registers", lambda: _registers(config)))
+    if config.sanitizer.rules:
+        findings.append(_try("rules", lambda: _rules(config)))
     if config.issuers:
         findings.append(_try("issuers", lambda: _issuers(config)))
     if opa:
@@ -125,6 +127,11 @@ def _registers(config: Config) -> str:
     channels = sum(len(directory.channels(tenant)) for tenant in directory.tenants)
     tenants = len(directory.tenants)
     return f"{callers} caller(s), {people} person(s), {channels} channel(s), {tenants} tenant(s)"
+
+
+def _rules(config: Config) -> str:
+    rules = config.custom_rules()
+    return f"{len(rules.table)} table(s) of your own rules, each found by its examples"
 
 
 def _issuers(config: Config) -> str:

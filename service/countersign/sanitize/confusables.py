@@ -5,7 +5,7 @@ Unicode 15): the characters that no compatibility form makes ASCII already, and
 whose skeleton is one ASCII letter, digit or sign of those that addresses and
 numbers are written with. Letters are never signs here, capitals that look like
 `l` are `I`, and dots in the middle of the line are full stops.
-Copyright (c) 1991-2022 Unicode, Inc., used under the Unicode License
+By way of ICU. Copyright (c) Unicode, Inc., used under the Unicode License V3
 (https://www.unicode.org/license.txt). Used by `characters`.
 """
 
