@@ -434,6 +434,28 @@ def test_a_link_that_others_could_turn_is_refused(place: Path) -> None:
     assert round_and_round.code in {"exec.writable", "exec.unreadable"}
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs Linux to tell")
+def test_a_working_directory_moved_away_while_it_is_opened_is_seen(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner could show one directory, and have the command run in another."""
+    (place / "shown" / "sub").mkdir(parents=True)
+    (place / "other" / "sub").mkdir(parents=True)
+    really = os.open
+
+    def after_a_swap(path: str, *more) -> int:
+        if path == str(place / "shown" / "sub"):
+            (place / "shown").rename(place / "gone")
+            (place / "shown").symlink_to("other")
+        return really(path, *more)
+
+    command = command_of(shell("true", place / "other" / ".." / "other"))
+    assert command.cwd == str(place / "other")
+    assert command_of(Wanted(argv=(SH,), cwd="/" + str(place))).cwd == str(place)
+    monkeypatch.setattr(os, "open", after_a_swap)
+    assert refused(shell("true", place / "shown" / "sub")).code == "exec.changed"
+
+
 def test_a_name_that_others_made_is_refused(place: Path) -> None:
     """By `argv[0]` python takes up a venv with code of its own, and busybox is any command."""
     (place / "bin").mkdir()

@@ -22,6 +22,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from countersign.executor.command import (
@@ -38,6 +39,7 @@ from countersign.executor.command import (
 )
 from countersign.executor.paths import follow, open_trusted, unusable
 
+DESCRIPTORS: Final = Path("/proc/self/fd")
 MAX_STDIN_BYTES: Final = 8 * 1024 * 1024
 _MAX_STDIN_TEXT_BYTES: Final = 16 * 1024
 _MAX_FIRST_LINE_BYTES: Final = 256
@@ -155,13 +157,16 @@ def changed_since(what: str) -> Refused:
 def _directory(name: str, open_files: contextlib.ExitStack) -> tuple[str, int]:
     """The real path of the working directory, and the directory itself."""
     try:
-        path = text("--cwd", os.path.realpath(name))
+        path = text("--cwd", "/" + os.path.realpath(name).lstrip("/"))  # it keeps "//"
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise Refused(
             "exec.cwd", f"--cwd: {error.strerror}", advice="Name an existing directory."
         ) from None
     open_files.callback(os.close, descriptor)
+    with contextlib.suppress(FileNotFoundError):  # without /proc it is a path as good as another
+        if str((DESCRIPTORS / str(descriptor)).readlink()) != path:
+            raise changed_since("--cwd")
     return path, descriptor
 
 

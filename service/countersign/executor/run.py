@@ -22,19 +22,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final
 
 from countersign.executor.command import NOT_RUNNABLE, Refused
-from countersign.executor.resolve import Resolved, own_account
+from countersign.executor.resolve import DESCRIPTORS, Resolved, own_account
 from countersign.model import JsonObject
 
 TIMED_OUT: Final = 124
 KILL_AFTER_S: Final = 10.0
 _UMASK: Final = 0o022
 _PR_SET_NO_NEW_PRIVS: Final = 38
-_DESCRIPTORS: Final = Path("/proc/self/fd")
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _OF_PYTHON: Final = {signal.SIGPIPE, signal.SIGXFSZ}
 """Ignored by Python itself; `subprocess` restores them in the child."""
@@ -159,7 +157,7 @@ def run(resolved: Resolved, signals: Signals, *, timeout_s: float | None) -> End
 
 def _start(resolved: Resolved, given: IO[bytes] | int) -> subprocess.Popen[bytes]:
     command = resolved.command
-    held = _DESCRIPTORS.is_dir()
+    held = DESCRIPTORS.is_dir()
     if held:
         _keep_descriptors_to_ourselves()
     by_path = not held or command.interpreter is not None
@@ -171,8 +169,8 @@ def _start(resolved: Resolved, given: IO[bytes] | int) -> subprocess.Popen[bytes
         [argument.encode() for argument in command.argv],
         executable=command.program.path.encode()
         if by_path
-        else f"{_DESCRIPTORS}/{resolved.program}",
-        cwd=f"{_DESCRIPTORS}/{resolved.directory}" if held else command.cwd.encode(),
+        else f"{DESCRIPTORS}/{resolved.program}",
+        cwd=f"{DESCRIPTORS}/{resolved.directory}" if held else command.cwd.encode(),
         env={name.encode(): value.encode() for name, value in command.env.items()},
         stdin=given,
         close_fds=not held,
@@ -200,7 +198,7 @@ def _keep_descriptors_to_ourselves() -> None:
 
     `close_fds` would close the program before it can be started by its descriptor.
     """
-    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - names are numbers
+    for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - names are numbers
         if int(name) > 2:
             with contextlib.suppress(OSError):
                 os.set_inheritable(int(name), False)  # noqa: FBT003 - the call's own form
