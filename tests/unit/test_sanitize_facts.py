@@ -209,3 +209,33 @@ def test_facts_come_from_arguments_only():
 def test_a_search_that_is_no_sql_is_just_text():
     assert facts(query="show me Anna's orders") == {}
     assert facts(query="delete from t")["sql"]["predicate"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hidden"),
+    [
+        ({"argv": ["tool", "--pan=5123 2808 8708 4530", "--wait"]}, "5123 2808 8708 4530"),
+        ({"argv": ["grep", "-c", "5123 2808 8708 4530", "app.log"]}, "5123 2808 8708 4530"),
+        ({"argv": ["tool", "--account-holder=Javier Johnson"]}, "Javier Johnson"),
+        ({"argv": ["tool", "-n", "Rose Kowalska"]}, "Rose Kowalska"),
+        ({"argv": ["grep", "-c", "DE89 3704 0044 0532 0130 00"]}, "DE89 3704 0532"),
+        ({"command": 'crm-cli --set phone_number="(521) 570-4080" -v'}, "(521) 570-4080"),
+        ({"command": "notify --token (badger-lantern)"}, "badger-lantern"),
+        ({"commands": ["5123 2808 8708 4530"]}, "5123 2808 8708 4530"),
+        ({"command": "export password=x;hunter-lamp --password hunter-lamp"}, "password=x"),
+    ],
+)
+def test_no_fact_says_what_the_mask_hides(arguments, hidden):
+    said = str(facts(**arguments)["shell"])
+    assert not [part for part in hidden.strip("()").replace(") ", "-").split() if part in said]
+
+
+def test_a_program_that_a_hidden_value_repeats_is_still_shown():
+    shell = facts(command="rm -rf /srv --password rm")["shell"]
+    assert (shell["program"], shell["flags"]) == ("rm", ["--password", "-rf"])
+    inner = facts(argv=["sh", "-c", "rm -rf /srv && Curl x"])["shell"]
+    assert inner["programs"] == ["sh", "rm", "[OTHER]"]
+
+
+def test_a_right_below_a_masked_key_is_not_told():
+    assert facts(token={"roles": ["hunter.lantern"]})["grants"]["added"] == ["[OTHER]"]

@@ -4,6 +4,9 @@ Every fact is a number's bucket, a keyword, or a name that passed the text
 rules. They keep a masked review meaningful and are what policy may lean on;
 nothing here is taken from the agent's own description.
 
+No fact says what the mask hides: a name of a program, option, table or right is
+shown where it can be read in the masked values as well, or else it is `[OTHER]`.
+
 Facts are an allow-list: what is not fully understood says so (`other`,
 `unreadable`, `[OTHER]`, a count under `unread`) and only raises the bar. No
 value is dropped or cut before it is judged, none makes up for another, and the
@@ -18,11 +21,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import keys, money, places, shell, sql
+from countersign.sanitize import keys, money, places, readable, shell, sql
 from countersign.sanitize.quantities import Measure, Quantity, counted
 
 if TYPE_CHECKING:
@@ -54,8 +57,6 @@ FIELDS: Final[dict[str, str]] = {
 _MAX_FIELD: Final = 40
 
 _MAX_NAMES: Final = 20
-_SHORTEST_STATEMENT: Final = 5
-"""The survey keeps no shorter text, so nothing read it."""
 _COLUMN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_$]{0,62}){0,3}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 """A column by its own name; one of `row.name` may be a whole row, or a function of it."""
@@ -109,13 +110,15 @@ def build(
     by_fact: dict[str, list[JsonValue]] = {}
     for field in fields:
         by_fact.setdefault(field.fact, []).append(field.value)
+    shown = readable.only(fields, clean)
+    # A destination's domain is told where its mask hides who it is for.
     if found := places.facts(by_fact.get("destination", []), internal_domains, clean):
         facts["destination"] = found
     if statements:
-        facts["sql"] = _sql(statements, _unread_statements(fields), clean)
-    if commands := _shell(by_fact, clean):
+        facts["sql"] = _sql(statements, _unread_statements(fields), shown)
+    if commands := _shell(by_fact, shown):
         facts["shell"] = commands
-    if grants := _grants(by_fact, clean):
+    if grants := _grants(by_fact, shown):
         facts["grants"] = grants
     facts.update(_columns(fields, statements))
     return facts
@@ -159,33 +162,22 @@ def _unread_statements(fields: Sequence[Field]) -> int:
         if field.fact not in {"sql", "query"}:
             continue
         unread += sum(leaf.parsed is not None for leaf in field.leaves)
-        for leaf in _leaves(field.value):
-            plain = isinstance(leaf, str) and len(leaf) >= _SHORTEST_STATEMENT
+        for leaf in readable.leaves(field.value):
+            plain = isinstance(leaf, str) and len(leaf) >= readable.SHORTEST
             is_query = field.fact == "query" and isinstance(leaf, str)
             if not plain or (is_query and not sql.begins_statement(str(leaf))):
                 unread += leaf != ""
     return unread
 
 
-def _leaves(value: JsonValue) -> Iterator[JsonValue]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    else:
-        yield value
-
-
 # --- commands ----------------------------------------------------------------
 
 
 def _shell(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> JsonObject | None:
-    lines, unread = _lines(by_fact)
+    lines, items, unread = _lines(by_fact)
     if not lines and not unread:
         return None
-    read = [shell.read(line) for line in lines]
+    read = [shell.read(line) for line in lines] + [shell.read_item(item) for item in items]
     programs = dict.fromkeys(name for each in read for name in each.programs)
     if unread or not programs:
         programs[shell.OTHER] = None
@@ -195,8 +187,8 @@ def _shell(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> 
     flags = sorted({flag for each in read for flag in each.flags})
     facts: JsonObject = {
         "program": clean(worst),
-        "programs": [clean(name) for name in order[:_MAX_NAMES]],
-        "flags": [clean(flag) for flag in flags[:_MAX_NAMES]],
+        "programs": [*dict.fromkeys(clean(name) for name in order[:_MAX_NAMES])],
+        "flags": [*dict.fromkeys(clean(flag) for flag in flags[:_MAX_NAMES])],
         "reads": not unread and bool(read) and all(each.reads for each in read),
     }
     for name, found in (("programs_more", order), ("flags_more", flags)):
@@ -205,31 +197,36 @@ def _shell(by_fact: dict[str, list[JsonValue]], clean: Callable[[str], str]) -> 
     return facts
 
 
-def _lines(by_fact: dict[str, list[JsonValue]]) -> tuple[list[str | list[str]], int]:
-    """Command lines and argument vectors in an order of their own, and what is neither."""
+def _lines(
+    by_fact: dict[str, list[JsonValue]],
+) -> tuple[list[str | list[str]], list[str], int]:
+    """Command lines and argument vectors in an order of their own, items, what is neither.
+
+    An item of an argument vector with blanks in it may be a whole command as well.
+    """
     commands = sorted(by_fact.get("shell", []), key=_ordered)
     several = sorted(by_fact.get("commands", []), key=_ordered)
     lines: list[str | list[str]] = []
+    items: list[str] = []
     unread = 0
     for value in commands:
         if isinstance(value, str):
             lines.append(value)
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             vector = [item for item in value if isinstance(item, str)]
-            # A list is one argument vector; with blanks in it, it may be whole commands as well.
             lines.append(vector)
             if any(" " in item for item in vector):
-                lines += vector
+                items += vector
         else:
             unread += 1
-            lines += [text for text in _leaves(value) if isinstance(text, str)]
+            lines += [text for text in readable.leaves(value) if isinstance(text, str)]
     for value in several:
         flat = isinstance(value, list) and all(isinstance(item, str) for item in value)
         unread += not (isinstance(value, str) or flat)
-        lines += [text for text in _leaves(value) if isinstance(text, str)]
+        lines += [text for text in readable.leaves(value) if isinstance(text, str)]
     if lines or unread:
         unread += len(by_fact.get("shell_more", []))
-    return lines, unread
+    return lines, items, unread
 
 
 def _ordered(value: JsonValue) -> str:

@@ -25,7 +25,8 @@ OTHER: Final = "[OTHER]"
 
 _SEPARATORS: Final = re2.compile(r"\|\||&&|[|;&\n\r()`]|\$\(")
 _ASSIGNMENT: Final = re2.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*")
-_PROGRAM: Final = re2.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,39}")
+_PROGRAM: Final = re2.compile(r"(?:[A-Za-z_]|7z)[A-Za-z0-9_.+-]{0,39}")
+"""Begins like a name: digits may be anybody's."""
 _LONG: Final = re2.compile(r"(--[a-z][a-z0-9-]{0,39})(?:=.*)?")
 _SHORT: Final = re2.compile(r"-[A-Za-z]{1,3}")
 _ATTACHED: Final = frozenset("pPuUHw")
@@ -103,6 +104,16 @@ def read(command: str | Sequence[str]) -> Command:
         _read_one(words, programs, flags)
     reads = _line_reads(text) if isinstance(command, str) else _vector_reads(command)
     return Command(programs=tuple(programs), flags=tuple(sorted(flags)), reads=reads)
+
+
+def read_item(item: str) -> Command:
+    """An item of an argument vector that may be a command, a name or a text.
+
+    Only words in small letters are programs there.
+    """
+    command = read(item)
+    programs = dict.fromkeys(name if name.islower() else OTHER for name in command.programs)
+    return dataclasses.replace(command, programs=tuple(programs))
 
 
 def is_reader(program: str) -> bool:

@@ -1,0 +1,69 @@
+"""What can still be read of masked fields, so that no fact tells more.
+
+Pure; called by `facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from countersign.model import JsonValue
+from countersign.sanitize import shell
+
+if TYPE_CHECKING:
+    from countersign.sanitize.survey import Field, Leaf
+
+SHORTEST: Final = 5
+"""The survey keeps no shorter text, so nothing read or masked it."""
+
+
+def only(fields: Sequence[Field], clean: Callable[[str], str]) -> Callable[[str], str]:
+    """`clean` for names that the spans of these fields, too, leave to be read."""
+    found = {id(leaf): leaf for field in fields for leaf in field.leaves}
+    if not any(leaf.spans for leaf in found.values()):
+        return clean
+    texts = {leaf.text for leaf in found.values()}
+    parts = [part for leaf in found.values() for part in _visible(leaf)]
+    # What is no leaf is too short to be masked.
+    parts += [
+        text
+        for field in fields
+        for text in leaves(field.value)
+        if isinstance(text, str) and len(text) < SHORTEST and text not in texts
+    ]
+    visible = "\x00".join(parts).casefold()
+
+    def shown(name: str) -> str:
+        cleaned = clean(name)
+        if cleaned != name or name == shell.OTHER:
+            return cleaned
+        return name if all(part in visible for part in name.casefold().split(".")) else shell.OTHER
+
+    return shown
+
+
+def _visible(leaf: Leaf) -> Iterator[str]:
+    """What of a text stands outside its spans."""
+    if leaf.parsed is not None:
+        return  # what stands in it are leaves themselves
+    data = leaf.text.encode("utf-8", "replace")
+    at = 0
+    for span in sorted(leaf.spans, key=lambda span: span.start):
+        if span.start > at:
+            yield data[at : span.start].decode("utf-8", "replace")
+        at = max(at, span.end)
+    if at < len(data):
+        yield data[at:].decode("utf-8", "replace")
+
+
+def leaves(value: JsonValue) -> Iterator[JsonValue]:
+    """Everything in a value that is neither list nor object."""
+    if isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    else:
+        yield value
