@@ -48,9 +48,9 @@ class Work:
         candidates = Patterns.candidates
         find_one = Patterns._find_one
 
-        def counted_candidates(patterns, text):
+        def counted_candidates(patterns, text, end_for=None):
             self.searched += len(text)
-            return candidates(patterns, text)
+            return candidates(patterns, text, end_for)
 
         def counted_find(patterns, index, text, allowance):
             self.searched += len(text)

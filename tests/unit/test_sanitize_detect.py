@@ -326,12 +326,12 @@ def test_a_failing_rule_costs_the_value_not_its_mask(monkeypatch, caplog):
     sanitizer = Sanitizer()
     original = sanitizer._patterns.find
 
-    def find(text, candidates):
+    def find(text, candidates, end_for=None):
         if b"explode" in text:
             raise RuntimeError("explode@example.com")
-        return original(text, candidates)
+        return original(text, candidates, end_for)
 
-    monkeypatch.setattr(type(sanitizer._patterns), "find", lambda _, t, c: find(t, c))
+    monkeypatch.setattr(type(sanitizer._patterns), "find", lambda _, *args: find(*args))
     found = sanitizer.detect(
         a_context({"a": "explode 10.1.2.3", "b": "mail bob@x.example", "c": "fine"}),
         known=lambda _: False,
@@ -346,6 +346,22 @@ def test_a_failing_rule_costs_the_value_not_its_mask(monkeypatch, caplog):
     assert arguments["c"] == "fine"
     assert not preview.reviewable
     assert "explode" not in caplog.text
+
+
+def test_what_is_stronger_than_the_rule_of_a_key_is_still_found_below_it():
+    sanitizer = Sanitizer()
+    found = sanitizer.detect(
+        a_context(
+            {
+                "rows": [{"email": "4111 1111 1111 1111"}, {"phone": "bob@x.example"}],
+                "password": "4111 1111 1111 1111",
+            }
+        ),
+        known=lambda _: False,
+    )
+    assert found.entities["CREDIT_CARD"] == 1
+    assert "PHONE" not in found.entities
+    assert found.entities["SECRET"] == 1
 
 
 def test_a_set_that_fails_inside_re2_is_noticed(monkeypatch):
@@ -366,9 +382,9 @@ def test_work_grows_with_length_not_with_its_square():
     sanitizer = Sanitizer()
     original = type(sanitizer._patterns).candidates
 
-    def candidates(self, text):
+    def candidates(self, text, end_for=None):
         asked.append(len(text))
-        return original(self, text)
+        return original(self, text, end_for)
 
     type(sanitizer._patterns).candidates = candidates
     try:

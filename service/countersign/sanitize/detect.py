@@ -13,6 +13,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import logging
+import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +22,11 @@ from typing import Final
 from countersign.model import JsonValue, Withheld
 from countersign.sanitize import fragments, kinds, names, shell_secrets, siblings, sql, views
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
-from countersign.sanitize.custom import CustomRules
+from countersign.sanitize.custom import NONE, CustomRules
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.offsets import Reading
-from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.patterns import EndFor, Patterns
 from countersign.sanitize.rules import Rule
 from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
 from countersign.sanitize.views import Joined
@@ -35,6 +36,8 @@ _LOG: Final = logging.getLogger(__name__)
 _DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
 _DIGEST: Final = re.compile(r"(?:^|:)[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _MAX_DIGEST: Final = 256
+_WHOLE: Final = 1 << 60
+"""Where a span ends that covers all of a leaf."""
 
 
 class Detected(Withheld):
@@ -81,6 +84,8 @@ def run(
 def _final(spans: Sequence[Span], text: str, custom: CustomRules) -> list[Span]:
     """What is masked of a value in the end, and how it is shown."""
     size = _size(text)
+    if custom is NONE:
+        return resolve(spans, size)
     return custom.shown(resolve(custom.believed(spans, text), size), size)
 
 
@@ -88,18 +93,21 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
+_start: Final = operator.attrgetter("start")
+
+
 def resolve(spans: Sequence[Span], size: int) -> list[Span]:
     """Merge what overlaps: nothing is lost, the strongest kind names the whole."""
     if len(spans) == 1:
         only = spans[0]
-        return [only if only.end <= size else Span(only.start, size, only.kind, only.rule)]
+        return [only] if only.end <= size else [Span(only.start, size, only.kind, only.rule)]
     merged: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.start):
+    for span in sorted(spans, key=_start):
         end = min(span.end, size)
         if merged and (span.start < merged[-1].end or span.start == merged[-1].start):
-            last = merged.pop()
-            strong = max(last, span, key=lambda each: each.kind.strength)
-            merged.append(Span(last.start, max(last.end, end), strong.kind, strong.rule))
+            last = merged[-1]
+            strong = span if span.kind.strength > last.kind.strength else last
+            merged[-1] = Span(last.start, max(last.end, end), strong.kind, strong.rule)
         else:
             merged.append(Span(span.start, end, span.kind, span.rule))
     return merged
@@ -111,22 +119,26 @@ def resolve(spans: Sequence[Span], size: int) -> list[Span]:
 def _patterns(detected: Detected, patterns: Patterns) -> None:
     """All rules over all leaves and keys, as they are and as they may be read."""
     survey = detected.survey
-    leaves = [leaf for leaf in survey.leaves if leaf.parsed is None and len(leaf.text) >= SHORTEST]
-    first_key = len(leaves)
-    leaves += [Leaf(key, None, "") for key in survey.keys if len(key) >= SHORTEST]
+    open_, covered = _apart(survey)
+    keys = [Leaf(key, None, "") for key in survey.keys if len(key) >= SHORTEST]
+    leaves = [*open_, *keys, *covered]
     joined = Joined([leaf.text for leaf in leaves])
+    strengths = [0] * (len(leaves) - len(covered)) + list(map(_cover_strength, covered))
+
+    def end_for(strength: int) -> int:
+        return max(joined.starts[bisect.bisect_left(strengths, strength)] - 1, 0)
+
     try:
-        found = list(_checked(scan(joined, patterns), leaves, survey))
+        found = list(_checked(scan(joined, patterns, end_for=end_for), leaves, survey))
     except TooMuchError:
         raise
     except Exception as error:  # noqa: BLE001 - fail closed: try each value alone
         _LOG.error("a joined scan failed: %s", type(error).__name__)
         found = list(_checked(_one_by_one(leaves, patterns, survey), leaves, survey))
     for index, start, end, rule in found:
-        leaves[index].add(Span(start, end, rule.kind, rule.id))
-    seen = {(index, start, end, rule.id) for index, start, end, rule in found}
-    _disguised(leaves, joined, patterns, survey, seen)
-    for leaf in leaves[first_key:]:
+        leaves[index].spans.append(Span(start, end, rule.kind, rule.id))
+    _disguised(leaves, joined, patterns, survey, found)
+    for leaf in keys:
         if leaf.spans:
             detected.key_spans[leaf.text] = leaf.spans
     siblings.cover(
@@ -135,6 +147,25 @@ def _patterns(detected: Detected, patterns: Patterns) -> None:
         lambda texts: [*scan(texts, patterns), *hidden_finds(texts, patterns)],
         detected.key_spans,
     )
+
+
+def _apart(survey: Survey) -> tuple[list[Leaf], list[Leaf]]:
+    """The leaves to search whole, and those covered whole, the weakest covers first.
+
+    What is weaker than a cover changes nothing, so it is not looked for below one.
+    """
+    open_: list[Leaf] = []
+    covered: list[Leaf] = []
+    believed = not survey.custom.allowed_values  # they take covers away again
+    for leaf in survey.leaves:
+        if leaf.parsed is None and len(leaf.text) >= SHORTEST:
+            (covered if leaf.spans and believed and _cover_strength(leaf) else open_).append(leaf)
+    covered.sort(key=_cover_strength)
+    return open_, covered
+
+
+def _cover_strength(leaf: Leaf) -> int:
+    return max([span.kind.strength for span in leaf.spans if span.end >= _WHOLE], default=0)
 
 
 def _checked(
@@ -152,10 +183,12 @@ def _disguised(
     joined: Joined,
     patterns: Patterns,
     survey: Survey,
-    seen: set[tuple[int, int, int, str]],
+    found: Sequence[tuple[int, int, int, Rule]],
 ) -> None:
     """What is found in another reading of a text covers the part that reads so."""
-    for index, start, end, rule in hidden_finds(joined, patterns):
+    hidden = hidden_finds(joined, patterns)
+    seen = {(index, start, end, rule.id) for index, start, end, rule in found} if hidden else ()
+    for index, start, end, rule in hidden:
         leaf = leaves[index]
         if rule is not None and (index, start, end, rule.id) in seen:
             continue
@@ -186,16 +219,19 @@ def hidden_finds(joined: Joined, patterns: Patterns) -> list[tuple[int, int, int
 
 
 def scan(
-    joined: Joined, patterns: Patterns, believed: Callable[[Rule], bool] | None = None
+    joined: Joined,
+    patterns: Patterns,
+    believed: Callable[[Rule], bool] | None = None,
+    end_for: EndFor | None = None,
 ) -> Iterator[tuple[int, int, int, Rule]]:
     """Matches as (index of text, start, end, rule), offsets in UTF-8 bytes."""
-    candidates = patterns.candidates(joined.data)
+    candidates = patterns.candidates(joined.data, end_for)
     if believed is not None:
         candidates = [index for index in candidates if believed(patterns.rules[index])]
     if not candidates:
         return
     starts, parts = joined.starts, joined.parts
-    for start, end, rule in patterns.find(joined.data, candidates):
+    for start, end, rule in patterns.find(joined.data, candidates, end_for):
         index = bisect.bisect_right(starts, start) - 1
         while index < len(parts) and starts[index] < end:
             low, high = max(start - starts[index], 0), min(end - starts[index], len(parts[index]))
@@ -232,27 +268,29 @@ def is_digest(rule: Rule, key: str, text: str) -> bool:
 
 
 _RUN_FACTS: Final = frozenset({"sql", "query", "shell", "commands", "shell_more"})
-_WHOLE: Final = 1 << 60
-"""Where a span ends that covers all of a leaf."""
 
 
 def _names(survey: Survey, known: Callable[[str], bool] | None) -> None:
     """Names of people in prose: not in what will be run, nor in what is masked already."""
     run = {id(leaf) for field in survey.fields if field.fact in _RUN_FACTS for leaf in field.leaves}
+    said: dict[str, list[Span]] = {}  # rows say the same again and again
     for leaf in survey.leaves:
         if " " not in leaf.text or not leaf.is_text or leaf.parsed is not None or id(leaf) in run:
             continue
         if any(span.end >= _WHOLE for span in leaf.spans):
             continue
         try:
-            found = names_in(leaf.text, known)
+            found = said.get(leaf.text)
+            if found is None:
+                found = said[leaf.text] = names_in(leaf.text, known)
         except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
             _LOG.error("a value was masked whole: %s", type(error).__name__)
             leaf.cover(kinds.UNREADABLE, "names")
             survey.complete = False
             continue
-        survey.spans.spend(len(found))
-        leaf.spans += found
+        if found:
+            survey.spans.spend(len(found))
+            leaf.spans += found
 
 
 def names_in(text: str, known: Callable[[str], bool] | None = None) -> list[Span]:

@@ -50,6 +50,8 @@ def is_prose(text: str) -> bool:
 # --- words ------------------------------------------------------------------------
 
 _TOKEN: Final = re.compile(r"[^\W\d_]+(?:['\-][^\W\d_]+)*")
+_ASCII_TOKEN: Final = re.compile(r"[A-Za-z]+(?:['\-][A-Za-z]+)*")
+"""The same in ASCII, in half the time."""
 _JOINED_BEFORE: Final = frozenset("_/@#$\\=<%~&0123456789.:-*`")
 _JOINED_AFTER: Final = frozenset("_/@\\=(0123456789`*{[$")
 _SENTENCE_ENDS: Final = frozenset('.!?:\n•*>-"“(')
@@ -128,9 +130,11 @@ def find(text: str, known: Callable[[str], bool] | None = None) -> list[tuple[in
 
 def _is_plain(text: str) -> bool:
     """Whether no word of it can be a name: true of most sentences, and soon said."""
+    if not text.isascii():
+        return False
     small, inert = lists.active()
-    words = _TOKEN.findall(text)
-    if not text.isascii() or not small.isdisjoint(words) or not lists.ACCOUNTS.isdisjoint(words):
+    words = _ASCII_TOKEN.findall(text)
+    if not small.isdisjoint(words) or not lists.ACCOUNTS.isdisjoint(words):
         return False
     return inert.issuperset([word.lower() for word in words if not word.islower()])
 

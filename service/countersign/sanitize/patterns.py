@@ -13,15 +13,19 @@ across it), and by `guard` for the last look at what was rendered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import re2
 
 from countersign.sanitize import kinds
 from countersign.sanitize.bounds import MAX_MATCHES, Allowance
+from countersign.sanitize.checks import Parts
 from countersign.sanitize.kinds import is_secret
 from countersign.sanitize.rules import BUILT_IN, Rule
+
+EndFor: TypeAlias = Callable[[int], int]
+"""How much of a text is searched for a kind of this strength, in bytes."""
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _CANARY: Final = b"\x00\x01countersign canary\x01"
@@ -41,10 +45,12 @@ def _options(max_mem_bytes: int) -> Any:
 class _Set:
     """Rules one pass tells from each other."""
 
-    __slots__ = ("_canary_index", "_hinted", "_rules", "re2_set")
+    __slots__ = ("_canary_index", "_hinted", "_rules", "re2_set", "strength")
 
     def __init__(self, rules: Sequence[tuple[int, Rule]]) -> None:
         self._rules = [index for index, _ in rules]
+        self.strength: Final = max([rule.kind.strength for _, rule in rules])
+        """Of its strongest rule."""
         hints: dict[str, list[int]] = {}
         for index, rule in rules:
             hints.setdefault(_hint(rule), []).append(index)
@@ -56,14 +62,13 @@ class _Set:
         self._canary_index = self.re2_set.Add(re2.escape(_CANARY.decode()))
         self.re2_set.Compile()
 
-    def candidates(self, with_canary: bytes) -> Iterator[int]:
+    def candidates(self, with_canary: bytes) -> Sequence[int]:
         hits = self.re2_set.Match(with_canary)
         if not hits or self._canary_index not in hits:
-            yield from self._rules
-        elif len(hits) > 1:
-            for hit in hits:
-                if hit != self._canary_index:
-                    yield from self._hinted[hit]
+            return self._rules
+        if len(hits) == 1:
+            return ()
+        return [rule for hit in hits if hit != self._canary_index for rule in self._hinted[hit]]
 
 
 class Patterns:
@@ -84,37 +89,50 @@ class Patterns:
             apart.setdefault(_set_of(rule), []).append((index, rule))
         self._sets = [_Set(together) for together in apart.values()]
 
-    def candidates(self, text: bytes) -> list[int]:
+    def candidates(self, text: bytes, end_for: EndFor | None = None) -> list[int]:
         """The rules that may match in it; all of a set if RE2 could not tell."""
-        text += _CANARY
-        return sorted(index for each in self._sets for index in each.candidates(text))
+        found: list[int] = []
+        searched = text + _CANARY
+        last = whole = len(text)
+        for each in self._sets:
+            end = end_for(each.strength) if end_for else whole
+            if end != last:
+                searched, last = text[:end] + _CANARY, end
+            found += each.candidates(searched)
+        return sorted(found)
 
-    def find(self, text: bytes, candidates: Iterable[int]) -> Iterator[tuple[int, int, Rule]]:
+    def find(
+        self, text: bytes, candidates: Iterable[int], end_for: EndFor | None = None
+    ) -> Iterator[tuple[int, int, Rule]]:
         """Every checked match of these rules: start, end (bytes), rule.
 
         Raises `TooMuchError` when they match in more places than are looked at.
         """
         allowance = Allowance(MAX_MATCHES)
         for index in candidates:
-            yield from self._find_one(index, text, allowance)
+            part = text[: end_for(self.rules[index].kind.strength)] if end_for else text
+            yield from self._find_one(index, part, allowance)
 
     def _find_one(
         self, index: int, text: bytes, allowance: Allowance
     ) -> Iterator[tuple[int, int, Rule]]:
         rule, regexp, groups = self.rules[index], self._regexps[index], self._groups[index]
-        check = rule.check
+        check, again = rule.check, rule.again
         allowed = _NOTHING if is_secret(rule.kind) else self._allowed
         position = 0
         while position <= len(text):
             for match in regexp.finditer(text, position):
                 allowance.spend()
-                start, end = _value_span(match, groups)
-                parts = ((0, end - start),) if check is None else check(text[start:end])
+                start, end = match.span() if not groups else _value_span(match, groups)
+                if check is None:
+                    parts: Parts = ((0, end - start),)
+                elif not (parts := check(text[start:end])) and not again:
+                    continue
                 for first, last in parts:
                     if allowed and text[start + first : start + last] in allowed:
                         continue
                     yield start + first, start + last, rule
-                if rule.again:
+                if again:
                     rest = start + parts[-1][1] if parts else match.start() + 1
                     if rest < match.end():
                         position = rest
