@@ -93,3 +93,59 @@ def test_a_name_in_aws_hides_no_value_behind_it():
         "arn:aws:secretsmanager:eu-1:1:secret:a password=zqsecret",
     ):
         assert "zqsecret" not in SANITIZER.text(text)
+
+
+def alnum(size):
+    return "".join("aB3dE5gH7jK9mN2pQ4sT6vW8"[index * 7 % 24] for index in range(size))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "ya29." + alnum(60),
+        "9073626313:AA" + alnum(33),
+        "MT" + alnum(22) + ".juwWcB." + alnum(38),
+        "abc8Q~" + alnum(34),
+        "pat" + alnum(14) + "." + "5e1f" * 16,
+        "dckr_pat_" + alnum(27),
+        "acme." + alnum(30) + ".k3J9x" + "." + alnum(24),
+    ],
+)
+@pytest.mark.parametrize("text", ["use {} for now", "https://x.example/v1/{}/state", "{}"])
+def test_a_token_of_several_parts_goes_whole(token, text):
+    shown = SANITIZER.text(text.format(token))
+    assert "[SECRET]" in shown
+    parts = token.replace("~", ".").replace(":", ".").split(".")
+    assert not [part for part in parts if part in shown and part != "acme"]
+
+
+DIGEST = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Revert to {DIGEST}\n\nThe roll-out failed.",
+        f"git checkout {DIGEST}",
+        f"commit {DIGEST}",
+        f"uses: actions/checkout@{DIGEST}",
+        "docker pull registry.example/a@sha256:" + "9d03be74f2a91c07" * 4,
+        "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 ok",
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ],
+)
+def test_what_names_a_version_or_a_trace_stays(text):
+    assert SANITIZER.text(text) == text
+
+
+def test_a_hex_text_that_nothing_names_is_masked():
+    assert SANITIZER.text(f"use {DIGEST} for now") == "use [SECRET] for now"
+    assert DIGEST not in SANITIZER.text(f"token={DIGEST}")
+
+
+def test_a_login_in_a_database_address_keeps_user_and_host():
+    shown = SANITIZER.text("psql postgres://app:pw12@db.corp.example:5432/shop")
+    assert shown == "psql postgres://app:[SECRET]@db.corp.example:5432/shop"
+    assert "rose" not in SANITIZER.text("mysql://rose.kowalska:pw12@db.corp.example/shop")
+    assert "ada" not in SANITIZER.text("amqp://ada%40x.example:pw12@mq.corp.example/")
+    assert "k3y" not in SANITIZER.text("https://k3y:x-oauth-basic@git.corp.example/a")

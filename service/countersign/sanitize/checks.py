@@ -140,6 +140,11 @@ def iban(found: bytes) -> Parts:
 # --- people and networks -----------------------------------------------------
 
 
+def email(found: bytes) -> Parts:
+    """What stands before a host in a URL is a login (`url.credentials`), no part of an address."""
+    return () if b"://" in found else ((0, len(found)),)
+
+
 def ssn(found: bytes) -> Parts:
     """Ranges the US Social Security Administration never issued are none."""
     number = digits(found)[-9:]

@@ -11,6 +11,8 @@ import math
 import re
 from typing import Final
 
+import re2
+
 from countersign.sanitize.checks import Parts
 
 _DIGIT: Final = re.compile(rb"[0-9]")
@@ -90,6 +92,39 @@ _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_VOWELS: Final = bytes(set(range(256)) - set(b"aeiouyAEIOUY"))
 _MIN_RANDOM: Final = 16
 _MIN_ENTROPY: Final = 3.0
+
+
+DIGESTS: Final = (
+    r"sha256:[0-9a-f]{64}\b"
+    r"|(?i:\b(?:commit|revert(?:s|ed|ing)?(?: to)?|cherry[ -]pick(?:ed from(?: commit)?)?|checkout"
+    r"|reset --hard|merge|rebase(?: onto)?|rev|sha|sha1|HEAD is now at|git show)[ :=]{1,2}"
+    r"|@)(?-i:[0-9a-f]{40})\b"
+    r"|(?i:\btrace[_.-]?id[\"']{0,2}[ ]?[:=][ ]?[\"']{0,2})(?-i:[0-9a-f]{32})\b"
+    r"|(?i:\bspan[_.-]?id[\"']{0,2}[ ]?[:=][ ]?[\"']{0,2})(?-i:[0-9a-f]{16})\b"
+    r"|\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"
+)
+"""Digests that say what they are, commits behind a word of Git, ids of W3C traces."""
+_DIGESTS: Final = re2.compile(DIGESTS)
+_PARTS: Final = re.compile(rb"[^.~]+")
+
+
+def random_run(found: bytes) -> Parts:
+    """A random token with the parts beside it, between dots, that are no plain words."""
+    if _DIGESTS.fullmatch(found):
+        return ()
+    parts = [(match.start(), match.end()) for match in _PARTS.finditer(found)]
+    random = [at for at in parts if random_token(found[slice(*at)])]
+    if not random:
+        return ()
+    first, last = parts.index(random[0]), parts.index(random[-1])
+    while first > 0 and _MIXED_PART.search(found[slice(*parts[first - 1])]):
+        first -= 1
+    while last + 1 < len(parts) and _MIXED_PART.search(found[slice(*parts[last + 1])]):
+        last += 1
+    return ((parts[first][0], parts[last][1]),)
+
+
+_MIXED_PART: Final = re.compile(rb"[0-9].*[a-z]|[a-z].*[0-9A-Z]|[A-Z]{2}.*[a-z0-9]")
 
 
 def random_token(found: bytes) -> Parts:

@@ -29,6 +29,13 @@ _IN_QUERY: Final = (
     r"|ticket|hash|state_?token|invite|magic|nonce_?token)"
 )
 
+_DATABASES: Final = (
+    r"(?:postgres(?:ql)?|mysql|mariadb|mongodb|redis|rediss|amqps?|ldaps?|s?ftp|smtps?|mssql"
+    r"|clickhouse)(?:\+[a-z0-9]+)?"
+)
+_USER: Final = r"""[^\s/?#\\"'<>:@\x00]*"""
+_PERSONAL_USER: Final = r"""[^\s/?#\\"'<>:@\x00]*(?:\.|%40)[^\s/?#\\"'<>:@\x00]*"""
+
 RULES: Final = (
     Rule(
         id="pem",
@@ -61,6 +68,14 @@ RULES: Final = (
         kind=kinds.SECRET,
         pattern=r"(?:glpat-|[sr]k_(?:live|test)_|whsec_|npm_|pypi-|dop_v1_|hvs\.|SG\.|shpat_|sk-)"
         r"[A-Za-z0-9_.-]{16,}",
+    ),
+    Rule(
+        id="provider.parts",
+        kind=kinds.SECRET,
+        pattern=r"(?:\bya29\.[A-Za-z0-9_-]{20,}|\b[0-9]{8,10}:AA[A-Za-z0-9_-]{32,}"
+        r"|\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}"
+        r"|\bpat[A-Za-z0-9]{14}\.[0-9a-f]{64}|\b[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}"
+        r"|dckr_[po]at_[A-Za-z0-9_-]{20,})",
     ),
     Rule(
         id="header",
@@ -99,14 +114,17 @@ RULES: Final = (
     Rule(
         id="url.credentials",
         kind=kinds.SECRET,
-        pattern=r"""://([^\s/?#\\"'<>:\x00]*:[^\s/?#"'<>\x00]*)@""",
+        # Whoever logs in to a database is what a reviewer asks about; elsewhere it may be a token.
+        pattern=rf"""(?i)(?:{_DATABASES}://(?:({_PERSONAL_USER}:[^\s/?#"'<>\x00]*)"""
+        rf"""|{_USER}:([^\s/?#"'<>\x00]*))@"""
+        r"""|://([^\s/?#\\"'<>:\x00]*:[^\s/?#"'<>\x00]*)@)""",
         check=checks_secrets.assigned,
     ),
     Rule(
         id="url.credentials.database",
         kind=kinds.SECRET,
-        pattern=r"(?i)(?:postgres(?:ql)?|mysql|mariadb|mongodb|redis|rediss|amqps?|ldaps?|s?ftp"
-        r"""|smtps?|mssql|clickhouse)(?:\+[a-z0-9]+)?://([^\s:@/\x00]*:[^\s"'<>\x00]*)@""",
+        pattern=rf"(?i){_DATABASES}://(?:({_PERSONAL_USER}:[^\s\"'<>\x00]*)"
+        r"""|[^\s:@/\x00]*:([^\s"'<>\x00]*))@""",
         check=checks_secrets.assigned,
     ),
     Rule(
@@ -177,7 +195,8 @@ RULES: Final = (
     Rule(
         id="random",
         kind=kinds.RANDOM,
-        pattern=r"sha256:[0-9a-f]{64}\b|[A-Za-z0-9_+/=-]{20,}",
-        check=checks_secrets.random_token,
+        pattern=rf"{checks_secrets.DIGESTS}"
+        r"|(?:[A-Za-z0-9_-]{4,24}\.){0,2}[A-Za-z0-9_+/=-]{20,}(?:[.~][A-Za-z0-9_+/=-]{4,}){0,3}",
+        check=checks_secrets.random_run,
     ),
 )
