@@ -131,6 +131,18 @@ async def test_a_refused_vote_is_recorded_before_its_sender_learns_of_it(world):
     assert await world.review(review.id) == review
 
 
+async def test_a_preview_that_never_was_is_not_recorded_in_its_senders_words(world):
+    """32 bytes and a name have room for an address."""
+    review = await world.opened(context())
+    said = {"profile": "078-05-1120", "preview_hash": b"jane.doe@mail.example.com".hex()}
+    for change in ({**said}, {"preview_hash": said["preview_hash"]}):
+        vote = world.vote(BOB, review.id, **change)
+        assert await refusal(vote) == "vote.preview_mismatch"
+        recorded = (await world.records())[-1]["vote"]
+        assert "preview_hash" not in recorded
+        assert recorded.get("profile", "reviewer") == "reviewer"
+
+
 async def test_whoever_owns_the_requester_by_now_cannot_vote(world):
     review = await world.opened(context())
     world.register([dataclasses.replace(AGENT, owners=(BOB.id,)), *CALLERS[1:]])

@@ -365,8 +365,7 @@ def _of_event(event: Event, review: Review, who: JsonObject) -> dict[str, JsonVa
             **who,
             "choice": event.choice.value if isinstance(event, VoteCast) else Choice.APPROVE.value,
             "revision": event.revision,
-            "profile": event.profile,
-            "preview_hash": event.preview_hash,
+            **_preview_named(event, review),
             "reason": event.reason,
             "requirement_hash": record.requirement_hash(review.requirement),
         }
@@ -384,6 +383,16 @@ def _of_event(event: Event, review: Review, who: JsonObject) -> dict[str, JsonVa
     if isinstance(event, AfterReviewClosed):
         return {"after_review": {**who, "justified": event.justified, "note": event.note}}
     return {}
+
+
+def _preview_named(event: VoteCast | GlassBroken, review: Review) -> JsonObject:
+    """Profile and hash, where the review has such: others are whatever the sender wrote."""
+    named: JsonObject = {}
+    if event.profile in review.previews:
+        named["profile"] = event.profile
+    if any(event.preview_hash == preview.hash for preview in review.previews.values()):
+        named["preview_hash"] = event.preview_hash
+    return named
 
 
 def _of_voter(parts: Parts, voter: Voter, people: Staff) -> JsonObject:
