@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ from countersign.model import (
     PersonId,
     TenantId,
 )
-from countersign.registry import Registers, Registry, Who, watcher
+from countersign.registry import Registers, Registry, Who, edit, watcher
 from countersign.registry.edit import MAX_TOKENS
 from countersign.registry.replace import held
 from countersign.v1 import admin_pb2 as pb
@@ -832,6 +833,28 @@ async def test_a_list_is_put_together_off_the_event_loop(
     await site.call("olga", "ListChannels", pb.ListChannelsRequest())
     assert len(threads) == 10
     assert threading.get_ident() not in threads
+
+
+async def test_what_is_changed_by_hand_counts_while_a_call_waits_for_the_registers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def noted(paths: Iterable[Path], *, wait_s: float) -> AbstractContextManager[None]:
+        loop.call_soon_threadsafe(tried.set)
+        return held(paths, wait_s=wait_s)
+
+    monkeypatch.setattr(edit, "held", noted)
+    own = token_hash(site.tokens["bob"])
+    with held([site.registers.people], wait_s=0):
+        call = asyncio.create_task(site.call("olga", "PutPerson", human("carol")))
+        await tried.wait()
+        people = site.registers.people
+        people.write_text(people.read_text().replace(f'token_sha256 = ["{own}"]', ""))
+        assert await site.registry.poll()
+        assert not call.done()
+    assert not site.works(site.tokens["bob"])
+    assert site.works((await call).token)
 
 
 async def test_somebody_who_holds_the_registers_is_not_waited_for_long(

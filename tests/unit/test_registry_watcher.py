@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -502,6 +503,28 @@ async def test_another_editor_is_not_waited_for_for_ever(
     monkeypatch.setattr(watcher, "HELD_S", 0)
     with pytest.raises(ConfigurationError):
         await site.registry.edit(held, OLGA, anything)
+
+
+async def test_an_editor_who_hangs_up_while_the_files_change_is_still_who_changed_them(
+    site: Site,
+) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    write, loop = writing(site, callers(NEXT)), asyncio.get_running_loop()
+
+    def change(judge: Judge) -> str:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(30)
+        return write(judge)
+
+    editing = asyncio.create_task(site.registry.edit(change, OLGA, anything))
+    await begun.wait()
+    editing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await editing
+    go_on.set()
+    await site.registry.poll()  # takes its turn after the edit
+    assert site.core.editors == [OLGA]
+    assert works(site, NEXT)
 
 
 async def test_an_edit_whose_maker_hangs_up_before_it_begins_is_dropped(site: Site) -> None:
