@@ -311,3 +311,26 @@ def test_a_tag_is_no_find_after_words_that_announce_one(words):
         clean = SANITIZER.clean(context, found, policy_mask=[], tag_key=b"%032d" % number)
         assert clean.context["arguments"]["to"].startswith(f"{words} [EMAIL:")
         assert clean.report["guard"] == 0
+
+
+def test_the_address_of_a_resource_is_no_postal_one():
+    change = {
+        "address": "module.shop.aws_instance.web[0]",
+        "type": "aws_instance",
+        "name": "web",
+        "change": {"actions": ["delete"]},
+    }
+    assert SANITIZER.detail({"resource_changes": [change]}) == {"resource_changes": [change]}
+    assert SANITIZER.detail({"address": "203.0.113.9"})["address"] == "[IP_ADDRESS]"
+    assert SANITIZER.detail({"listen": {"address": "db-2.corp.example:5432"}})["listen"] == {
+        "address": "db-2.corp.example:5432"
+    }
+
+
+def test_the_address_of_a_person_is_one():
+    person = {"name": "Rose", "address": "12 Elm Street, Bath"}
+    assert SANITIZER.detail(person) == {"name": "[PERSON]", "address": "[ADDRESS]"}
+    assert SANITIZER.detail({"customer_address": "Elm-12"})["customer_address"] == "[ADDRESS]"
+    text = SANITIZER.detail({"values": "name: Rose\naddress: 12 Elm Row Bath\n"})["values"]
+    assert "Rose" not in text
+    assert "Elm" not in text

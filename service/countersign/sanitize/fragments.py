@@ -123,13 +123,16 @@ def _spans(rows: Sequence[tuple[int, bytes]], entries: Sequence[_Entry]) -> Iter
         for entry in entries
     ]
     personal = any(
-        rule and not rule.if_personal and rule.kind is not kinds.SECRET for rule in rules
+        rule and _says_person(rule, rows, entry) and rule.kind is not kinds.SECRET
+        for rule, entry in zip(rules, entries, strict=True)
     )
     named: tuple[int, KeyRule] | None = None
     covered = 0
     for entry, rule, following in itertools.zip_longest(entries, rules, entries[1:]):
         own = rule
-        if rule is not None and rule.if_personal:
+        if rule is not None and rule.if_personal and rule.kind is kinds.ADDRESS:
+            own = rule if entry.block or _says_person(rule, rows, entry) else None
+        elif rule is not None and rule.if_personal:
             said = keys.rule_of(_text(rows, entry))
             named = (entry.depth, said) if said is not None else None
             own = rule if _is_personal(rows, entry, names, personal=personal) else None
@@ -172,6 +175,13 @@ def _end_of_three(rows: Sequence[tuple[int, bytes]], entry: _Entry) -> int:
 def _text(rows: Sequence[tuple[int, bytes]], entry: _Entry) -> str:
     start, row = rows[entry.after - 1]
     return row[entry.start - start : entry.end - start].decode("utf-8", "replace").strip("\"'")
+
+
+def _says_person(rule: KeyRule, rows: Sequence[tuple[int, bytes]], entry: _Entry) -> bool:
+    """A postal address has blanks; one of a machine or a resource has none."""
+    if rule.kind is kinds.ADDRESS and rule.if_personal:
+        return " " in _text(rows, entry)
+    return not rule.if_personal
 
 
 def _is_personal(

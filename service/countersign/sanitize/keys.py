@@ -59,6 +59,7 @@ def _rules() -> dict[str, KeyRule]:
         rule = KeyRule(kind=kind, id=f"key.{kind.name.lower()}", deep=deep)
         table.update(dict.fromkeys(names.split(), rule))
     table["name"] = KeyRule(kind=kinds.PERSON, id="key.name", deep=True, if_personal=True)
+    table["address"] = KeyRule(kind=kinds.ADDRESS, id="key.address", deep=True, if_personal=True)
     return table
 
 
@@ -197,6 +198,7 @@ _LAST_WORDS: Final = 4
 _MAX_KEY: Final = 128
 _RULES: Final = _rules()
 _PERSON_RULE: Final = _RULES["fullname"]
+_POSTAL_RULE: Final = _RULES["postaladdress"]
 
 
 def words(key: str) -> list[str]:
@@ -254,7 +256,9 @@ def _unless_technical(rule: KeyRule, parts: list[str], count: int) -> KeyRule | 
             return _PERSON_RULE
         return None if singular(before) in _TECHNICAL else rule
     if rule.kind is kinds.ADDRESS and parts[-1] in {"address", "addresses"}:
-        return None if before in _TECHNICAL_ADDRESSES else rule
+        if before in _TECHNICAL_ADDRESSES:
+            return None
+        return _POSTAL_RULE if before and rule.if_personal else rule
     return rule
 
 
