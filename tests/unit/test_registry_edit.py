@@ -592,6 +592,15 @@ def test_only_who_may_write_the_registers_can_hold_them(registers: Registers) ->
     assert quick.rotate(Who.of(CAROL))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_what_root_edits_does_not_keep_the_owner_of_the_registers_out(files: Files) -> None:
+    folder = files.people.parent
+    os.chown(folder, 65_534, 65_534)
+    add_person(files.callers, files.people, CAROL)
+    lock = (folder / LOCK_NAME).stat()
+    assert (lock.st_uid, lock.st_gid, lock.st_mode & 0o777) == (65_534, 65_534, 0o600)
+
+
 # --- judged, refused, interrupted ---
 
 
