@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from countersign.sanitize import keys, kinds
+from countersign.sanitize import assignments, keys, kinds
 from countersign.sanitize.keys import KeyRule
 from countersign.sanitize.survey import Span, Survey
 
@@ -30,6 +30,8 @@ _LINE: Final = re.compile(
 )
 _BLOCK: Final = re.compile(rb"[|>][+-]?[0-9]?[+-]?[ \t]*+(?:#.*)?")
 _OTHER_LINE: Final = re.compile(rb"[ \t]*+(?:|[#;!].*|---|\.\.\.|\[[^\]]*\].*|[{}\]]+,?|- .*)")
+_REQUEST: Final = re.compile(rb"[A-Z]{3,8} \S++ HTTP/[0-9.]++$|HTTP/[0-9.]++ [0-9]{3}")
+"""Headers follow, be it one."""
 _REMARK: Final = re.compile(rb"(.*?)[ \t]+#.*")
 _SECRET: Final = KeyRule(kind=kinds.SECRET, id="kubernetes", deep=True)
 _SECRET_DATA: Final = frozenset({"data", "stringData"})
@@ -59,6 +61,7 @@ def mark(survey: Survey) -> None:
             found = spans(leaf.text)
             survey.spans.spend(len(found))
             leaf.spans.extend(found)
+    assignments.mark(survey)
 
 
 def is_read(text: str) -> bool:
@@ -79,7 +82,8 @@ def is_read(text: str) -> bool:
 def spans(text: str) -> Sequence[Span]:
     """Where values of telling keys stand, in UTF-8 bytes."""
     rows, entries = _read(text)
-    return [] if len(entries) < _LEAST_LINES else [*_spans(rows, entries)]
+    least = 1 if _REQUEST.match(rows[0][1]) else _LEAST_LINES
+    return [] if len(entries) < least else [*_spans(rows, entries)]
 
 
 def _read(text: str) -> tuple[list[tuple[int, bytes]], list[_Entry]]:
