@@ -141,8 +141,14 @@ def iban(found: bytes) -> Parts:
 
 
 def email(found: bytes) -> Parts:
-    """What stands before a host in a URL is a login (`url.credentials`), no part of an address."""
-    return () if b"://" in found else ((0, len(found)),)
+    """A login before a host is no address: in a URL (`url.credentials`), or one of a machine."""
+    if b"://" in found or found.startswith(_MACHINES):
+        return ()
+    return ((0, len(found)),)
+
+
+_MACHINES: Final = (b"git@", b"ubuntu@", b"ec2-user@", b"deploy@")
+"""Accounts that nobody's mail goes to."""
 
 
 def ssn(found: bytes) -> Parts:

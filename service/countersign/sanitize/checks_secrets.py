@@ -19,7 +19,8 @@ _DIGIT: Final = re.compile(rb"[0-9]")
 _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
 
 _HARMLESS: Final = re.compile(
-    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]|\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
+    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]"
+    rb"|(?:(?i:bearer|basic|token) )?\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
     rb"|(?i:null|none|true|false|undefined|required|optional|string))"
 )
 
@@ -97,8 +98,10 @@ _MIN_ENTROPY: Final = 3.0
 DIGESTS: Final = (
     r"sha256:[0-9a-f]{64}\b"
     r"|(?i:\b(?:commit|revert(?:s|ed|ing)?(?: to)?|cherry[ -]pick(?:ed from(?: commit)?)?|checkout"
-    r"|reset --hard|merge|rebase(?: onto)?|rev|sha|sha1|HEAD is now at|git show)[ :=]{1,2}"
-    r"|@)(?-i:[0-9a-f]{40})\b"
+    r"|reset --hard|merge|rebase(?: onto)?|rev|sha|sha1|HEAD is now at"
+    r"|git (?:diff|log|show|revert|bisect|blame|branch|tag|worktree)(?: [a-z][a-z-]{0,9})?"
+    r"(?: -{1,2}[a-z-]{1,20}){0,3})[ :=]{1,2}"
+    r"|@)(?-i:[0-9a-f]{40}(?:[~^][0-9]{0,3})?(?:\.{2,3}[0-9a-f]{40})?)\b"
     r"|(?i:\btrace[_.-]?id[\"']{0,2}[ ]?[:=][ ]?[\"']{0,2})(?-i:[0-9a-f]{32})\b"
     r"|(?i:\bspan[_.-]?id[\"']{0,2}[ ]?[:=][ ]?[\"']{0,2})(?-i:[0-9a-f]{16})\b"
     r"|\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"
