@@ -34,17 +34,17 @@ from countersign.edge.server import EdgeServer, Tls, require_loopback
 from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError
 from countersign.faults import fault_points
-from countersign.flow import Flow, Parts, ruleset
+from countersign.flow import Flow, Parts, operators, ruleset
 from countersign.flow.notices import directory_changed, notice, started, to_all
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
 from countersign.keys import read_key
-from countersign.model import JsonValue, PersonId, TenantId
+from countersign.model import JsonObject, JsonValue, Person, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.binary import find_opa
 from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
-from countersign.registry import Registers, Registry
+from countersign.registry import Registers, Registry, Who
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
 from countersign.upkeep import heartbeats, keep_last_used
@@ -239,7 +239,17 @@ class App:
             registers,
             groups=self._config.admin.groups,
             last_used=self._store.last_used,
+            too_new=self._too_new,
+            on_refused=self._admin_refused,
         )
+
+    async def _too_new(self, person: Person, proof: str) -> str | None:
+        wait_s = self._config.directory.new_account_wait_s
+        return await operators.too_new(self._store, wait_s, person, proof)
+
+    async def _admin_refused(self, person: Person, verb: str, who: Who | None, code: str) -> None:
+        subject: JsonObject | None = {"kind": who.kind.value, "id": who.id} if who else None
+        await operators.refused(self._store, person, verb, subject, code)
 
     def _tls(self) -> Tls | None:
         settings, path = self._config.server, self._config.path

@@ -162,6 +162,15 @@ def test_mallory_cannot_leave_the_chain_of_her_agent(service: Service) -> None:
         with pytest.raises(NotPermitted):
             attempt()
     assert_cannot_approve(service.reviewer("mallory"), review_id, "vote.self_approval")
+    service.stop()
+    kept_out = [
+        record["change"]
+        for record in map(json.loads, service.verified_log()[1])
+        if record["kind"] == "admin.refused"
+    ]
+    assert {each["by"] for each in kept_out} == {"mallory"}
+    codes = [each["code"] for each in kept_out]
+    assert codes == ["admin.own_subject"] * 2 + ["admin.operators_fixed"] * 3
 
 
 def test_mallory_cannot_approve_what_a_caller_asks_whose_token_she_saw(service: Service) -> None:

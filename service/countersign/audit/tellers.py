@@ -105,6 +105,14 @@ def _tell_looked_at(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     yield "note", text_of(said, "note")
 
 
+def _tell_kept_out(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
+    change = object_of(record, "change")
+    subject = object_of(change, "subject")
+    yield "", f"{text_of(change, 'by') or 'somebody'} was kept from {text_of(change, 'verb')}"
+    yield "of", " ".join(filter(None, (text_of(subject, "kind"), text_of(subject, "id"))))
+    yield "because", text_of(change, "code")
+
+
 def _tell_escalated(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     yield "", "nobody had decided in time, and more people were asked"
     yield "escalations by stage", joined(object_of(record, "review_state").get("escalated"))
@@ -163,6 +171,7 @@ TELLERS: Final[dict[str, Teller]] = {
     "break_glass": _tell_glass,
     "after_review.closed": _tell_looked_at,
     "review.escalated": _tell_escalated,
+    "admin.refused": _tell_kept_out,
     "review.closed": _tell_closed,
     "claim": _tell_claim,
     "outcome": _tell_outcome,

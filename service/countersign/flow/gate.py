@@ -64,17 +64,25 @@ def account_too_new(
     parts: Parts, tx: Transaction, tenant: TenantId, holder: PersonId, proof: str
 ) -> Refusal | None:
     """Whether this proof has not been its holder's for long enough."""
-    wait_s = parts.limits.new_account_wait_s
+    until = counts_from(parts.limits.new_account_wait_s, tx, tenant, holder, proof)
+    if until is None:
+        return None
+    return Refusal(
+        code="vote.account_too_new",
+        message=f"the account, credential or channel is new here; it counts {until}",
+    )
+
+
+def counts_from(
+    wait_s: int, tx: Transaction, tenant: TenantId, holder: PersonId, proof: str
+) -> str | None:
+    """From when a proof counts that does not yet, in words; None when it does."""
     if not wait_s:
         return None
     since = tx.proof_since(tenant, holder, proof)
     if since is not None and tx.now >= after(since, wait_s):
         return None
-    until = "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
-    return Refusal(
-        code="vote.account_too_new",
-        message=f"the account, credential or channel is new here; it counts {until}",
-    )
+    return "later" if since is None else f"from {rfc3339(after(since, wait_s))}"
 
 
 def seen_by(parts: Parts, voter: Voter) -> frozenset[PersonId]:
