@@ -13,7 +13,6 @@ people or records will see.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -26,11 +25,10 @@ from countersign.sanitize import (
     envelope,
     facts,
     guard,
-    keys,
     kinds,
     manifest,
-    name_lists,
     report,
+    ruleset,
 )
 from countersign.sanitize.bounds import TooMuchError
 from countersign.sanitize.custom import NONE, CustomRules
@@ -57,8 +55,6 @@ _LOG: Final = logging.getLogger(__name__)
 REVIEWER: Final = "reviewer"
 RESTRICTED: Final = "restricted"
 _RECORD: Final = "record"
-_REVISION: Final = 2
-"""Grows when a rule's meaning changes without its pattern."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -132,10 +128,7 @@ class Sanitizer:
         self._known_keys = KnownKeys()
         self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
         self._max_preview_bytes = max_preview_bytes
-        rules = [(rule.id, rule.kind.name, rule.pattern) for rule in self._patterns.rules]
-        material = repr((_REVISION, rules, keys.table_id(), name_lists.table_id(), custom.id))
-        name = "custom-1" if custom.id else "builtin-1"
-        self._ruleset = f"{name}:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
+        self._ruleset = ruleset.id_of(self._patterns.rules, custom)
         self._free = Free(self._patterns, self._known_keys, custom, self._ruleset)
 
     @property
@@ -192,7 +185,7 @@ class Sanitizer:
             clean=self._free.cleaner(),
         )
         entities = found.entities()
-        shown = guard.guard(known_facts, self._patterns)
+        shown = guard.guard(known_facts, self._patterns, encoded=canonical.encode(known_facts))
         columns = known_facts.get("columns")
         classes = {data_class for kind in entities for data_class in kind.classes}
         if isinstance(columns, dict):  # touching a column is touching its data
