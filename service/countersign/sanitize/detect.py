@@ -11,7 +11,6 @@ Called by `sanitizer` only.
 from __future__ import annotations
 
 import bisect
-import itertools
 import logging
 import operator
 import re
@@ -28,7 +27,7 @@ from countersign.sanitize.kinds import Kind
 from countersign.sanitize.offsets import Reading
 from countersign.sanitize.patterns import EndFor, Patterns
 from countersign.sanitize.rules import Rule
-from countersign.sanitize.survey import SHORTEST, Leaf, Span, Survey
+from countersign.sanitize.survey import SHORTEST, WHOLE, Leaf, Span, Survey
 from countersign.sanitize.views import Joined
 
 _LOG: Final = logging.getLogger(__name__)
@@ -36,8 +35,6 @@ _LOG: Final = logging.getLogger(__name__)
 _DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
 _DIGEST: Final = re.compile(r"(?:^|:)[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _MAX_DIGEST: Final = 256
-_WHOLE: Final = 1 << 60
-"""Where a span ends that covers all of a leaf."""
 
 
 class Detected(Withheld):
@@ -52,11 +49,14 @@ class Detected(Withheld):
 
     def entities(self) -> dict[Kind, int]:
         """How many of each kind; a find counts once however many rules saw it."""
-        found = itertools.chain(
-            (span.kind for leaf in self.survey.leaves for span in leaf.spans),
-            (span.kind for spans in self.key_spans.values() for span in spans),
-        )
-        return Counter(kind for kind in found if kind not in kinds.NOT_ENTITIES)
+        found = [span.kind for leaf in self.survey.leaves for span in leaf.spans]
+        found += [span.kind for spans in self.key_spans.values() for span in spans]
+        same = {id(kind): kind for kind in found}  # a kind's hash is that of all it says
+        counts: Counter[Kind] = Counter()
+        for each, count in Counter(map(id, found)).items():
+            if same[each] not in kinds.NOT_ENTITIES:
+                counts[same[each]] += count
+        return counts
 
 
 def run(
@@ -119,11 +119,11 @@ def resolve(spans: Sequence[Span], size: int) -> list[Span]:
 def _patterns(detected: Detected, patterns: Patterns) -> None:
     """All rules over all leaves and keys, as they are and as they may be read."""
     survey = detected.survey
-    open_, covered = _apart(survey)
     keys = [Leaf(key, None, "") for key in survey.keys if len(key) >= SHORTEST]
-    leaves = [*open_, *keys, *covered]
+    by_cover = _by_cover(survey, keys)
+    leaves = [leaf for _, leaf in by_cover]
     joined = Joined([leaf.text for leaf in leaves])
-    strengths = [0] * (len(leaves) - len(covered)) + list(map(_cover_strength, covered))
+    strengths = [strength for strength, _ in by_cover]
 
     def end_for(strength: int) -> int:
         return max(joined.starts[bisect.bisect_left(strengths, strength)] - 1, 0)
@@ -149,23 +149,25 @@ def _patterns(detected: Detected, patterns: Patterns) -> None:
     )
 
 
-def _apart(survey: Survey) -> tuple[list[Leaf], list[Leaf]]:
-    """The leaves to search whole, and those covered whole, the weakest covers first.
+def _by_cover(survey: Survey, keys: list[Leaf]) -> list[tuple[int, Leaf]]:
+    """Every text to search with the strength of what covers it whole, the weakest first.
 
     What is weaker than a cover changes nothing, so it is not looked for below one.
     """
-    open_: list[Leaf] = []
-    covered: list[Leaf] = []
+    bare: list[tuple[int, Leaf]] = []
+    covered: list[tuple[int, Leaf]] = []
     believed = not survey.custom.allowed_values  # they take covers away again
     for leaf in survey.leaves:
         if leaf.parsed is None and len(leaf.text) >= SHORTEST:
-            (covered if leaf.spans and believed and _cover_strength(leaf) else open_).append(leaf)
-    covered.sort(key=_cover_strength)
-    return open_, covered
+            strength = 0
+            if leaf.spans and believed:
+                covers = [span.kind.strength for span in leaf.spans if span.end >= WHOLE]
+                strength = max(covers, default=0)
+            (covered if strength else bare).append((strength, leaf))
+    return [*bare, *((0, key) for key in keys), *sorted(covered, key=_strength)]
 
 
-def _cover_strength(leaf: Leaf) -> int:
-    return max([span.kind.strength for span in leaf.spans if span.end >= _WHOLE], default=0)
+_strength: Final = operator.itemgetter(0)
 
 
 def _checked(
@@ -277,7 +279,7 @@ def _names(survey: Survey, known: Callable[[str], bool] | None) -> None:
     for leaf in survey.leaves:
         if " " not in leaf.text or not leaf.is_text or leaf.parsed is not None or id(leaf) in run:
             continue
-        if any(span.end >= _WHOLE for span in leaf.spans):
+        if any(span.end >= WHOLE for span in leaf.spans):
             continue
         try:
             found = said.get(leaf.text)

@@ -82,6 +82,7 @@ GROUPED: Final = "|".join(
     re.escape(form).replace("0", "[0-9]") for form in sorted(_GROUPED, key=len, reverse=True)
 )
 """The pattern of all these forms, the longest first."""
+_GROUPED_TESTS: Final = {form.encode(): tests for form, tests in _GROUPED.items()}
 _ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _SEPARATORS: Final = re.compile(rb"[^0-9A-Za-z]")
 
@@ -98,9 +99,11 @@ def plain_number(found: bytes) -> Parts:
 
 def grouped_number(found: bytes) -> Parts:
     """A number in groups that is some state's."""
-    tests = _GROUPED.get(found.translate(_ZEROS).decode("ascii"), ())
     number = digits(found)
-    return _whole(found, valid=len(set(number)) > 1 and any(test(number) for test in tests))
+    for test in _GROUPED_TESTS.get(found.translate(_ZEROS), ()):
+        if test(number):
+            return _whole(found, valid=len(set(number)) > 1)
+    return ()
 
 
 def whole(test: Callable[[bytes], bool]) -> Callable[[bytes], Parts]:

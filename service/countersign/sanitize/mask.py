@@ -120,7 +120,9 @@ def tree(leaves: Sequence[Leaf]) -> Node:
 
     for leaf in leaves:
         if leaf.spans:
-            at(leaf.place).leaf = leaf
+            above = leaf.place
+            node = root if above is None else at(above[0]).to(above[1])
+            node.leaf = leaf
     return root
 
 
@@ -188,14 +190,20 @@ class Renderer:
         path: tuple[Step, ...],
         everything: bool,  # noqa: FBT001
     ) -> JsonValue:
-        result: dict[str, JsonValue] = {}
-        alike: dict[str, int] = {}
         below = node.below if node else _NOWHERE
         covers = cover.below if cover else _NOWHERE
+        result: dict[str, JsonValue]
+        if not everything:
+            result = items.copy()
+            for key, item in items.items():
+                if key in below or key in covers:
+                    result[key] = self._value(
+                        item, below.get(key), covers.get(key), (*path, key), everything
+                    )
+            return result
+        result = {}
+        alike: dict[str, int] = {}
         for key, item in items.items():
-            if not everything and key not in below and key not in covers:
-                result[key] = item
-                continue
             shown = self._key(key, path) if self._key_spans else key
             result[unused(shown, result, alike)] = self._value(
                 item, below.get(key), covers.get(key), (*path, key), everything
@@ -231,12 +239,13 @@ class Renderer:
         return mask_text(key, spans, self._tag)
 
     def _leaf(self, value: JsonValue, node: Node | None, path: tuple[Step, ...]) -> JsonValue:
-        if isinstance(value, str) and value and self._hides_text(path):
+        if self._hide_text_below and isinstance(value, str) and value and self._hides_text(path):
             self.masked.append(Masked(path, kinds.TEXT, "profile", 1))
             return kinds.TEXT.placeholder
         leaf = node.leaf if node is not None else None
         if leaf is not None:
-            self.masked.extend(Masked(path, span.kind, span.rule, 1) for span in leaf.spans)
+            for span in leaf.spans:
+                self.masked.append(Masked(path, span.kind, span.rule, 1))
             if not leaf.is_text:  # a number shows no digits beside what was found in it
                 strongest = max(leaf.spans, key=lambda span: span.kind.strength)
                 return self._tag(strongest.kind, leaf.text.encode())

@@ -46,6 +46,10 @@ PARSED: Final = "\x00parsed"
 """The step from a string into the JSON it holds. No pointer leads through it."""
 
 
+WHOLE: Final = 1 << 60
+"""Where a span ends that covers all of a leaf."""
+
+
 class Span(NamedTuple):
     """Bytes of a leaf's UTF-8 form that must not be shown."""
 
@@ -74,7 +78,7 @@ class Leaf(Withheld):
 
     def cover(self, kind: Kind, rule: str) -> None:
         """Mask all of it."""
-        self.add(Span(0, 1 << 60, kind, rule))
+        self.add(Span(0, WHOLE, kind, rule))
 
 
 class Row(NamedTuple):
@@ -184,10 +188,12 @@ class Survey(Withheld):
             self._short += 1
             self._short_text(text, place, key)
             return
-        leaf = self._leaf(Leaf(text, place, key))
+        self._room.spend()
+        leaf = Leaf(text, place, key)
+        self.leaves.append(leaf)
         if rule is not None and text:
             self.spans.spend()
-            leaf.cover(rule.kind, rule.id)
+            leaf.spans.append(Span(0, WHOLE, rule.kind, rule.id))
         if len(text) * 4 > MAX_STRING_BYTES and _size(text) > MAX_STRING_BYTES:
             leaf.text = ""
             leaf.cover(kinds.TOO_LONG, "bound.string")
@@ -221,7 +227,8 @@ class Survey(Withheld):
     def _array(
         self, items: list[JsonValue], place: Place, rule: KeyRule | None, key: str, depth: int
     ) -> None:
-        _check_depth(depth)
+        if depth > MAX_DEPTH:
+            raise _CannotWalkError
         if dict in map(type, items):
             self.objects = max(self.objects, len(items))
         previous: JsonValue = None
@@ -238,16 +245,17 @@ class Survey(Withheld):
     def _object(
         self, items: JsonObject, place: Place, rule: KeyRule | None, parent: str, depth: int
     ) -> None:
-        _check_depth(depth)
+        if depth > MAX_DEPTH:
+            raise _CannotWalkError
         inherited = rule if rule is not None and rule.deep else None
-        paired = _paired_rule(items, self.custom)
-        columns = self._column_rules(items)
+        paired = _paired_rule(items, self.custom) if _is_pair(items) else None
+        columns = [] if _TABLE_HEADS.isdisjoint(items) else self._column_rules(items)
         plain = inherited is None and paired is None
         short = self._short
         around: _Around | None = None
         known = self.known_keys.get
         for key, value in items.items():
-            info = known(key) or self._info(key)
+            info = known(key) or self.keys.get(key) or self._learn(key)
             if info is _UNKNOWN_KEY and plain and isinstance(value, str):
                 self._string(value, (place, key), None, key, depth)
                 continue  # most strings: nothing around them says anything
@@ -315,8 +323,6 @@ class Survey(Withheld):
         )
 
     def _column_rules(self, items: JsonObject) -> list[KeyRule | None]:
-        if _TABLE_HEADS.isdisjoint(items):
-            return []
         for head in sorted(_TABLE_HEADS & items.keys()):
             names = items[head]
             if isinstance(names, list) and any(isinstance(name, str) for name in names):
@@ -391,11 +397,6 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise _CannotWalkError
-
-
 def _option_rule(option: str) -> KeyRule | None:
     """`--password` before an argument says what the argument is."""
     if "=" in option or " " in option or len(option) > 64:
@@ -410,8 +411,6 @@ def _is_pair(items: JsonObject) -> bool:
 
 def _paired_rule(items: JsonObject, custom: CustomRules) -> KeyRule | None:
     """`{"name": "DB_PASSWORD", "value": …}`: the name says what the value is."""
-    if not _is_pair(items):
-        return None
     for name in _PAIR_NAMES:
         named = items.get(name)
         if isinstance(named, str) and (rule := custom.rule_of(named)) is not None:
