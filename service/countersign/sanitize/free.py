@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,8 @@ from countersign.sanitize.views import Joined
 _LOG: Final = logging.getLogger(__name__)
 _ROOT: Final = "content"
 _PROFILE: Final = "free"
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:[_-][A-Za-z]{1,16}){0,3}")
+_MAX_KNOWN_NAMES: Final = 1_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class Find:
 
 
 class Free:
-    """Masks what is no context. Immutable after construction, safe to share."""
+    """Masks what is no context. Safe to share; all it learns is which plain words are harmless."""
 
     def __init__(
         self, patterns: Patterns, known_keys: KnownKeys, custom: CustomRules, ruleset: str
@@ -70,6 +73,8 @@ class Free:
         self._patterns = patterns
         self._known_keys = known_keys
         self._ruleset = ruleset
+        self._known_names: set[str] = set()
+        """Words alone that facts named before and in which nothing was found; in memory only."""
 
     def text(self, text: str) -> str:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
@@ -141,9 +146,14 @@ class Free:
         cleaned: dict[str, str] = {}
 
         def clean(name: str) -> str:
+            if name in self._known_names:
+                return name
             if name not in cleaned:
                 allowance.spend()
-                cleaned[name] = self._plain(name)
+                cleaned[name] = shown = self._plain(name)
+                room = len(self._known_names) < _MAX_KNOWN_NAMES
+                if room and shown == name and _PLAIN_NAME.fullmatch(name):
+                    self._known_names.add(name)
             return cleaned[name]
 
         return clean
