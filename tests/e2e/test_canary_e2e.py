@@ -810,7 +810,6 @@ KEPT: Final[dict[tuple[str, str], str]] = {
     **{("an action", kind): IDENTIFIER for kind in ("card", "IP address")},
     **{("an environment", kind): IDENTIFIER for kind in ("card", "SSN", "IP address")},
     **{("a resource type", kind): IDENTIFIER for kind in ("card", "SSN", "IP address")},
-    **{("the type of an activity", kind): IDENTIFIER for kind in ("card", "IP address")},
     **{
         ("a request id", kind): REQUEST_ID
         for kind in ("card", "IBAN", "SSN", "provider secret", "IP address")

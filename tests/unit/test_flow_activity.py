@@ -42,6 +42,12 @@ async def test_what_an_agent_logs_is_masked_and_stands_in_the_same_log(world):
     assert MAIL not in str(record)
 
 
+@pytest.mark.parametrize("type", ["185.113.146.183", "4111111111111111"])
+async def test_its_type_is_a_word_and_no_place_for_data(world, type):
+    await world.flow.log(AGENT, entry(world, 1, type=type))
+    assert type not in str(await world.records())
+
+
 @pytest.mark.parametrize("content", [f"mail {MAIL} now", [MAIL, 1], 4111111111111111, True, None])
 async def test_any_json_value_and_any_text_can_be_sent(world, content):
     scrubbed = await world.flow.sanitize(content, 100)

@@ -71,7 +71,7 @@ async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
         caller.tenant,
         caller=caller.id,
         activity={
-            "type": ask.type,
+            "type": parts.sanitizer.text(ask.type),
             "content": scrubbed.value,
             "mask_report": scrubbed.report,
             "complete": scrubbed.complete,
