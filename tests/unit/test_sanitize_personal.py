@@ -334,3 +334,9 @@ def test_the_address_of_a_person_is_one():
     text = SANITIZER.detail({"values": "name: Rose\naddress: 12 Elm Row Bath\n"})["values"]
     assert "Rose" not in text
     assert "Elm" not in text
+
+
+def test_a_town_between_street_and_postcode_goes_with_them():
+    assert SANITIZER.text("Send it to 77 Hawthorn Road, Bath FF7 6BF by courier.") == (
+        "Send it to [ADDRESS] by courier."
+    )

@@ -177,3 +177,8 @@ def test_long_lines_cost_linear_time(piece):
     start = time.process_time()
     list(shell_secrets.spans(("mysql " + piece * 60_000)[:60_000].encode()))
     assert time.process_time() - start < 1, "a generous bound: it takes a fifth of this"
+
+
+def test_a_short_word_for_password_in_an_option_is_one_too():
+    shown = Sanitizer().detail({"command": "notify --admin-pwd 'riv3r634' --dry-run"})
+    assert shown["command"] == "notify --admin-pwd [SECRET] --dry-run"

@@ -112,7 +112,7 @@ _TRIGGER: Final = re2.compile(
     r"(?i)(?:^|[\s\"'\x00;|&(`/])(?:" + "|".join(map(re2.escape, _PROGRAMS)) + r")[\s.]"
     r"|<<|\|\s*(?:base64|sudo|gpg|docker|podman|gh|(?:ch)?passwd)\b"
     r"|(?:^|[\s\"'\x00;|&(`])[A-Za-z_][A-Za-z0-9_]*(?i:pass|pw|pwd|password|secret|token|key|cred"
-    r"entials?)=[\"'$\\]|--[a-z0-9-]*(?:password|secret|token|key|passphrase)[=\s]+[\"'$\\]"
+    r"entials?)=[\"'$\\]|--[a-z0-9-]*(?:password|passwd|pwd|pass|secret|token|key|passphrase)[=\s]+[\"'$\\]"
 )
 _ASSIGNMENT: Final = re.compile(rb"([A-Za-z_][A-Za-z0-9_.\-\[\]]*)\+?=")
 _LOGIN: Final = re.compile(rb"[^/@\s]+/([^@\s]+)")

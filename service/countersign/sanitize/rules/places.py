@@ -22,6 +22,7 @@ _STATES: Final = (
 _US_TOWN: Final = (
     rf"(?:,? (?:{_CAP} ){{0,2}}{_CAP},? (?:{_STATES})(?: [0-9]{{5}}(?:-[0-9]{{4}})?)?)?"
 )
+_UK_TOWN: Final = rf"(?:,? {_CAP}(?: {_CAP}){{0,2}},? [A-Z]{{1,2}}[0-9][0-9A-Z]? [0-9][A-Z]{{2}}\b)"
 _ENGLISH: Final = (
     "Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|Sq|Terrace"
     "|Close|Crescent|Parkway|Pkwy|Highway|Hwy|Row|Gardens|Grove|Mews|Circle|Cir|Trail"
@@ -33,7 +34,8 @@ RULES: Final = (
         kind=kinds.ADDRESS,
         pattern=rf"\b[0-9]{{1,5}}[A-Za-z]?(?:[-/][0-9]{{1,4}})?,? (?:[NSEW]{{1,2}}\.? )?"
         rf"(?:(?:{_CAP}|[0-9]{{1,3}}(?:st|nd|rd|th)) ){{1,3}}(?:{_ENGLISH})\b\.?"
-        rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.? ?[0-9A-Z-]{{1,6}})?{_US_TOWN}",
+        r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|#)\.? ?[0-9A-Z-]{1,6})?"
+        rf"(?:{_UK_TOWN}|{_US_TOWN})",
     ),
     Rule(
         id="address.german",
