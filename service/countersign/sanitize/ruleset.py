@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from countersign.sanitize import (
+    assignments,
     checks_secrets,
     fragments,
     keys,
@@ -26,7 +27,7 @@ from countersign.sanitize.rules import Rule, providers
 
 _REVISION: Final = 3
 """Grows when a rule's meaning changes without its pattern."""
-_READERS: Final = (checks_secrets, shell_secrets, shell_words, fragments)
+_READERS: Final = (assignments, checks_secrets, shell_secrets, shell_words, fragments)
 """Modules whose tables, patterns and thresholds are rules as well."""
 _PLAIN: Final = (str, bytes, int, float, tuple, list, dict)
 
@@ -59,7 +60,7 @@ def _constants(module: ModuleType) -> dict[str, str]:
 def _said(value: Any) -> str:
     """The same in every process: sets have no order. Empty for what is no table."""
     if isinstance(value, set | frozenset):
-        return repr(sorted(value))
+        return repr(sorted(map(repr, value)))
     if isinstance(value, _PLAIN):
         return repr(value)
     pattern = getattr(value, "pattern", None)  # of `re` or of RE2
