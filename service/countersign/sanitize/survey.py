@@ -150,6 +150,7 @@ class Survey(Withheld):
         self.spans = Allowance(MAX_SPANS)
         self._room = Allowance(MAX_LEAVES)
         self.known_keys = known_keys or KnownKeys()
+        self._technical: dict[str, bool] = {}
         self._with_facts = False
         self._json_depth = 0
         self._short = 0
@@ -319,8 +320,14 @@ class Survey(Withheld):
                 for rule in rules
             ),
             thing=_is_pair(items) or not _THINGS.isdisjoint(items),
-            technical=keys.is_technical(parent),
+            technical=self._is_technical(parent),
         )
+
+    def _is_technical(self, parent: str) -> bool:
+        known = self._technical.get(parent)
+        if known is None:
+            known = self._technical[parent] = keys.is_technical(parent)
+        return known
 
     def _column_rules(self, items: JsonObject) -> list[KeyRule | None]:
         for head in sorted(_TABLE_HEADS & items.keys()):
