@@ -175,6 +175,15 @@ def acts_of_people(story: Story) -> None:
         story.done("bot", "Reviews.Decide", ballot)
 
 
+def watching(story: Story) -> None:
+    """The reviews that are open, as whoever watches gets them."""
+    open_ones = story.done("bob", "Reviews.List", reviews_pb2.ListReviewsRequest(page_size=200))
+    watched = story.service.reviewer("bob").watch()
+    for _ in open_ones.reviews:
+        story.heard.append(("a watched review", next(watched).SerializeToString()))
+    watched.close()
+
+
 def activity(story: Story) -> None:
     for place, send in (
         ("logged text", lambda told: activity_pb2.Content(text=told)),
@@ -264,6 +273,7 @@ PARTS: Final = (
     envelopes,
     evidence_tokens,
     acts_of_people,
+    watching,
     activity,
     killed_while_it_is_told,
     commands,
