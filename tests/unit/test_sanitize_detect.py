@@ -282,6 +282,13 @@ def test_a_git_commit_or_digest_is_no_secret_where_it_is_called_one():
     assert detail(value=sha) == {"value": "[SECRET]"}
 
 
+def test_the_id_of_a_trace_or_span_is_no_secret_where_it_is_called_one():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert detail(trace_id=trace) == {"trace_id": trace}
+    assert detail(traceId=trace, token=trace) == {"traceId": trace, "token": "[SECRET]"}
+    assert detail(value=trace) == {"value": "[SECRET]"}
+
+
 def test_the_strongest_kind_names_what_overlaps():
     assert shown("https://jane@x.example:pw1@db.example/x").count("[SECRET]") == 1
     assert detail(name="jane@x.example") == {"name": "[EMAIL]"}

@@ -35,6 +35,8 @@ _LOG: Final = logging.getLogger(__name__)
 _DIGEST_WORDS: Final = frozenset({"sha", "sha1", "sha256", "digest", "checksum", "commit", "etag"})
 _DIGEST: Final = re.compile(r"(?:^|:)[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _MAX_DIGEST: Final = 256
+_TRACE: Final = re.compile(r"[0-9a-f]{16}(?:[0-9a-f]{16})?")
+_TRACE_WORDS: Final = frozenset({"trace", "span", "traceid", "spanid"})
 
 
 class Detected(Withheld):
@@ -260,8 +262,12 @@ def _one_by_one(
 
 
 def is_digest(rule: Rule, key: str, text: str) -> bool:
-    """A Git commit or SHA-256 under a key that says so is no secret."""
-    if rule.id != "random" or len(text) > _MAX_DIGEST or not _DIGEST.search(text):
+    """A Git commit, SHA-256 or W3C trace id under a key that says so is no secret."""
+    if rule.id != "random" or len(text) > _MAX_DIGEST:
+        return False
+    if _TRACE.fullmatch(text):
+        return not _TRACE_WORDS.isdisjoint(words(key))
+    if not _DIGEST.search(text):
         return False
     return text.startswith("sha256:") or not _DIGEST_WORDS.isdisjoint(words(key))
 

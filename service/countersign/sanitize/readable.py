@@ -19,10 +19,31 @@ SHORTEST: Final = 5
 
 
 def only(fields: Sequence[Field], clean: Callable[[str], str]) -> Callable[[str], str]:
-    """`clean` for names that the spans of these fields, too, leave to be read."""
+    """`clean` for names that the spans of these fields, too, leave to be read.
+
+    What can be read is put together at the first name: most contexts name none.
+    """
+    visible: list[str | None] = []
+
+    def shown(name: str) -> str:
+        cleaned = clean(name)
+        if cleaned != name or name == shell.OTHER:
+            return cleaned
+        if not visible:
+            visible.append(_all_visible(fields))
+        text = visible[0]
+        if text is None or all(part in text for part in name.casefold().split(".")):
+            return name
+        return shell.OTHER
+
+    return shown
+
+
+def _all_visible(fields: Sequence[Field]) -> str | None:
+    """Everything in these fields that no span hides, folded; None where nothing is hidden."""
     found = {id(leaf): leaf for field in fields for leaf in field.leaves}
     if not any(leaf.spans for leaf in found.values()):
-        return clean
+        return None
     texts = {leaf.text for leaf in found.values()}
     parts = [part for leaf in found.values() for part in _visible(leaf)]
     # What is no leaf is too short to be masked.
@@ -32,15 +53,7 @@ def only(fields: Sequence[Field], clean: Callable[[str], str]) -> Callable[[str]
         for text in leaves(field.value)
         if isinstance(text, str) and len(text) < SHORTEST and text not in texts
     ]
-    visible = "\x00".join(parts).casefold()
-
-    def shown(name: str) -> str:
-        cleaned = clean(name)
-        if cleaned != name or name == shell.OTHER:
-            return cleaned
-        return name if all(part in visible for part in name.casefold().split(".")) else shell.OTHER
-
-    return shown
+    return "\x00".join(parts).casefold()
 
 
 def _visible(leaf: Leaf) -> Iterator[str]:

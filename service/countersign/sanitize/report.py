@@ -54,8 +54,12 @@ def _entries(
 ) -> list[JsonValue]:
     groups = _grouped(masked, fold=False) or _grouped(masked, fold=True) or {}
     found: dict[tuple[str, str, str], int] = {}
+    said: dict[Step, str] = {}  # many paths share their steps
     for (path, kind, rule), count in groups.items():
-        at = (pointers.render([_step(step, key_spans, tag) for step in path]), kind, rule)
+        for step in path:
+            if step not in said:
+                said[step] = pointers.render([_step(step, key_spans, tag)])
+        at = ("".join([said[step] for step in path]), kind, rule)
         found[at] = found.get(at, 0) + count
     return [
         {"pointer": pointer, "type": kind, "rule": rule, "count": count}

@@ -25,7 +25,7 @@ from countersign.sanitize import (
 from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.rules import Rule, providers
 
-_REVISION: Final = 3
+_REVISION: Final = 4
 """Grows when a rule's meaning changes without its pattern."""
 _READERS: Final = (assignments, checks_secrets, shell_secrets, shell_words, fragments)
 """Modules whose tables, patterns and thresholds are rules as well."""
