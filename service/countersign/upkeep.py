@@ -17,7 +17,7 @@ from countersign.store.protocol import Store
 
 log = logging.getLogger(__name__)
 
-LAST_USED_EVERY_S: Final = 60.0
+LAST_USED_EVERY_S: Final = 10.0
 Refused: TypeAlias = Mapping[tuple[str, str], int]
 """Calls that led to no decision, by tenant (empty: nobody's) and status code."""
 

@@ -32,7 +32,7 @@ from countersign.v1 import context_pb2
 
 MAX_PRINCIPALS: Final = 16
 T = TypeVar("T")
-_ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+_ACTION: Final = re.compile(r"(?=[^a-z]*[a-z])[a-z0-9_]+(\.[a-z0-9_]+)*")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE_BITS: Final = 4096
 """Python refuses to print integers of more than 4,300 digits."""

@@ -32,8 +32,9 @@ from countersign.v1 import activity_pb2, context_pb2, decisions_pb2
 V = TypeVar("V", bound=JsonValue)
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_ACTION: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
-_WORD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+# A name has a letter: a number alone is somebody's card or address, not a name.
+_ACTION: Final = re.compile(r"(?=[^a-z]*[a-z])[a-z0-9_]+(\.[a-z0-9_]+)*")
+_WORD: Final = re.compile(r"(?=[^a-z]*[a-z])[a-z0-9][a-z0-9_.-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ID: Final = re.compile(r"[a-z]{3}_[0-9a-f]{32}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -58,7 +58,7 @@ async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
     key = tenant_tag_key(parts, caller)
     scrubbed = await aside(len(given), lambda: parts.sanitizer.scrub(ask.content, tag_key=key))
     request = Request.of(
-        parts.store.key,
+        parts,
         caller,
         "log",
         ask.request_id,

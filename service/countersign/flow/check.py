@@ -70,7 +70,7 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
         )
     context_bytes = canonical.encode(ask.context.to_json())
     request = Request.of(
-        parts.store.key, caller, "check", ask.request_id, context_bytes, _options(ask)
+        parts, caller, "check", ask.request_id, context_bytes, _options(ask)
     )
     if request.key is not None and await parts.store.answer(request.key):
         before = await parts.store.apply(

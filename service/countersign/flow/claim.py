@@ -61,7 +61,7 @@ async def claim(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: fl
         )
     context_bytes = canonical.encode(ask.context.to_json())
     request = Request.of(
-        parts.store.key,
+        parts,
         claimant,
         "claim",
         ask.request_id,

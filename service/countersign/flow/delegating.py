@@ -52,7 +52,7 @@ async def delegate(parts: Parts, voter: Voter, ask: DelegateAsk) -> Delegation:
     person, reason = voter.person, parts.sanitizer.text(ask.reason)
     _possible(parts, voter, ask)
     request = Request.of(
-        parts.store.key,
+        parts,
         person,
         "delegate",
         ask.request_id,
@@ -96,7 +96,7 @@ async def delegate(parts: Parts, voter: Voter, ask: DelegateAsk) -> Delegation:
 async def end(parts: Parts, voter: Voter, id: DelegationId, *, request_id: str) -> Delegation:
     """Take one's own delegation back; votes cast under it stand."""
     person = voter.person
-    request = Request.of(parts.store.key, person, "end_delegation", request_id, id.encode())
+    request = Request.of(parts, person, "end_delegation", request_id, id.encode())
 
     def run(tx: Transaction) -> Delegation:
         lent = _known(tx, person.tenant, id)

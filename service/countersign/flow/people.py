@@ -221,7 +221,7 @@ async def close_after_review(
     """Say whether breaking the glass was right, and so settle what is owed."""
     clean, known_to = parts.sanitizer.text(note), seen_by(parts, voter)
     request = Request.of(
-        parts.store.key,
+        parts,
         voter.person,
         "close_after_review",
         request_id,
@@ -261,7 +261,7 @@ async def ask_info(
         )
 
     request = Request.of(
-        parts.store.key,
+        parts,
         voter.person,
         "ask",
         request_id,
@@ -283,7 +283,7 @@ async def revoke(
         return ApprovalRevoked(person=voter.person.id, reason=clean, people=people)
 
     request = Request.of(
-        parts.store.key, voter.person, "revoke", request_id, review_id.encode(), reason.encode()
+        parts, voter.person, "revoke", request_id, review_id.encode(), reason.encode()
     )
     act = _Act(name="revoke", kind="review.closed", event=revoked)
     return await _act(parts, voter, review_id, request, act)
@@ -291,7 +291,7 @@ async def revoke(
 
 def _request(parts: Parts, voter: Voter, method: str, ask: VoteAsk, *more: bytes) -> Request:
     return Request.of(
-        parts.store.key,
+        parts,
         voter.person,
         method,
         ask.request_id,

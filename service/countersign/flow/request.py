@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from countersign import canonical
 from countersign.errors import PreconditionError
+from countersign.flow.parts import Parts
 from countersign.model import Caller, JsonObject, Person
 from countersign.store.protocol import RequestKey, StoredAnswer, Transaction
 
@@ -36,25 +37,32 @@ class Request:
     key: RequestKey | None
     """None: the sender asked for no idempotency."""
     content_mac: str
+    shown: str = ""
+    """The id as records show it: it is the sender's own word."""
 
     @classmethod
     def of(
-        cls, store_key: bytes, subject: Caller | Person, method: str, id: str, *content: bytes
+        cls, parts: Parts, subject: Caller | Person, method: str, id: str, *content: bytes
     ) -> Request:
         """A request of `subject` with that id and content."""
+        if not id:
+            return cls(key=None, content_mac="")
         kind = "caller" if isinstance(subject, Caller) else "person"
         key = RequestKey(
-            tenant=subject.tenant, subject=f"{kind}:{subject.id}", method=method, request_id=id
+            tenant=subject.tenant,
+            subject=f"{kind}:{subject.id}",
+            method=method,
+            request_id=canonical.keyed_hash(parts.store.key, "request/id", id.encode()),
         )
-        mac = canonical.keyed_hash(store_key, f"request/{method}", *content) if id else ""
-        return cls(key=key if id else None, content_mac=mac)
+        mac = canonical.keyed_hash(parts.store.key, f"request/{method}", *content)
+        return cls(key=key, content_mac=mac, shown=parts.sanitizer.reference(id))
 
     @property
     def record(self) -> JsonObject:
         """What records say of the request."""
         if self.key is None:
             return {}
-        return {"id": self.key.request_id, "method": self.key.method}
+        return {"id": self.shown, "method": self.key.method}
 
     def replayed(self, transaction: Transaction) -> JsonObject | None:
         """What was answered to this request before, if anything.

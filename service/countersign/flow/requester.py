@@ -83,7 +83,7 @@ async def answer(
     if made_by is not None:
         answering = dataclasses.replace(answering, excluded=answering.excluded | {made_by})
     request = Request.of(
-        parts.store.key,
+        parts,
         caller,
         "answer",
         request_id,
@@ -157,7 +157,7 @@ async def cancel(
     """Withdraw a review that has not been claimed."""
     clean = parts.sanitizer.text(reason)
     request = Request.of(
-        parts.store.key, caller, "cancel", request_id, review_id.encode(), reason.encode()
+        parts, caller, "cancel", request_id, review_id.encode(), reason.encode()
     )
     words = f"withdrawn by the requester: {clean}" if clean else "withdrawn by the requester"
     event = Withdrawn(reason=Reason(code="review.cancelled", message=words))
@@ -203,7 +203,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
     detail = await aside(len(given), lambda: parts.sanitizer.detail(ask.detail))
     subject = ask.permit_id or ask.decision_id or ""
     request = Request.of(
-        parts.store.key,
+        parts,
         caller,
         "report",
         ask.request_id,

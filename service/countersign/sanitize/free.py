@@ -84,6 +84,18 @@ class Free:
             _LOG.error("a text was masked whole: %s", type(error).__name__)
             return kinds.UNREADABLE.placeholder
 
+    def reference(self, text: str) -> str:
+        """An id of somebody's own making: shown, unless it is more than random letters."""
+        try:
+            joined = Joined([text])
+            rules = [rule for *_, rule in detect.scan(joined, self._patterns)]
+            hidden = [rule for *_, rule in detect.hidden_finds(joined, self._patterns)]
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("an id was masked whole: %s", type(error).__name__)
+            return kinds.UNREADABLE.placeholder
+        only_random = all(rule is not None and rule.kind is kinds.RANDOM for rule in rules + hidden)
+        return text if only_random else self.text(text)
+
     def detail(self, value: JsonObject) -> JsonObject:
         """Outcome detail and labels, without tags."""
         shown = self._scrubbed(value, without_tags).value

@@ -324,6 +324,10 @@ class Sanitizer:
         """Reasons, comments, questions, answers."""
         return self._free.text(text)
 
+    def reference(self, text: str) -> str:
+        """An id of somebody's own making, such as an idempotency key."""
+        return self._free.reference(text)
+
     def detail(self, value: JsonObject) -> JsonObject:
         """Outcome detail and labels."""
         return self._free.detail(value)

@@ -50,6 +50,7 @@ class RequestKey:
     """`caller:<id>` or `person:<id>`."""
     method: str
     request_id: str
+    """A keyed hash of it: the sender may have put anything into it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

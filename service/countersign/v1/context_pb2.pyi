@@ -118,7 +118,7 @@ class Context(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     action: _builtins.str
-    """Dotted verb, `[a-z0-9_]+(\\.[a-z0-9_]+)*`: "db.export", "iam.grant"."""
+    """Dotted verb, `[a-z0-9_]+(\\.[a-z0-9_]+)*` with a letter: "db.export"."""
     environment: _builtins.str
     """"production", "staging", "dev"; must be registered for the caller."""
     arguments_json: _builtins.bytes
