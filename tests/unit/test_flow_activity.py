@@ -109,3 +109,18 @@ async def test_what_is_large_stands_beside_the_log(world):
     record = (await world.records())[-1]
     assert record["seq"] == logged.record.seq
     assert "object" in record["activity"]["content"]
+
+
+async def test_a_request_id_is_shown_unless_it_is_more_than_an_id(world):
+    ids = {
+        "req_" + "3f" * 16: "req_" + "3f" * 16,
+        "550e8400-e29b-41d4-a716-446655440000": "550e8400-e29b-41d4-a716-446655440000",
+        "run-7": "run-7",
+        "4111-1111-1111-1111": "[CREDIT_CARD]",
+        "req_4111111111111111" + "af" * 8: None,
+    }
+    for given, shown in ids.items():
+        await world.flow.log(AGENT, entry(world, "x", request_id=given))
+        recorded = (await world.records())[-1]["request"]["id"]
+        assert recorded == shown if shown else "4111111111111111" not in recorded
+        assert (await world.flow.log(AGENT, entry(world, "x", request_id=given))).replayed

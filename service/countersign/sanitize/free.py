@@ -35,6 +35,8 @@ from countersign.sanitize.views import Joined
 _LOG: Final = logging.getLogger(__name__)
 _ROOT: Final = "content"
 _PROFILE: Final = "free"
+_RANDOM_ID: Final = re.compile(r"[a-z]{1,12}_[0-9a-f]{32}")
+_NUMBER: Final = re.compile(r"[0-9]{9}")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:[_-][A-Za-z]{1,16}){0,3}")
 _MAX_KNOWN_NAMES: Final = 1_000
 
@@ -86,6 +88,8 @@ class Free:
 
     def reference(self, text: str) -> str:
         """An id of somebody's own making: shown, unless it is more than random letters."""
+        if _RANDOM_ID.fullmatch(text) and not _NUMBER.search(text):
+            return text  # as the SDK makes them: nothing that rules know has this form
         try:
             joined = Joined([text])
             rules = [rule for *_, rule in detect.scan(joined, self._patterns)]

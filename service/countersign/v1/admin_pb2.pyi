@@ -62,7 +62,7 @@ class CredentialInfo(_message.Message):
     """"token", "mtls" or "jwt"."""
     @_builtins.property
     def last_used_at(self) -> _timestamp_pb2.Timestamp:
-        """Absent: never, as far as this server remembers. Exact to a minute or so."""
+        """Absent: never, as far as this server remembers. Exact to some seconds."""
 
     def __init__(
         self,
