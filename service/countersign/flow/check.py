@@ -69,9 +69,7 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
             "looks like personal data or a secret, and permits are recorded; name the executor",
         )
     context_bytes = canonical.encode(ask.context.to_json())
-    request = Request.of(
-        parts, caller, "check", ask.request_id, context_bytes, _options(ask)
-    )
+    request = Request.of(parts, caller, "check", ask.request_id, context_bytes, _options(ask))
     if request.key is not None and await parts.store.answer(request.key):
         before = await parts.store.apply(
             Named(name="check.replay", run=lambda tx: replay(tx, caller, request))

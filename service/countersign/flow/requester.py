@@ -156,9 +156,7 @@ async def cancel(
 ) -> Review:
     """Withdraw a review that has not been claimed."""
     clean = parts.sanitizer.text(reason)
-    request = Request.of(
-        parts, caller, "cancel", request_id, review_id.encode(), reason.encode()
-    )
+    request = Request.of(parts, caller, "cancel", request_id, review_id.encode(), reason.encode())
     words = f"withdrawn by the requester: {clean}" if clean else "withdrawn by the requester"
     event = Withdrawn(reason=Reason(code="review.cancelled", message=words))
     return await _on_own(parts, caller, review_id, request, event, "review.closed", {})
