@@ -45,7 +45,7 @@ _ENDPOINT: Final = re.compile(r"unix:[^\s]+|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])
 _JWT: Final = re.compile(r"e[wy][A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _FILE_KEYS: Final = ("token_file", "ca_file", "cert_file", "key_file")
 _KEYS: Final = frozenset({"endpoint", "token", *_FILE_KEYS})
-_MAX_FILE_BYTES: Final = 65_536
+MAX_FILE_BYTES: Final = 65_536
 MAX_TOKEN_FILE_BYTES: Final = 8_192
 """What a server reads of a bearer token; it takes a few bytes less."""
 
@@ -141,6 +141,26 @@ def read_credential(path: Path) -> Credential:
     anybody but its owner. Where files have no such modes (Windows) that check
     is left to the operating system.
     """
+    data = read_private(
+        path,
+        if_exposed="replace its token",
+        if_unreadable="Name an existing credential file that belongs to this user.",
+    )
+    try:
+        return _credential(_table(data), path.parent)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            error.code, f"{path}: {error.message}", advice=error.advice
+        ) from None
+
+
+def read_private(path: Path, *, if_exposed: str, if_unreadable: str) -> bytes:
+    """The start of a file that nobody but its owner may read or write.
+
+    `MAX_FILE_BYTES`, and one byte more when it is longer than they may be.
+    `if_exposed` completes "If others may have read it, …". Raises
+    `ConfigurationError`. Windows: see `read_credential`.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -148,21 +168,15 @@ def read_credential(path: Path) -> Credential:
                 raise ConfigurationError(
                     "credential.exposed",
                     f"{path} can be used by others than its owner (mode {mode:04o})",
-                    advice=f"Run: chmod 600 {path}. If others may have read it, replace its token.",
+                    advice=f"Run: chmod 600 {path}. If others may have read it, {if_exposed}.",
                 )
-            data = file.read(_MAX_FILE_BYTES + 1)
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
             "credential.unreadable",
             f"{path} cannot be read: {error.strerror}",
-            advice="Name an existing credential file that belongs to this user.",
+            advice=if_unreadable,
         ) from error
-    try:
-        return _credential(_table(data), path.parent)
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            error.code, f"{path}: {error.message}", advice=error.advice
-        ) from None
 
 
 def read_token_file(path: Path) -> tuple[str, os.stat_result]:
@@ -257,8 +271,8 @@ def toml_problem(error: ValueError | RecursionError) -> str:
 
 
 def _table(data: bytes) -> dict[str, Any]:
-    if len(data) > _MAX_FILE_BYTES:
-        raise _wrong("the file", f"is longer than {_MAX_FILE_BYTES} bytes; is it the right one?")
+    if len(data) > MAX_FILE_BYTES:
+        raise _wrong("the file", f"is longer than {MAX_FILE_BYTES} bytes; is it the right one?")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -358,6 +358,7 @@ def test_a_check_carries_the_token_of_a_private_file(desk: Desk) -> None:
     [
         (JWT, 0o640, "Run: chmod 600 alice.jwt"),
         ("", 0o600, "alice.jwt is empty"),
+        (f"{JWT}{' ' * 70_000}", 0o600, "alice.jwt is longer than 65536 bytes"),
         (f"Bearer {JWT}", 0o600, "evidence: must be a JWT as it was issued"),
     ],
 )

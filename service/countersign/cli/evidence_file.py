@@ -5,16 +5,13 @@ Read when it is used and kept nowhere. Used by the verbs of `agent.py`.
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from countersign.credentials import MAX_FILE_BYTES, read_private
 from countersign.errors import ConfigurationError
-
-_MAX_FILE_BYTES: Final = 65_536
 
 EvidenceOption = Annotated[
     Path | None,
@@ -28,22 +25,17 @@ def read_evidence(path: Path | None) -> str:
     """The token in a file, empty without one. Raises `ConfigurationError`."""
     if path is None:
         return ""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if os.name == "posix" and mode & 0o077:
-                raise ConfigurationError(
-                    "credential.exposed",
-                    f"{path} can be used by others than its owner (mode {mode:04o})",
-                    advice=f"Run: chmod 600 {path}. If others may have read it, get a new token.",
-                )
-            data = file.read(_MAX_FILE_BYTES)
-    except OSError as error:
+    data = read_private(
+        path,
+        if_exposed="get a new token",
+        if_unreadable="Name a file with the token, which belongs to this user.",
+    )
+    if len(data) > MAX_FILE_BYTES:
         raise ConfigurationError(
-            "credential.unreadable",
-            f"{path} cannot be read: {error.strerror}",
-            advice="Name a file with the token, which belongs to this user.",
-        ) from error
+            "credential.malformed",
+            f"{path} is longer than {MAX_FILE_BYTES} bytes",
+            advice="Put the token there, and only it.",
+        )
     token = data.decode("ascii", "replace").strip()
     if not token:
         raise ConfigurationError(
