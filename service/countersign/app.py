@@ -44,6 +44,7 @@ from countersign.permit import PermitKeys
 from countersign.policy.binary import find_opa
 from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
+from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
@@ -90,11 +91,8 @@ class App:
             [read_key("keys.permit", config.path(path)) for path in config.keys.permit],
         )
         self._signer_of = lambda tenant: Signer(name=self._log_id_of(tenant), key=log_key)
-        self._sanitizer = Sanitizer(
-            internal_domains=config.sanitizer.internal_domains,
-            max_preview_bytes=config.sanitizer.max_preview_bytes,
-            custom=config.custom_rules(),
-        )
+        self._custom_rules = config.custom_rules()
+        self._recognizers: Pool | None = None
         self._sink = LocalSink(config.path(config.log.directory))
         if config.log.durability == "locked" and not self._sink.enforcing:
             raise ConfigurationError(
@@ -134,6 +132,7 @@ class App:
         )
         self._authenticator = Authenticator(lambda: self._registry.current, self._issuers)
         await self._issuers.start()
+        await self._start_sanitizer(stack)
         await self._start_store(stack)
         rules = await ruleset.judged(
             self._store, self._sanitizer, accept_weaker=self._accept_weaker
@@ -157,6 +156,18 @@ class App:
         stack.push_async_callback(self._cancel_tasks)
         await self._start_edge(stack, flow)
         self._background(flow)
+
+    async def _start_sanitizer(self, stack: contextlib.AsyncExitStack) -> None:
+        settings, section = self._config.recognizers(), self._config.sanitizer
+        if settings:
+            self._recognizers = await Pool.start(settings, on_asked=self._metrics.recognizer)
+            stack.push_async_callback(self._recognizers.stop)
+        self._sanitizer = Sanitizer(
+            internal_domains=section.internal_domains,
+            max_preview_bytes=section.max_preview_bytes,
+            custom=self._custom_rules,
+            recognizers=self._recognizers.recognizers if self._recognizers else None,
+        )
 
     async def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
         path = self._config.path(self._config.store.path)
@@ -192,6 +203,7 @@ class App:
             limits=self._config.flow_limits(),
             lockable=self._sink.enforcing,
             spend_for=self._rate.spend_for_person,
+            recognizer=self._recognizers,
         )
         return Flow(parts, self._waiters)
 

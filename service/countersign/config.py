@@ -11,14 +11,16 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from countersign.errors import ConfigurationError
 from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
 from countersign.model import Assurance, JsonValue, TenantId
+from countersign.recognizers import ENTITY_NAME
+from countersign.recognizers import Settings as RecognizerSettings
 from countersign.sanitize import CustomRules, custom_rules
 from countersign.tokens import IssuerSettings, TokenUse
 
@@ -162,6 +164,21 @@ class FloorSection(_Section):
     allow_break_glass: bool = True
 
 
+class PresidioSection(_Section):
+    """`[presidio]`: recognizers beside ours, in a process of their own."""
+
+    file: str = ""
+    entities: list[Annotated[str, Field(pattern=rf"^{ENTITY_NAME}$")]] = Field(default_factory=list)
+    texts: Literal["prose", "all"] = "prose"
+    deadline_s: Annotated[float, Field(ge=0.02, le=10)] = 0.5
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> Self:
+        if self.file and not self.entities:
+            raise ValueError('entities: name what is to be found, such as ["PERSON"]')
+        return self
+
+
 class SanitizerSection(_Section):
     """`[sanitizer]`: what is ours."""
 
@@ -185,6 +202,7 @@ class Config(_Section):
     admin: AdminSection = AdminSection()
     issuers: list[IssuerSection] = Field(default_factory=list)
     sanitizer: SanitizerSection = SanitizerSection()
+    presidio: PresidioSection = PresidioSection()
 
     base: Path = Field(default=Path(), exclude=True)
     """The file's directory."""
@@ -198,13 +216,14 @@ class Config(_Section):
         """
         sections = {
             *("admin", "directory", "floors", "issuers", "limits", "log"),
-            *("policy", "quotas", "sanitizer", "server"),
+            *("policy", "presidio", "quotas", "sanitizer", "server"),
         }
         places: dict[str, Any] = {
             "directory": {"callers", "people", "channels"},
             "issuers": {"__all__": {"jwks_file", "jwks_url"}},
             "log": {"directory"},
             "policy": {"directory", "opa"},
+            "presidio": {"file"},
             "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
         }
@@ -265,6 +284,22 @@ class Config(_Section):
             return custom_rules(_toml(path), name=str(path))
         except FileNotFoundError:
             raise ConfigurationError("sanitizer.rules", f"there is no {path}") from None
+
+    def recognizers(self) -> RecognizerSettings | None:
+        """Presidio's recognizers, if the operator wants any. Raises `ConfigurationError`."""
+        section = self.presidio
+        if not section.file:
+            return None
+        path = self.path(section.file)
+        if not path.is_file():
+            raise ConfigurationError("presidio.file", f"there is no {path}")
+        return RecognizerSettings(
+            file=path,
+            entities=tuple(dict.fromkeys(section.entities)),
+            every_text=section.texts == "all",
+            deadline_s=section.deadline_s,
+            own_kinds=self.custom_rules().kinds,
+        )
 
     def tenant_rate(self, tenant: str) -> tuple[float, int]:
         """Requests a second (0: no limit) and burst of a tenant."""

@@ -22,6 +22,7 @@ from countersign.issuers import Issuers
 from countersign.keys import read_key
 from countersign.policy.binary import check_version, find_opa
 from countersign.policy.bundle import build
+from countersign.recognizers import Pool
 from countersign.registry import Registers
 
 app = typer.Typer()
@@ -67,6 +68,8 @@ def _examine(path: Path) -> list[Finding]:
     findings.append(_try("registers", lambda: _registers(config)))
     if config.sanitizer.rules:
         findings.append(_try("rules", lambda: _rules(config)))
+    if config.presidio.file:
+        findings.append(_try("presidio", lambda: _presidio(config)))
     if config.issuers:
         findings.append(_try("issuers", lambda: _issuers(config)))
     if opa:
@@ -132,6 +135,19 @@ def _registers(config: Config) -> str:
 def _rules(config: Config) -> str:
     rules = config.custom_rules()
     return f"{len(rules.table)} table(s) of your own rules, each found by its examples"
+
+
+def _presidio(config: Config) -> str:
+    return asyncio.run(_recognizers(config))
+
+
+async def _recognizers(config: Config) -> str:
+    settings = config.recognizers()
+    if settings is None:
+        return "none"
+    pool = await Pool.start(settings)
+    await pool.stop()
+    return f"looks for {', '.join(settings.entities)}"
 
 
 def _issuers(config: Config) -> str:

@@ -5,13 +5,15 @@ Nothing is sent anywhere. Tags are made for one run and match no card or record.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, BinaryIO, Final, TypeAlias
 
 import typer
 
@@ -20,7 +22,9 @@ from countersign.cli.operator import ConfigOption
 from countersign.config import Config, config_path, load
 from countersign.errors import InvalidRequestError
 from countersign.model import JsonObject, JsonValue
+from countersign.recognizers import Pool
 from countersign.sanitize import Sanitizer
+from countersign.sanitize.recognized import Recognized
 
 app = typer.Typer()
 
@@ -45,30 +49,43 @@ def sanitize(
     """Mask personal data and secrets; print what is left and a report as JSON."""
     if text and jsonl:
         raise InvalidRequestError("--text, --jsonl", "give one of them")
-    run = _Run(_sanitizer(config), explain=explain)
-    if file is None:
-        return run.of(sys.stdin.buffer, text=text, jsonl=jsonl)
-    with file.open("rb") as source:
-        return run.of(source, text=text, jsonl=jsonl)
+    with asyncio.Runner() as loop, contextlib.ExitStack() as stack:
+        run = _Run(*_sanitizer(config, loop, stack), explain=explain)
+        if file is None:
+            return run.of(sys.stdin.buffer, text=text, jsonl=jsonl)
+        return run.of(stack.enter_context(file.open("rb")), text=text, jsonl=jsonl)
 
 
-def _sanitizer(config: Path | None) -> Sanitizer:
+Ask: TypeAlias = Callable[[list[str]], Recognized | None]
+"""Asks the recognizers beside the rules, if there are any."""
+
+
+def _sanitizer(
+    config: Path | None, loop: asyncio.Runner, stack: contextlib.ExitStack
+) -> tuple[Sanitizer, Ask]:
     """As the settings have it, where there are settings."""
     path = config_path(config)
     settings = load(path) if config or path.exists() else Config()
-    section = settings.sanitizer
-    return Sanitizer(
+    section, beside = settings.sanitizer, settings.recognizers()
+    pool: Pool | None = None
+    if beside:
+        pool = loop.run(Pool.start(beside))
+        stack.callback(lambda: loop.run(pool.stop()))
+    sanitizer = Sanitizer(
         internal_domains=section.internal_domains,
         max_preview_bytes=section.max_preview_bytes,
         custom=settings.custom_rules(),
+        recognizers=pool.recognizers if pool else None,
     )
+    return sanitizer, lambda texts: loop.run(pool.recognize(texts)) if pool else None
 
 
 class _Run:
     """One run, with tags of its own."""
 
-    def __init__(self, sanitizer: Sanitizer, *, explain: bool) -> None:
+    def __init__(self, sanitizer: Sanitizer, ask: Ask, *, explain: bool) -> None:
         self._sanitizer = sanitizer
+        self._ask = ask
         self._explain = explain
         self._tag_key = secrets.token_bytes(32)
 
@@ -102,14 +119,17 @@ class _Run:
             ) from None
 
     def _result(self, value: JsonValue) -> JsonObject:
-        scrubbed = self._sanitizer.scrub(value, tag_key=self._tag_key)
+        found = self._ask(self._sanitizer.asks_of(value))
+        scrubbed = self._sanitizer.scrub(value, tag_key=self._tag_key, recognized=found)
         result: JsonObject = {
             "clean": scrubbed.value,
             "report": scrubbed.report,
             "complete": scrubbed.complete,
         }
         if self._explain:
-            result["finds"] = [dataclasses.asdict(find) for find in self._sanitizer.finds(value)]
+            result["finds"] = [
+                dataclasses.asdict(find) for find in self._sanitizer.finds(value, found)
+            ]
         return result
 
 

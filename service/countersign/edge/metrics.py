@@ -48,6 +48,14 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._recognizer = Counter(
+            "countersign_recognizer_total",
+            "Questions to recognizers beside the rules by outcome: ok, late, down. "
+            "What has no answer is masked whole.",
+            ("outcome",),
+            registry=self.registry,
+        )
+
     def observer(self, method: str) -> Callable[[str, str, float], None]:
         """A function that counts one call of `method`: code, tenant and seconds."""
         seconds = self._seconds.labels(method)
@@ -69,6 +77,10 @@ class Metrics:
     def glass(self, event: str, tenant: str) -> None:
         """Count a glass `broken`, or one whose after-review was `closed`."""
         self._glass.labels(event, tenant).inc()
+
+    def recognizer(self, outcome: str) -> None:
+        """Count one question to recognizers beside the rules."""
+        self._recognizer.labels(outcome).inc()
 
     def refused_calls(self) -> dict[tuple[str, str], int]:
         """Calls so far that led to no decision, by tenant and status code: for heartbeats.

@@ -13,8 +13,7 @@ from typing import Final
 
 from countersign import canonical
 from countersign.errors import NotFoundError
-from countersign.flow import record
-from countersign.flow.aside import aside
+from countersign.flow import masking, record
 from countersign.flow.filing import file
 from countersign.flow.judge import tenant_tag_key
 from countersign.flow.parts import Parts
@@ -49,14 +48,14 @@ class Logged:
 async def sanitize(parts: Parts, content: JsonValue, size_bytes: int) -> Scrubbed:
     """The content without what must not be shown. Nothing is stored."""
     key = secrets.token_bytes(_TAG_KEY_BYTES)
-    return await aside(size_bytes, lambda: parts.sanitizer.scrub(content, tag_key=key))
+    return await masking.scrubbed(parts, content, size_bytes, key)
 
 
 async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
     """Record it, masked, in the caller's log."""
     given = canonical.encode({"content": ask.content})
     key = tenant_tag_key(parts, caller)
-    scrubbed = await aside(len(given), lambda: parts.sanitizer.scrub(ask.content, tag_key=key))
+    scrubbed = await masking.scrubbed(parts, ask.content, len(given), key)
     request = Request.of(
         parts,
         caller,
@@ -71,14 +70,14 @@ async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
         caller.tenant,
         caller=caller.id,
         activity={
-            "type": parts.sanitizer.text(ask.type),
+            "type": await masking.said(parts, ask.type),
             "content": scrubbed.value,
             "mask_report": scrubbed.report,
             "complete": scrubbed.complete,
         },
         decision=ask.decision_id,
         request=request.record,
-        session=parts.sanitizer.text(ask.session),
+        session=await masking.said(parts, ask.session),
         trace=ask.trace,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, PreconditionError
-from countersign.flow import record
+from countersign.flow import masking, record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.aside import aside
 from countersign.flow.draft import Draft, draft_review
@@ -26,6 +26,7 @@ from countersign.model import (
     Caller,
     DecisionId,
     Effect,
+    JsonObject,
     JsonValue,
     PermitClaims,
     PermitId,
@@ -63,7 +64,7 @@ class CheckAsk:
 
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     """Answer one Check. Raises `RequestError` when no decision could be made."""
-    if parts.sanitizer.text(ask.permit_audience) != ask.permit_audience:
+    if await masking.said(parts, ask.permit_audience) != ask.permit_audience:
         raise InvalidRequestError(
             "permit_audience",
             "looks like personal data or a secret, and permits are recorded; name the executor",
@@ -87,9 +88,10 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
             made_by=ask.made_by,
             flight=flight,
         )
-        command = await aside(
-            len(context_bytes), lambda: _Check(parts, caller, ask, request, judgement)
-        )
+        given = dict[str, JsonValue](ask.labels)
+        size = len(context_bytes)
+        labels = await masking.detail(parts, given, size) if given else {}
+        command = await aside(size, lambda: _Check(parts, caller, ask, request, judgement, labels))
         return await parts.store.apply(Named(name="check", run=command.run))
 
 
@@ -109,7 +111,13 @@ class _Check:
     """The command of one Check: everything slow is done before it runs."""
 
     def __init__(
-        self, parts: Parts, caller: Caller, ask: CheckAsk, request: Request, judgement: Judgement
+        self,
+        parts: Parts,
+        caller: Caller,
+        ask: CheckAsk,
+        request: Request,
+        judgement: Judgement,
+        labels: JsonObject,
     ) -> None:
         self._parts = parts
         self._caller = caller
@@ -120,8 +128,7 @@ class _Check:
         self._salt = secrets.token_bytes(canonical.SALT_BYTES)
         self._draft = draft_review(parts, judgement) if ask.create_review else None
         self._body, self._object = decision_body(judgement)
-        labels = dict[str, JsonValue](ask.labels)
-        self._labels = parts.sanitizer.detail(labels) if labels else {}
+        self._labels = labels
 
     def run(self, tx: Transaction) -> Answer:
         """Decide finally and commit: duplicates, limits and the clock are known here."""

@@ -15,6 +15,7 @@ from typing import Final
 from countersign import canonical
 from countersign.directory import Chain, Directory
 from countersign.errors import PolicyError
+from countersign.flow import masking
 from countersign.flow.aside import aside
 from countersign.flow.evidence import Evidence, proven_person, with_actors
 from countersign.flow.in_flight import Flight, together
@@ -100,7 +101,7 @@ async def judge(
         parts.spend_for(caller.tenant, requester)
     known = functools.partial(directory.is_known, caller.tenant)
     size = len(context_bytes)
-    findings = await aside(size, lambda: parts.sanitizer.detect(context, known=known))
+    findings = await masking.examined(parts, context, size, known)
     named = with_actors(directory, caller.tenant, context, evidence)
     chain = directory.requester_chain(caller, named, requester)
     if made_by is not None:
@@ -127,7 +128,7 @@ async def judge(
             reason = Reason(code=error.code, message=error.message)
             decision = deny(reason, parts.policy.revision, retryable=error.retryable)
         else:
-            decision = _worded(parts, decision)
+            decision = await _worded(parts, decision)
             breach = _breach(parts, context, decision)
             fault = breach is not None
             decision = breach or _within_bounds(
@@ -216,19 +217,22 @@ def _unresolved(chain: Chain) -> Reason | None:
     )
 
 
-def _worded(parts: Parts, decision: PolicyDecision) -> PolicyDecision:
+async def _worded(parts: Parts, decision: PolicyDecision) -> PolicyDecision:
     """Policy's own words, sanitized: a rule may have put input into them (invariant 3)."""
-    text = parts.sanitizer.text
+    label = parts.sanitizer.label
     reasons = tuple(
-        dataclasses.replace(reason, message=text(reason.message)) for reason in decision.reasons
+        [
+            dataclasses.replace(reason, message=await masking.said(parts, reason.message))
+            for reason in decision.reasons
+        ]
     )
     requirement = decision.requirement
     if requirement:
         stages = tuple(
-            dataclasses.replace(stage, name=text(stage.name)) for stage in requirement.stages
+            dataclasses.replace(stage, name=label(stage.name)) for stage in requirement.stages
         )
         requirement = dataclasses.replace(
-            requirement, stages=stages, channel=text(requirement.channel)
+            requirement, stages=stages, channel=label(requirement.channel)
         )
     return dataclasses.replace(decision, reasons=reasons, requirement=requirement)
 

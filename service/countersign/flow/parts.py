@@ -14,6 +14,7 @@ from countersign.model import Assurance, PersonId, Requirement, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.protocol import PolicyPoint
 from countersign.sanitize import Sanitizer
+from countersign.sanitize.recognized import Recognizer
 from countersign.store.protocol import Store
 
 
@@ -108,6 +109,8 @@ class Parts:
     """Whether the audit sink enforces retention, so that `locked` can be kept."""
     spend_for: Callable[[TenantId, PersonId], None] = lambda _tenant, _person: None
     """Counts a request of a proven person; raises `ExhaustedError` above their rate."""
+    recognizer: Recognizer | None = None
+    """Who is asked besides the sanitizer's rules."""
     in_flight: InFlight = dataclasses.field(default_factory=InFlight)
     """Checks that are being decided now."""
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from countersign.directory import Directory
 from countersign.errors import InvalidRequestError, RequestError
-from countersign.flow import record
+from countersign.flow import masking, record
 from countersign.flow.filing import file
 from countersign.flow.gate import assurance, not_now, seen_by
 from countersign.flow.parts import Parts
@@ -164,7 +164,8 @@ async def _one_of_batch(parts: Parts, voter: Voter, ask: VoteAsk) -> BatchAnswer
 async def _vote(
     parts: Parts, voter: Voter, ask: VoteAsk, request: Request, *, batch: bool
 ) -> Review:
-    reason, known_to = parts.sanitizer.text(ask.reason), seen_by(parts, voter)
+    known_to = seen_by(parts, voter)
+    reason = await masking.said(parts, ask.reason)
 
     def cast(people: Staff) -> VoteCast:
         return VoteCast(
@@ -187,7 +188,7 @@ async def _vote(
 
 async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Broken:
     """Approve alone in an emergency. Said aloud, and owed an after-review."""
-    reason = parts.sanitizer.text(ask.reason)
+    reason = await masking.said(parts, ask.reason)
 
     def broken(people: Staff) -> GlassBroken:
         return GlassBroken(
@@ -219,7 +220,8 @@ async def close_after_review(
     request_id: str,
 ) -> Review:
     """Say whether breaking the glass was right, and so settle what is owed."""
-    clean, known_to = parts.sanitizer.text(note), seen_by(parts, voter)
+    known_to = seen_by(parts, voter)
+    clean = await masking.said(parts, note)
     request = Request.of(
         parts,
         voter.person,
@@ -253,7 +255,7 @@ async def ask_info(
     request_id: str,
 ) -> Review:
     """Put a question to the requester."""
-    question_id, clean = QuestionId(new_id("qst")), parts.sanitizer.text(question)
+    question_id, clean = QuestionId(new_id("qst")), await masking.said(parts, question)
 
     def asked(people: Staff) -> QuestionAsked:
         return QuestionAsked(
@@ -277,7 +279,7 @@ async def revoke(
     parts: Parts, voter: Voter, review_id: ReviewId, *, reason: str, request_id: str
 ) -> Review:
     """Take an unspent approval back."""
-    clean = parts.sanitizer.text(reason)
+    clean = await masking.said(parts, reason)
 
     def revoked(people: Staff) -> ApprovalRevoked:
         return ApprovalRevoked(person=voter.person.id, reason=clean, people=people)
@@ -409,5 +411,5 @@ def _of_voter(parts: Parts, voter: Voter, people: Staff) -> JsonObject:
     if voter.channel is not None:
         said["channel"] = voter.channel
     if voter.message_ref:
-        said["message_ref"] = parts.sanitizer.text(voter.message_ref)
+        said["message_ref"] = parts.sanitizer.label(voter.message_ref)
     return said

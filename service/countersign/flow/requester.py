@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
-from countersign.flow import record
-from countersign.flow.aside import aside
+from countersign.flow import masking, record
 from countersign.flow.evidence import Evidence, earlier_actors, proven_person
 from countersign.flow.filing import file
 from countersign.flow.gate import account_too_new
@@ -78,10 +77,10 @@ async def answer(
     Whoever answers for the requester cannot decide afterwards: the person who is
     proven, or else everybody who can drive the caller, and who is named besides.
     """
-    clean = parts.sanitizer.text(text)
     answering = _answering(parts, caller, answered_by, evidence)
     if made_by is not None:
         answering = dataclasses.replace(answering, excluded=answering.excluded | {made_by})
+    clean = await masking.said(parts, text)
     request = Request.of(
         parts,
         caller,
@@ -155,7 +154,7 @@ async def cancel(
     parts: Parts, caller: Caller, review_id: ReviewId, *, reason: str, request_id: str
 ) -> Review:
     """Withdraw a review that has not been claimed."""
-    clean = parts.sanitizer.text(reason)
+    clean = await masking.said(parts, reason)
     request = Request.of(parts, caller, "cancel", request_id, review_id.encode(), reason.encode())
     words = f"withdrawn by the requester: {clean}" if clean else "withdrawn by the requester"
     event = Withdrawn(reason=Reason(code="review.cancelled", message=words))
@@ -198,7 +197,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
     """Record how an action ended, late or not."""
     await _known(parts, caller, ask)
     given = canonical.encode(ask.detail)
-    detail = await aside(len(given), lambda: parts.sanitizer.detail(ask.detail))
+    detail = await masking.detail(parts, ask.detail, len(given))
     subject = ask.permit_id or ask.decision_id or ""
     request = Request.of(
         parts,

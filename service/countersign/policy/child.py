@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Final, Self, cast
 
+from countersign import launch
 from countersign.errors import ConfigurationError, PolicyError
-from countersign.policy import launch
 from countersign.policy.bundle import Bundle
 from countersign.policy.client import OpaClient
 from countersign.policy.home import Home

@@ -19,13 +19,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countersign.model import JsonValue, Withheld
-from countersign.sanitize import fragments, kinds, names, shell_secrets, siblings, sql, views
+from countersign.sanitize import (
+    fragments,
+    kinds,
+    names,
+    recognized,
+    shell_secrets,
+    siblings,
+    sql,
+    views,
+)
 from countersign.sanitize.bounds import MAX_STATEMENTS, Allowance, TooMuchError
 from countersign.sanitize.custom import NONE, CustomRules
 from countersign.sanitize.keys import words
 from countersign.sanitize.kinds import Kind
 from countersign.sanitize.offsets import Reading
 from countersign.sanitize.patterns import EndFor, Patterns
+from countersign.sanitize.recognized import Asked
 from countersign.sanitize.rules import Rule
 from countersign.sanitize.survey import SHORTEST, WHOLE, Leaf, Span, Survey
 from countersign.sanitize.views import Joined
@@ -42,15 +52,19 @@ _TRACE_WORDS: Final = frozenset({"trace", "span", "traceid", "spanid"})
 class Detected(Withheld):
     """What the stages found: a survey whose spans are resolved."""
 
-    __slots__ = ("key_spans", "statements", "survey")
+    __slots__ = ("entities", "key_spans", "ner", "statements", "survey")
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
         self.key_spans: dict[str, Sequence[Span]] = {}
         self.statements: list[sql.Statement] = []
-
-    def entities(self) -> dict[Kind, int]:
+        self.entities: dict[Kind, int] = {}
         """How many of each kind; a find counts once however many rules saw it."""
+        self.ner = ""
+        """Whether other recognizers looked at all they were to look at; empty: there are none."""
+
+    def count(self) -> dict[Kind, int]:
+        """The entities in what is resolved by now."""
         found = [span.kind for leaf in self.survey.leaves for span in leaf.spans]
         found += [span.kind for spans in self.key_spans.values() for span in spans]
         same = {id(kind): kind for kind in found}  # a kind's hash is that of all it says
@@ -62,7 +76,11 @@ class Detected(Withheld):
 
 
 def run(
-    survey: Survey, patterns: Patterns, *, known: Callable[[str], bool] | None = None
+    survey: Survey,
+    patterns: Patterns,
+    *,
+    known: Callable[[str], bool] | None = None,
+    asked: Asked | None = None,
 ) -> Detected:
     """Every stage in order, then overlapping spans made one."""
     detected = Detected(survey)
@@ -71,6 +89,7 @@ def run(
     fragments.mark(survey)
     _patterns(detected, patterns)
     _names(survey, known)
+    unseen = _recognized(survey, asked) if asked else []
     custom = survey.custom
     for leaf in survey.leaves:
         if leaf.spans:
@@ -80,6 +99,10 @@ def run(
     for key, info in survey.keys.items():
         if key not in detected.key_spans:
             survey.known_keys.learn(key, info)
+    detected.entities = detected.count()
+    if asked:
+        detected.ner = recognized.FAILED if unseen else recognized.RAN
+        _assume(detected, unseen, asked)
     return detected
 
 
@@ -275,12 +298,9 @@ def is_digest(rule: Rule, key: str, text: str) -> bool:
 # --- names -------------------------------------------------------------------
 
 
-_RUN_FACTS: Final = frozenset({"sql", "query", "shell", "commands", "shell_more"})
-
-
 def _names(survey: Survey, known: Callable[[str], bool] | None) -> None:
     """Names of people in prose: not in what will be run, nor in what is masked already."""
-    run = {id(leaf) for field in survey.fields if field.fact in _RUN_FACTS for leaf in field.leaves}
+    run = {id(leaf) for leaf in recognized.to_run(survey)}
     said: dict[str, list[Span]] = {}  # rows say the same again and again
     for leaf in survey.leaves:
         if " " not in leaf.text or not leaf.is_text or leaf.parsed is not None or id(leaf) in run:
@@ -312,6 +332,30 @@ def names_in(text: str, known: Callable[[str], bool] | None = None) -> list[Span
         seen, at = last, start + _size(text[first:last])
         spans.append(Span(start, at, kinds.PERSON, "names"))
     return spans
+
+
+# --- recognizers beside the rules ---------------------------------------------
+
+
+def _recognized(survey: Survey, asked: Asked) -> list[Leaf]:
+    """Add what they found; returns the leaves they were to look at and did not."""
+    unseen: list[Leaf] = []
+    for leaf in recognized.wanted(survey, asked.recognizers):
+        found = asked.spans(leaf.text)
+        if found is None:
+            unseen.append(leaf)
+        elif found:
+            survey.spans.spend(len(found))
+            leaf.spans += found
+    return unseen
+
+
+def _assume(detected: Detected, unseen: Sequence[Leaf], asked: Asked) -> None:
+    """What nobody looked at is hidden whole and counts as holding all they look for."""
+    for leaf in unseen:
+        leaf.spans = [recognized.UNSEEN]
+    for kind in asked.recognizers.kinds if unseen else ():
+        detected.entities[kind] = detected.entities.get(kind, 0) + len(unseen)
 
 
 # --- statements --------------------------------------------------------------

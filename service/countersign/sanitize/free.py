@@ -8,10 +8,11 @@ where a tag would mean nothing. Made by `sanitizer`, called by the flow.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from countersign.model import JsonObject, JsonValue
@@ -29,6 +30,7 @@ from countersign.sanitize.mask import (
     without_tags,
 )
 from countersign.sanitize.patterns import Patterns
+from countersign.sanitize.recognized import Asked, Recognized, Recognizers, texts, wanted, words
 from countersign.sanitize.survey import MAX_STRING_BYTES, Leaf, Span, Step, Survey
 from countersign.sanitize.views import Joined
 
@@ -51,7 +53,7 @@ class Scrubbed:
     """false: part of it could not be examined and is masked whole."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Find:
     """Which rule hit where: a place and a type, never a value."""
 
@@ -69,19 +71,25 @@ class Free:
     """Masks what is no context. Safe to share; all it learns is which plain words are harmless."""
 
     def __init__(
-        self, patterns: Patterns, known_keys: KnownKeys, custom: CustomRules, ruleset: str
+        self,
+        patterns: Patterns,
+        known_keys: KnownKeys,
+        custom: CustomRules,
+        ruleset: str,
+        recognizers: Recognizers | None,
     ) -> None:
         self._custom = custom
         self._patterns = patterns
         self._known_keys = known_keys
         self._ruleset = ruleset
+        self._recognizers = recognizers
         self._known_names: set[str] = set()
         """Words alone that facts named before and in which nothing was found; in memory only."""
 
-    def text(self, text: str) -> str:
+    def text(self, text: str, recognized: Recognized | None = None) -> str:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
         try:
-            return self._plain(characters.printable(text), prose=True)
+            return self._said(characters.printable(text), self._asked(recognized))
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a text was masked whole: %s", type(error).__name__)
             return kinds.UNREADABLE.placeholder
@@ -100,21 +108,41 @@ class Free:
         only_random = all(rule is not None and rule.kind is kinds.RANDOM for rule in rules + hidden)
         return text if only_random else self.text(text)
 
-    def detail(self, value: JsonObject) -> JsonObject:
+    def detail(self, value: JsonObject, recognized: Recognized | None = None) -> JsonObject:
         """Outcome detail and labels, without tags."""
-        shown = self._scrubbed(value, without_tags).value
+        shown = self._scrubbed(value, without_tags, recognized).value
         return shown if isinstance(shown, dict) else {"detail": shown}
 
-    def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
+    def scrub(
+        self, value: JsonValue, *, tag_key: bytes, recognized: Recognized | None = None
+    ) -> Scrubbed:
         """Any JSON value. Whoever holds the same key can tell equal values by their tags."""
-        return self._scrubbed(value, tagger(tag_key, RECORD_TAG_DIGITS))
+        return self._scrubbed(value, tagger(tag_key, RECORD_TAG_DIGITS), recognized)
 
-    def finds(self, value: JsonValue) -> list[Find]:
+    def asks(self, value: JsonValue) -> list[str]:
+        """The texts in a value that recognizers are to look at."""
+        if self._recognizers is None:
+            return []
+        survey = Survey(self._known_keys, self._custom)
+        with contextlib.suppress(TooMuchError):  # then all of it is masked, whatever they say
+            survey.add(characters.printable_json(_below_a_key(value)), None)
+            return texts(wanted(survey, self._recognizers))
+        return []
+
+    def asks_of_text(self, text: str) -> list[str]:
+        """The same for a text that stands alone."""
+        return words(text, self._recognizers) if self._recognizers else []
+
+    def _asked(self, recognized: Recognized | None) -> Asked | None:
+        own = self._recognizers
+        return Asked(recognizers=own, answer=recognized) if own else None
+
+    def finds(self, value: JsonValue, recognized: Recognized | None = None) -> list[Find]:
         """Every find in a value, for whoever writes rules. Masked keys in pointers, too."""
-        whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
+        whole = _below_a_key(value)
         survey = Survey(self._known_keys, self._custom)
         survey.add(characters.printable_json(whole), None)
-        found = detect.run(survey, self._patterns)
+        found = detect.run(survey, self._patterns, asked=self._asked(recognized))
         listed = [
             Find(
                 pointer=self._pointer(leaf, value is whole),
@@ -128,7 +156,7 @@ class Free:
         ]
         return listed + [
             Find(
-                pointer=f"/{self.text(key)}",
+                pointer=f"/{self.label(key)}",
                 start=span.start,
                 end=span.end,
                 type=span.kind.name,
@@ -139,6 +167,24 @@ class Free:
             for span in spans
         ]
 
+    def finds_in_text(self, text: str) -> list[Find] | None:
+        """Every find in a text as it is; None when it cannot be looked at."""
+        if _too_long(text):
+            return None
+        survey = Survey(self._known_keys, self._custom)
+        leaf = Leaf(text, None, "")
+        survey.leaves.append(leaf)
+        try:
+            detect.run(survey, self._patterns)
+        except TooMuchError:
+            return None
+        size = len(text.encode("utf-8", "replace"))
+        found = [
+            Find("", span.start, min(span.end, size), span.kind.name, span.rule)
+            for span in leaf.spans
+        ]
+        return found if survey.complete else None
+
     def _pointer(self, leaf: Leaf, whole: bool) -> str:  # noqa: FBT001 - one caller, beside it
         steps: list[Step] = []
         place = leaf.place
@@ -146,15 +192,15 @@ class Free:
             place, step = place
             steps.append(step)
         path = report.visible(tuple(reversed(steps)))
-        shown = [step if isinstance(step, int) else self.text(step) for step in path]
+        shown = [step if isinstance(step, int) else self.label(step) for step in path]
         return pointers.render(shown if whole else shown[1:])
 
     def pointer(self, pointer: str) -> str:
         """A JSON pointer whose steps may hold data."""
         path = pointers.parse(pointer)
         if path is None:
-            return self.text(pointer)
-        return pointers.render([self.text(step) for step in path])
+            return self.label(pointer)
+        return pointers.render([self.label(step) for step in path])
 
     def cleaner(self) -> Callable[[str], str]:
         """A function that masks the names in the facts of one context, each looked at once."""
@@ -174,22 +220,37 @@ class Free:
 
         return clean
 
-    def _scrubbed(self, value: JsonValue, tag: Tagger) -> Scrubbed:
+    def label(self, name: str) -> str:
+        """A name that recognizers are not asked about: a key's, a stage's."""
         try:
-            return self._looked_at(value, tag)
+            return self._plain(characters.printable(name), prose=True)
+        except Exception as error:  # noqa: BLE001 - fail closed
+            _LOG.error("a name was masked whole: %s", type(error).__name__)
+            return kinds.UNREADABLE.placeholder
+
+    def _said(self, text: str, asked: Asked | None) -> str:
+        if asked is None or not asked.recognizers.wants(text):
+            return self._plain(text, prose=True)
+        found = asked.spans(text)
+        if found is None:
+            return kinds.UNEXAMINED.placeholder
+        return self._plain(text, prose=True, more=found)
+
+    def _scrubbed(self, value: JsonValue, tag: Tagger, recognized: Recognized | None) -> Scrubbed:
+        try:
+            return self._looked_at(value, tag, self._asked(recognized))
         except TooMuchError:
             return self._dark(kinds.TOO_LONG.placeholder)
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a value was masked whole: %s", type(error).__name__)
             return self._dark(kinds.UNREADABLE.placeholder)
 
-    def _looked_at(self, value: JsonValue, tag: Tagger) -> Scrubbed:
-        # A text or list alone stands below one key, and so is a leaf like any other.
-        whole: JsonObject = value if isinstance(value, dict) else {_ROOT: value}
+    def _looked_at(self, value: JsonValue, tag: Tagger, asked: Asked | None) -> Scrubbed:
+        whole = _below_a_key(value)
         printable = characters.printable_json(whole)
         survey = Survey(self._known_keys, self._custom)
         survey.add(printable, None)
-        found = detect.run(survey, self._patterns)
+        found = detect.run(survey, self._patterns, asked=asked)
         renderer = Renderer(tag=tag, key_spans=found.key_spans)
         rendered = renderer.render(printable, tree(survey.leaves))
         shown = guard.guard({_ROOT: rendered}, self._patterns)
@@ -205,6 +266,7 @@ class Free:
             guard=len(shown.masked),
             key_spans=found.key_spans,
             tag=tag,
+            ner=found.ner,
         )
         clean = shown.value[_ROOT]
         if whole is not value:
@@ -216,18 +278,17 @@ class Free:
             value=placeholder, report=dark_report(self._ruleset, _PROFILE), complete=False
         )
 
-    def _plain(self, text: str, *, prose: bool = False) -> str:
+    def _plain(self, text: str, *, prose: bool = False, more: Sequence[Span] = ()) -> str:
         joined = Joined([text])
         size = len(joined.data)
         if size > MAX_STRING_BYTES:
             return kinds.TOO_LONG.placeholder
         try:
-            spans = [
-                Span(start, end, rule.kind, rule.id)
-                for _, start, end, rule in detect.scan(joined, self._patterns)
-            ]
-            for _, start, end, rule in detect.hidden_finds(joined, self._patterns):
-                spans.append(Span(start, end, rule.kind if rule else kinds.TOO_LONG, "view"))
+            spans = list(more)
+            for _, start, end, rule in detect.scan(joined, self._patterns):
+                spans.append(Span(start, end, rule.kind, rule.id))
+            for _, start, end, hidden in detect.hidden_finds(joined, self._patterns):
+                spans.append(Span(start, end, hidden.kind if hidden else kinds.TOO_LONG, "view"))
             if prose:
                 spans += detect.names_in(text)
         except TooMuchError:
@@ -236,6 +297,15 @@ class Free:
             return joined.data.decode("utf-8")
         final = detect.resolve(self._custom.believed(spans, text), size)
         return mask_text(text, self._custom.shown(final, size), without_tags)
+
+
+def _too_long(text: str) -> bool:
+    return len(text.encode("utf-8", "replace")) > MAX_STRING_BYTES
+
+
+def _below_a_key(value: JsonValue) -> JsonObject:
+    """A text or list alone stands below one key, and so is a leaf like any other."""
+    return value if isinstance(value, dict) else {_ROOT: value}
 
 
 def dark_report(ruleset: str, profile: str) -> JsonObject:

@@ -40,6 +40,7 @@ UNREADABLE: Final = Kind(name="UNREADABLE", strength=98)
 GUARD: Final = Kind(name="GUARDED", strength=97)
 TEXT: Final = Kind(name="TEXT", strength=96)
 CUT: Final = Kind(name="CUT", strength=95)
+UNEXAMINED: Final = Kind(name="UNEXAMINED", strength=94)
 
 SECRET: Final = Kind(name="SECRET", strength=90, classes=("secret",))
 CREDIT_CARD: Final = Kind(name="CREDIT_CARD", strength=80, classes=("financial",))
@@ -65,7 +66,9 @@ RANDOM: Final = Kind(name="SECRET", strength=15, classes=("secret",))
 """Looks like a secret by nothing but its letters: any better name for it wins."""
 LITERAL: Final = Kind(name="LITERAL", strength=10)
 
-NOT_ENTITIES: Final = frozenset({POLICY, TOO_LONG, UNREADABLE, GUARD, TEXT, CUT, LITERAL})
+NOT_ENTITIES: Final = frozenset(
+    {POLICY, TOO_LONG, UNREADABLE, GUARD, TEXT, CUT, UNEXAMINED, LITERAL}
+)
 """Masked because of where it stood, not because of what was found in it."""
 
 ENTITIES: Final = {

@@ -16,6 +16,7 @@ from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import kinds
 from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.kinds import Kind
+from countersign.sanitize.recognized import Recognizers
 from countersign.sanitize.rules.rule import Rule
 
 _STRICTNESS: Final = {"drop": 3, "mask": 2, "tag": 1, "partly": 0}
@@ -23,7 +24,12 @@ _SHOWN: Final = 20
 """Of what is weaker; the rest is counted."""
 
 
-def build(ruleset: str, rules: Sequence[Rule], custom: CustomRules) -> JsonObject:
+def build(
+    ruleset: str,
+    rules: Sequence[Rule],
+    custom: CustomRules,
+    recognizers: Recognizers | None = None,
+) -> JsonObject:
     """The manifest of a rule set."""
     table = custom.table
     own: dict[str, JsonValue] = {
@@ -44,7 +50,13 @@ def build(ruleset: str, rules: Sequence[Rule], custom: CustomRules) -> JsonObjec
         "custom": own,
         "entities": {name: _entity(kind) for name, kind in sorted(shown.items())},
         "allow": {part: _hashes(allow.get(part, ())) for part in ("keys", "values")},
+        "recognized": _recognized(recognizers) if recognizers else {},
     }
+
+
+def _recognized(recognizers: Recognizers) -> JsonObject:
+    reach = "all" if recognizers.every_text else "prose"
+    return {kind.name: reach for kind in recognizers.kinds}
 
 
 def _hashes(values: Sequence[str]) -> list[JsonValue]:
@@ -72,6 +84,8 @@ def weaker(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for name, old in before["custom"].items():
         new = now["custom"].get(name)
         gone += _of_rule(name, old, new) if new else [f"rule {name} is gone"]
+    for name, reach in before.get("recognized", {}).items():
+        gone += _of_recognized(name, reach, now["recognized"].get(name))
     for part, allowed in now["allow"].items():
         added = set(allowed) - set(before["allow"][part])
         gone += [f"allow.{part}: {len(added)} added"] if added else []
@@ -87,6 +101,12 @@ def _of_entity(name: str, old: Mapping[str, Any], new: Mapping[str, Any] | None)
         found.append(f"entity {name} shows more: {new['action']}, it was {old['action']}")
     lost = sorted(set(old["classes"]) - set(new["classes"]))
     return found + [f"entity {name} is no {each} any more" for each in lost]
+
+
+def _of_recognized(name: str, old: str, new: str | None) -> list[str]:
+    if new is None:
+        return [f"no recognizer looks for {name} any more"]
+    return [f"recognizers look for {name} in prose only"] if old == "all" and new != old else []
 
 
 def _of_rule(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

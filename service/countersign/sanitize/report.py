@@ -31,8 +31,9 @@ def build(
     guard: int,
     key_spans: Mapping[str, Sequence[Span]],
     tag: Tagger,
+    ner: str = "",
 ) -> JsonObject:
-    """The report of one rendering."""
+    """The report of one rendering. `ner` says how recognizers beside the rules fared, if any."""
     total: dict[str, int] = {}
     for each in masked:
         total[each.kind.name] = total.get(each.kind.name, 0) + each.leaves
@@ -43,6 +44,7 @@ def build(
         "total": {name: total[name] for name in sorted(total)},
         "cut": cut,
         "guard": guard,
+        **({"ner": ner} if ner else {}),
     }
 
 

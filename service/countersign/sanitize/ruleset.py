@@ -32,11 +32,12 @@ _READERS: Final = (assignments, checks_secrets, shell_secrets, shell_words, frag
 _PLAIN: Final = (str, bytes, int, float, tuple, list, dict)
 
 
-def id_of(rules: Sequence[Rule], custom: CustomRules) -> str:
-    """`builtin-1:<16 hex>`, or `custom-1:…` where an operator added rules."""
+def id_of(rules: Sequence[Rule], custom: CustomRules, recognizers: str = "") -> str:
+    """`builtin-1:<16 hex>`, or `custom-1:…` where an operator added rules or recognizers."""
     tables = (keys.table_id(), name_lists.table_id(), providers.VERSION, _readers())
-    material = repr((_REVISION, [_said_by(rule) for rule in rules], tables, custom.id))
-    name = "custom-1" if custom.id else "builtin-1"
+    own = (custom.id, recognizers) if recognizers else custom.id
+    material = repr((_REVISION, [_said_by(rule) for rule in rules], tables, own))
+    name = "custom-1" if own else "builtin-1"
     return f"{name}:{hashlib.sha256(material.encode()).hexdigest()[:16]}"
 
 

@@ -12,6 +12,7 @@ people or records will see.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,7 @@ from countersign.sanitize.mask import (
 )
 from countersign.sanitize.patterns import Patterns
 from countersign.sanitize.quantities import UNKNOWN, Quantity
+from countersign.sanitize.recognized import Asked, Recognized, Recognizers, texts, wanted
 from countersign.sanitize.rules import BUILT_IN
 from countersign.sanitize.survey import Span, Survey
 
@@ -68,6 +70,8 @@ class Findings(Withheld):
     """As people see them: the last look is behind them."""
     guarded: int
     """How many facts the last look had to mask."""
+    ner: str
+    """How recognizers beside the rules fared: see `recognized`; empty: there are none."""
     quantity: Quantity
     """What the action adds to `Store.recent`; exact, so never for cards or records."""
     complete: bool
@@ -87,6 +91,7 @@ class Findings(Withheld):
             "classes": list(self.classes),
             "facts": self.facts,
             "complete": self.complete,
+            **({"ner": self.ner} if self.ner else {}),
         }
 
 
@@ -122,14 +127,17 @@ class Sanitizer:
         internal_domains: Sequence[str] = (),
         max_preview_bytes: int = 20_000,
         custom: CustomRules = NONE,
+        recognizers: Recognizers | None = None,
     ) -> None:
         self._custom = custom
+        self._recognizers = recognizers
         self._patterns = Patterns((*BUILT_IN, *custom.rules), allowed=custom.allowed_values)
         self._known_keys = KnownKeys()
         self._internal = tuple(name.lower().strip(".") for name in internal_domains if name)
         self._max_preview_bytes = max_preview_bytes
-        self._ruleset = ruleset.id_of(self._patterns.rules, custom)
-        self._free = Free(self._patterns, self._known_keys, custom, self._ruleset)
+        beside = recognizers.id if recognizers else ""
+        self._ruleset = ruleset.id_of(self._patterns.rules, custom, beside)
+        self._free = Free(self._patterns, self._known_keys, custom, self._ruleset, recognizers)
 
     @property
     def ruleset(self) -> str:
@@ -138,14 +146,33 @@ class Sanitizer:
 
     def manifest(self) -> JsonObject:
         """What the rules find and how they show it: see `manifest.weaker`."""
-        return manifest.build(self._ruleset, self._patterns.rules, self._custom)
+        return manifest.build(self._ruleset, self._patterns.rules, self._custom, self._recognizers)
 
     # --- looking -------------------------------------------------------------
+    # Where there are recognizers beside the rules, they are asked first, about the texts
+    # that `asks…` names. Without an answer those texts are masked whole.
 
-    def detect(self, context: ActionContext, *, known: Callable[[str], bool]) -> Findings:
+    def asks(self, context: ActionContext, *, known: Callable[[str], bool]) -> list[str]:
+        """The texts of a context that recognizers are to look at."""
+        if self._recognizers is None:
+            return []
+        survey = Survey(self._known_keys, self._custom)
+        with contextlib.suppress(TooMuchError):  # only who does what is looked at then
+            envelope.walk(survey, context, known)
+        return texts(wanted(survey, self._recognizers))
+
+    def detect(
+        self,
+        context: ActionContext,
+        *,
+        known: Callable[[str], bool],
+        recognized: Recognized | None = None,
+    ) -> Findings:
         """Everything sensitive in a context. `known` tells ids of the registry."""
+        own = self._recognizers
+        asked = Asked(recognizers=own, answer=recognized) if own else None
         try:
-            return self._detect(context, known)
+            return self._detect(context, known, asked)
         except Exception as error:  # noqa: BLE001 - fail closed: nothing of it will be shown
             _LOG.error("detection failed, the context is masked whole: %s", type(error).__name__)
             root = Node()
@@ -156,6 +183,7 @@ class Sanitizer:
                 classes=(),
                 facts={},
                 guarded=0,
+                ner=asked.state if asked else "",
                 quantity=UNKNOWN,
                 complete=False,
                 root=root,
@@ -163,19 +191,26 @@ class Sanitizer:
                 exempt={},
             )
 
-    def _detect(self, context: ActionContext, known: Callable[[str], bool]) -> Findings:
+    def _detect(
+        self, context: ActionContext, known: Callable[[str], bool], asked: Asked | None
+    ) -> Findings:
         try:
-            return self._look(context, known, data=True)
+            return self._look(context, known, asked, data=True)
         except TooMuchError:
-            return self._look(context, known, data=False)
+            return self._look(context, known, asked, data=False)
 
     def _look(
-        self, context: ActionContext, known: Callable[[str], bool], *, data: bool
+        self,
+        context: ActionContext,
+        known: Callable[[str], bool],
+        asked: Asked | None,
+        *,
+        data: bool,
     ) -> Findings:
         """Without `data` only who does what is looked at and shown, the rest is covered."""
         survey = Survey(self._known_keys, self._custom)
         exempt = envelope.walk(survey, context, known, data=data)
-        found = detect.run(survey, self._patterns, known=known)
+        found = detect.run(survey, self._patterns, known=known, asked=asked)
         measures = facts.measure(survey.fields, objects=survey.objects)
         known_facts = facts.build(
             survey.fields,
@@ -184,7 +219,7 @@ class Sanitizer:
             internal_domains=self._internal,
             clean=self._free.cleaner(),
         )
-        entities = found.entities()
+        entities = found.entities
         shown = guard.guard(known_facts, self._patterns, encoded=canonical.encode(known_facts))
         columns = known_facts.get("columns")
         classes = {data_class for kind in entities for data_class in kind.classes}
@@ -199,6 +234,7 @@ class Sanitizer:
             classes=tuple(sorted(classes - {"total"})),
             facts=characters.visible_json(shown.value),
             guarded=len(shown.masked),
+            ner=found.ner,
             quantity=measures.quantity if data else UNKNOWN,
             complete=survey.complete and data,
             root=root,
@@ -232,6 +268,7 @@ class Sanitizer:
                 guard=view.guarded,
                 key_spans=findings.key_spans,
                 tag=tag,
+                ner=findings.ner,
             )
             reviewable = (
                 findings.complete
@@ -265,6 +302,7 @@ class Sanitizer:
                 guard=view.guarded,
                 key_spans=findings.key_spans,
                 tag=tag,
+                ner=findings.ner,
             )
             return Clean(context=view.context, report=written)
         except Exception as error:  # noqa: BLE001 - fail closed: record nothing of it
@@ -320,25 +358,48 @@ class Sanitizer:
 
     # --- what is not a context: see `free` ---
 
-    def text(self, text: str) -> str:
+    def asks_of(self, value: JsonValue) -> list[str]:
+        """The texts of any JSON value that recognizers are to look at."""
+        return self._free.asks(value)
+
+    def asks_of_text(self, text: str) -> list[str]:
+        """The same for a text that stands alone."""
+        return self._free.asks_of_text(text)
+
+    def text(self, text: str, recognized: Recognized | None = None) -> str:
         """Reasons, comments, questions, answers."""
-        return self._free.text(text)
+        return self._free.text(text, recognized)
+
+    def label(self, text: str) -> str:
+        """A short name that no recognizer is asked about, such as a stage's."""
+        return self._free.label(text)
 
     def reference(self, text: str) -> str:
         """An id of somebody's own making, such as an idempotency key."""
         return self._free.reference(text)
 
-    def detail(self, value: JsonObject) -> JsonObject:
+    def detail(self, value: JsonObject, recognized: Recognized | None = None) -> JsonObject:
         """Outcome detail and labels."""
-        return self._free.detail(value)
+        return self._free.detail(value, recognized)
 
-    def scrub(self, value: JsonValue, *, tag_key: bytes) -> Scrubbed:
+    def scrub(
+        self, value: JsonValue, *, tag_key: bytes, recognized: Recognized | None = None
+    ) -> Scrubbed:
         """Any JSON value that is no context."""
-        return self._free.scrub(value, tag_key=tag_key)
+        return self._free.scrub(value, tag_key=tag_key, recognized=recognized)
 
-    def finds(self, value: JsonValue) -> list[Find]:
+    def finds(self, value: JsonValue, recognized: Recognized | None = None) -> list[Find]:
         """Which rules hit where in a value that is no context."""
-        return self._free.finds(value)
+        return self._free.finds(value, recognized)
+
+    def finds_in_text(self, text: str) -> list[Find] | None:
+        """The same for a text as it is; None when it cannot be looked at."""
+        return self._free.finds_in_text(text)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The names of all entities that the rules find."""
+        return frozenset(kinds.ENTITIES) | frozenset(self._custom.kinds)
 
     def pointer(self, pointer: str) -> str:
         """A JSON pointer whose steps may hold data."""

@@ -1,8 +1,10 @@
-"""Become another program that dies with its parent. Run as a script by `child`.
+"""Become another program that dies with its parent.
+
+Run as a script, by `policy.child` and `recognizers.worker`:
 
     python -I -S launch.py PARENT_PID [NAME=VALUE …] -- PROGRAM [ARGUMENT …]
 
-A server that is killed outright cannot stop its OPA, and orphans would pile up.
+A server that is killed outright cannot stop its children, and orphans would pile up.
 Linux sends the signal chosen with `PR_SET_PDEATHSIG` when the thread that made
 the process ends. Asking for it here, after the fork and before the exec, spares
 the server a `preexec_fn`, which is unsafe beside threads and would run gRPC's
