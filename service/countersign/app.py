@@ -369,6 +369,13 @@ class App:
         gauge("countersign_waiters", "Awaits in progress.", lambda: len(self._waiters))
         gauge("countersign_policy_ready", "Whether OPA answers.", lambda: float(self._policy.ready))
         gauge("countersign_opa_restarts", "OPA restarts.", lambda: self._policy.status().restarts)
+        if self._recognizers:
+            pool = self._recognizers
+            gauge(
+                "countersign_recognizers_ready",
+                "0 while what recognizers beside the rules should look at is masked whole.",
+                lambda: float(pool.ready),
+            )
         gauge(
             "countersign_directory_stale",
             "1 while an invalid callers or people file is being ignored.",

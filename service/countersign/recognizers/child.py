@@ -55,6 +55,10 @@ class Child:
         child.id = said["id"]
         return child
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def ask(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
         """Finds by text. Raises `GoneError`; whoever gives up waiting must `stop` it."""
         writer = self._process.stdin

@@ -15,7 +15,7 @@ from presidio_analyzer import EntityRecognizer, RecognizerResult
 
 from countersign.recognizers.entities import PRESIDIO_NAMES
 from countersign.sanitize import Sanitizer
-from countersign.sanitize.kinds import ENTITIES
+from countersign.sanitize.kinds import LITERAL
 
 _SURE: Final = 1.0
 _LIKELY: Final = 0.75
@@ -32,7 +32,7 @@ class CountersignRecognizer(EntityRecognizer):
     ) -> None:
         self._sanitizer = sanitizer or Sanitizer()
         super().__init__(
-            supported_entities=sorted({*map(_name, ENTITIES), *map(_name, self._sanitizer.types)}),
+            supported_entities=sorted(map(_name, {LITERAL.name, *self._sanitizer.types})),
             supported_language=supported_language,
             name=_OWN_NAME,
         )

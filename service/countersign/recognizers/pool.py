@@ -95,6 +95,11 @@ class Pool:
         """Whether there is a child that can answer."""
         return self._child is not None
 
+    @property
+    def pid(self) -> int | None:
+        """The process that answers now."""
+        return self._child.pid if self._child else None
+
     async def recognize(self, texts: Sequence[str]) -> Recognized | None:
         """What stands in each text; None when there is no whole answer in time."""
         if not texts:

@@ -27,6 +27,9 @@ _NETWORK: Final = frozenset(
 )
 
 
+_MAX_WHY: Final = 600
+
+
 class _NetworkError(PermissionError):
     """Something in here wanted to talk to somebody."""
 
@@ -56,8 +59,13 @@ def main(file: str, entities: str) -> None:
 
 
 def _why(error: Exception) -> str:
-    name = type(error).__name__
-    return str(error) if name == "NotLoadedError" else f"{name}: {error}"
+    """What is wrong, in one line: Presidio's own words often stand in the cause."""
+    if type(error).__name__ == "NotLoadedError":
+        return str(error)
+    words = f"{type(error).__name__}: {error}"
+    if error.__cause__ is not None:
+        words += f": {error.__cause__}"
+    return " ".join(words.split())[:_MAX_WHY]
 
 
 def _quiet() -> BinaryIO:
