@@ -206,8 +206,8 @@ GUARDS: Final = (
         invariant=3,
         guard="countersign.flow.judge._worded",
         what="policy's words carry input",
-        old="text = parts.sanitizer.text",
-        new="text = str",
+        old="await masking.said(parts, reason.message)",
+        new="reason.message",
         tests=(
             f"{UNIT}/test_flow_check.py::test_what_policy_says_in_its_own_words_is_sanitized_too",
         ),
@@ -250,7 +250,7 @@ GUARDS: Final = (
         invariant=3,
         guard="countersign.flow.people.ask_info",
         what="a question is stored raw",
-        old="parts.sanitizer.text(question)",
+        old="await masking.said(parts, question)",
         new="question",
         tests=(f"{UNIT}/test_flow_people.py::test_a_question_is_sanitized_and_put_once",),
     ),
@@ -523,6 +523,34 @@ GUARDS: Final = (
         tests=(
             f"{UNIT}/test_sanitize_preview.py::test_a_preview_that_is_too_large_is_cut_and_cannot_be_approved",
         ),
+    ),
+    Guard(
+        invariant=2,
+        guard="countersign.sanitize.detect._recognized",
+        what="what a recognizer did not look at is shown",
+        old="if found is None:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_sanitize_recognized.py::test_what_nobody_looked_at_is_hidden_and_held_to_be_the_worst",
+        ),
+    ),
+    Guard(
+        invariant=2,
+        guard="countersign.sanitize.detect._assume",
+        what="policy is not told what may be in what nobody looked at",
+        old="if unseen else ()",
+        new="if False else ()",
+        tests=(
+            f"{UNIT}/test_sanitize_recognized.py::test_what_nobody_looked_at_is_hidden_and_held_to_be_the_worst",
+        ),
+    ),
+    Guard(
+        invariant=2,
+        guard="countersign.sanitize.free.Free._said",
+        what="a reason that no recognizer looked at is shown",
+        old="return kinds.UNEXAMINED.placeholder",
+        new="found = ()",
+        tests=(f"{UNIT}/test_sanitize_recognized.py::test_texts_and_details_are_hidden_as_well",),
     ),
     Guard(
         invariant=3,
