@@ -7,20 +7,18 @@ after a lost answer would not show its token any more. Used by the command line.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from google.protobuf.message import Message
 
 from countersign.client.errors import Unavailable
 from countersign.client.exchange import Exchange, Timing
 from countersign.client.line import Line
+from countersign.client.opened import Opened
 from countersign.client.status import CallFailed, error_of
 from countersign.client.steps import Call, Conversation
-from countersign.credentials import Credential, SubjectKind, read_credential
+from countersign.credentials import Credential, SubjectKind
 from countersign.v1 import admin_pb2
 from countersign.v1.admin_pb2_grpc import AdminStub
 
@@ -32,33 +30,14 @@ _KINDS: Final = {
 }
 
 
-class AdminClient:
+class AdminClient(Opened):
     """Lists and changes what is registered in the tenant of an operator."""
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
+        self._endpoint = credential.endpoint
         self._line = Line(credential, AdminStub)
         self._timing = timing or Timing()
         self._exchange = Exchange(self._timing)
-
-    @classmethod
-    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
-        """A client with the credential in a file. Raises `ConfigurationError`."""
-        return cls(read_credential(Path(path)), timing=timing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection. Calls that still run fail."""
-        self._line.close()
 
     def entries(self, kind: SubjectKind) -> Sequence[Entry]:
         """All registered subjects of a kind, with their ways in."""

@@ -6,26 +6,24 @@ What is said to the server, and what its answers mean, is in `conversation`;
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from countersign.client import scrubbing
 from countersign.client.aio_line import AioLine, OnQuestion
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
+from countersign.client.opened import AsyncOpened
 from countersign.client.pending import Pending
 from countersign.client.principals import Person
 from countersign.client.scrubbing import machine_stub
 from countersign.client.values import Decision, Grant, ReviewStatus
-from countersign.credentials import Credential, read_credential
+from countersign.credentials import Credential
 from countersign.model import Outcome, RecordRef
 
 
-class AsyncClient:
+class AsyncClient(AsyncOpened):
     """Asks before acting. Every error it raises means: do not run the action.
 
     async with AsyncClient.from_credential("agent.credential") as client:
@@ -38,32 +36,6 @@ class AsyncClient:
         self._endpoint = credential.endpoint
         self._line = AioLine(credential, machine_stub)
         self._conversations = Conversations(timing or Timing())
-
-    @classmethod
-    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
-        """A client for the server and with the token that a credential file names.
-
-        Raises `ConfigurationError` when the file is missing, malformed or exposed.
-        """
-        return cls(read_credential(Path(path)), timing=timing)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._endpoint}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connection. Calls that still run fail."""
-        await self._line.close()
 
     async def check(
         self,

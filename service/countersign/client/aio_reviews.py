@@ -5,19 +5,16 @@ What `list` and `watch` return is iterated with `async for`. Used by bots.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from countersign.client.aio_line import AioLine
 from countersign.client.assertion import PersonAssertion
 from countersign.client.deciding import Deciding
 from countersign.client.exchange import Timing
+from countersign.client.opened import AsyncOpened
 from countersign.client.shown import Shown
-from countersign.credentials import Credential, read_credential
+from countersign.credentials import Credential
 from countersign.model import Choice, Reason, ReviewState
 from countersign.v1 import reviews_pb2
 from countersign.v1.reviews_pb2_grpc import ReviewsStub
@@ -103,7 +100,7 @@ class AsyncReviewsView:
         return await self._line.run(self._deciding.end_delegation(delegation_id))
 
 
-class AsyncReviewsClient(AsyncReviewsView):
+class AsyncReviewsClient(AsyncReviewsView, AsyncOpened):
     """Lists, shows and decides reviews with one credential.
 
     A person's own acts as that person:
@@ -119,27 +116,10 @@ class AsyncReviewsClient(AsyncReviewsView):
     """
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
-        super().__init__(AioLine(credential, ReviewsStub), Deciding(timing or Timing()))
-
-    @classmethod
-    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
-        """A client with the credential in a file. Raises `ConfigurationError`."""
-        return cls(read_credential(Path(path)), timing=timing)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connection. Calls that still run fail."""
-        await self._line.close()
+        self._endpoint = credential.endpoint
+        AsyncReviewsView.__init__(
+            self, AioLine(credential, ReviewsStub), Deciding(timing or Timing())
+        )
 
     def for_person(self, person: PersonAssertion) -> AsyncReviewsView:
         """The same as somebody a channel vouches for, over the same connection.

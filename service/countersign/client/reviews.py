@@ -9,19 +9,16 @@ is sent and what it means is in `deciding`; `aio_reviews` is the same for asynci
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from countersign.client.assertion import PersonAssertion
 from countersign.client.deciding import Deciding
 from countersign.client.exchange import Timing
 from countersign.client.line import Line
+from countersign.client.opened import Opened
 from countersign.client.shown import Shown
-from countersign.credentials import Credential, read_credential
+from countersign.credentials import Credential
 from countersign.model import Choice, Reason, ReviewState
 from countersign.v1 import reviews_pb2
 from countersign.v1.reviews_pb2_grpc import ReviewsStub
@@ -107,7 +104,7 @@ class ReviewsView:
         return self._line.run(self._deciding.end_delegation(delegation_id))
 
 
-class ReviewsClient(ReviewsView):
+class ReviewsClient(ReviewsView, Opened):
     """Lists, shows and decides reviews with one credential.
 
     A person's own acts as that person:
@@ -123,27 +120,8 @@ class ReviewsClient(ReviewsView):
     """
 
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
-        super().__init__(Line(credential, ReviewsStub), Deciding(timing or Timing()))
-
-    @classmethod
-    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
-        """A client with the credential in a file. Raises `ConfigurationError`."""
-        return cls(read_credential(Path(path)), timing=timing)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection. Calls that still run fail."""
-        self._line.close()
+        self._endpoint = credential.endpoint
+        ReviewsView.__init__(self, Line(credential, ReviewsStub), Deciding(timing or Timing()))
 
     def for_person(self, person: PersonAssertion) -> ReviewsView:
         """The same as somebody a channel vouches for, over the same connection.

@@ -7,26 +7,24 @@ each process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from countersign.client import scrubbing
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
 from countersign.client.line import Line, OnQuestion
+from countersign.client.opened import Opened
 from countersign.client.pending import Pending
 from countersign.client.principals import Person
 from countersign.client.scrubbing import machine_stub
 from countersign.client.values import Decision, Grant, ReviewStatus
-from countersign.credentials import Credential, read_credential
+from countersign.credentials import Credential
 from countersign.model import Outcome, RecordRef
 
 
-class Client:
+class Client(Opened):
     """Asks before acting. Every error it raises means: do not run the action.
 
     with Client.from_credential("agent.credential") as client:
@@ -39,32 +37,6 @@ class Client:
         self._endpoint = credential.endpoint
         self._line = Line(credential, machine_stub)
         self._conversations = Conversations(timing or Timing())
-
-    @classmethod
-    def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
-        """A client for the server and with the token that a credential file names.
-
-        Raises `ConfigurationError` when the file is missing, malformed or exposed.
-        """
-        return cls(read_credential(Path(path)), timing=timing)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._endpoint}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection. Calls that still run fail."""
-        self._line.close()
 
     def check(
         self,
