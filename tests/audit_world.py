@@ -16,7 +16,8 @@ from countersign.audit.local import LocalSink
 from countersign.audit.note import Signer
 from countersign.audit.publisher import Publisher, PublisherSettings
 from countersign.errors import UnavailableError
-from countersign.model import Instant, StoredRecord, TenantId, rfc3339
+from countersign.model import SECOND_US, Instant, StoredRecord, TenantId, rfc3339
+from countersign.store.protocol import Backlog
 
 TENANT = TenantId("acme")
 LOG_ID = "log.example/acme"
@@ -72,6 +73,17 @@ class MemorySource:
     async def log_state(self, _tenant):
         self._check()
         return State(len(self.rows), self.published, tuple(self.frontier))
+
+    async def backlog(self, _tenant):
+        self._check()
+        waiting = self.rows[self.published :]
+        oldest = waiting[0].time if waiting else None
+        return Backlog(
+            records=len(waiting), size_bytes=sum(len(r.body) for r in waiting), oldest=oldest
+        )
+
+    def now(self):
+        return Instant(START_US + 3600 * SECOND_US)
 
     async def records(self, _tenant, first, limit):
         self._check()

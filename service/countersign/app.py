@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from countersign import __version__
-from countersign.audit.local import LocalSink
+from countersign.audit.backlog import Bounds
 from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
@@ -47,6 +47,7 @@ from countersign.policy.opa import OpaPolicy
 from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
 from countersign.sanitize import Sanitizer
+from countersign.sinks import sink_of
 from countersign.store.sqlite import SqliteStore
 from countersign.upkeep import heartbeats, keep_last_used
 from countersign.waiters import Waiters
@@ -93,7 +94,7 @@ class App:
         self._signer_of = lambda tenant: Signer(name=self._log_id_of(tenant), key=log_key)
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
-        self._sink = LocalSink(config.path(config.log.directory))
+        self._sink = sink_of(config)
         if config.log.durability == "locked" and not self._sink.enforcing:
             raise ConfigurationError(
                 "audit.not_lockable",
@@ -181,12 +182,19 @@ class App:
         stack.push_async_callback(self._store.close)
 
     async def _start_log(self, stack: contextlib.AsyncExitStack) -> None:
+        await asyncio.to_thread(self._sink.check)
         self._publisher = Publisher(
             source=self._store,
             sink=self._sink,
             log_id_of=self._log_id_of,
             signer_of=self._signer_of,
-            settings=PublisherSettings(flush_after_s=self._config.log.flush_after_s),
+            settings=PublisherSettings(
+                flush_after_s=self._config.log.flush_after_s,
+                bounds=Bounds(
+                    max_bytes=self._config.log.max_backlog_bytes,
+                    max_age_s=self._config.log.max_backlog_age_s,
+                ),
+            ),
             reached=self._reached,
         )
         await self._publisher.start()
@@ -202,6 +210,7 @@ class App:
             permits=self._permits,
             limits=self._config.flow_limits(),
             lockable=self._sink.enforcing,
+            keeper=self._publisher,
             spend_for=self._rate.spend_for_person,
             recognizer=self._recognizers,
         )

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from countersign.errors import ConfigurationError
 from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
-from countersign.model import Assurance, JsonValue, TenantId
+from countersign.model import Assurance, Durability, JsonValue, TenantId
 from countersign.recognizers import ENTITY_NAME
 from countersign.recognizers import Settings as RecognizerSettings
 from countersign.sanitize import CustomRules, custom_rules
@@ -57,11 +57,37 @@ class StoreSection(_Section):
 class LogSection(_Section):
     """`[log]`: the audit log."""
 
+    sink: Literal["local", "s3"] = "local"
     directory: str = "log"
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")] = "countersign.local"
     durability: Literal["durable", "locked"] = "durable"
     flush_after_s: Annotated[float, Field(gt=0, le=60)] = 1
     heartbeat_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    lock_deadline_s: Annotated[float, Field(gt=0, le=300)] = 10
+    max_backlog_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    max_backlog_age_s: Annotated[float, Field(gt=0)] = 3600
+
+
+_Bucket = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")]
+
+
+class S3Section(_Section):
+    """`[s3]`: the buckets of `log.sink = "s3"`."""
+
+    records_bucket: _Bucket = ""
+    tiles_bucket: _Bucket = ""
+    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*$")] = ""
+    region: str = ""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^/@]+)?$")] = ""
+    retain_days: Annotated[int, Field(ge=1)] = 913
+    max_retain_days: Annotated[int, Field(ge=1, le=36_525)] = 3653
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+
+    @model_validator(mode="after")
+    def _within_the_cap(self) -> Self:
+        if self.retain_days > self.max_retain_days:
+            raise ValueError("retain_days: more than max_retain_days; a lock cannot be taken back")
+        return self
 
 
 class PolicySection(_Section):
@@ -193,6 +219,7 @@ class Config(_Section):
     server: ServerSection = ServerSection()
     store: StoreSection = StoreSection()
     log: LogSection = LogSection()
+    s3: S3Section = S3Section()
     policy: PolicySection = PolicySection()
     directory: DirectorySection = DirectorySection()
     keys: KeysSection = KeysSection()
@@ -216,7 +243,7 @@ class Config(_Section):
         """
         sections = {
             *("admin", "directory", "floors", "issuers", "limits", "log"),
-            *("policy", "presidio", "quotas", "sanitizer", "server"),
+            *("policy", "presidio", "quotas", "s3", "sanitizer", "server"),
         }
         places: dict[str, Any] = {
             "directory": {"callers", "people", "channels"},
@@ -224,6 +251,7 @@ class Config(_Section):
             "log": {"directory"},
             "policy": {"directory", "opa"},
             "presidio": {"file"},
+            "s3": {"endpoint"},
             "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
         }
@@ -245,6 +273,8 @@ class Config(_Section):
     def flow_limits(self) -> Limits:
         """The flow's bounds."""
         return Limits(
+            durability=Durability(self.log.durability),
+            lock_deadline_s=self.log.lock_deadline_s,
             policy_deadline_s=self.policy.deadline_s,
             permit_ttl_s=self.limits.permit_ttl_s,
             max_open_reviews=self.limits.max_open_reviews,

@@ -21,7 +21,7 @@ from countersign.errors import PolicyError
 from countersign.flow.answer import Answer
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
-from countersign.flow.parts import Limits, Parts
+from countersign.flow.parts import Keeper, Limits, Parts
 from countersign.flow.people import VoteAsk
 from countersign.flow.service import Flow
 from countersign.flow.voter import Voter
@@ -219,7 +219,15 @@ def context(caller: Caller = AGENT, **changes: Any) -> ActionContext:
 class World:
     """One server's parts, and the verbs as a test wants to say them. Make it with `open`."""
 
-    def __init__(self, path: Path, limits: Limits, sanitizer: Sanitizer, *, lockable: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits,
+        sanitizer: Sanitizer,
+        *,
+        lockable: bool,
+        keeper: Keeper | None = None,
+    ) -> None:
         self.clock = Clock()
         self.policy = ScriptedPolicy()
         self.policy.says(needs())
@@ -229,6 +237,7 @@ class World:
         self._limits = limits
         self._sanitizer = sanitizer
         self._lockable = lockable
+        self._keeper = keeper
         self._requests = 0
         self.store: SqliteStore
         self.parts: Parts
@@ -242,6 +251,7 @@ class World:
         limits: Limits | None = None,
         sanitizer: Sanitizer | None = None,
         lockable: bool = False,
+        keeper: Keeper | None = None,
     ) -> Self:
         """A new world with nothing in its store."""
         world = cls(
@@ -249,6 +259,7 @@ class World:
             limits or Limits(),
             sanitizer or Sanitizer(),
             lockable=lockable,
+            keeper=keeper,
         )
         await world._start()
         return world
@@ -265,6 +276,7 @@ class World:
             permits=self.permits,
             limits=self._limits,
             lockable=self._lockable,
+            keeper=self._keeper,
         )
         self.flow = Flow(self.parts, Waiters())
 

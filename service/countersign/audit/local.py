@@ -36,6 +36,9 @@ class LocalSink:
         """False: whoever owns the directory can delete it."""
         return False
 
+    def check(self) -> None:
+        """Nothing to see: the directory is made when it is written to."""
+
     def directory(self, log_id: str) -> Path:
         """Where that log is. This is what an auditor copies."""
         return self._path(log_id)

@@ -18,6 +18,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from countersign.audit.backlog import Bounds, Room
 from countersign.audit.note import Signer
 from countersign.audit.opening import check_extends
 from countersign.audit.plan import Publication, decompress, lines_of, object_file, plan
@@ -43,12 +44,17 @@ class PublisherSettings:
     """Look for records without being told: `notify` is a hint, and hints get lost."""
     retry_first_s: float = 0.1
     retry_max_s: float = 30.0
+    bounds: Bounds = dataclasses.field(default_factory=Bounds)
+    """Of what may wait while the sink does not answer."""
 
 
 class _Log:
     """One tenant's log as this process publishes it."""
 
-    __slots__ = ("failure", "note", "retry_at", "retry_s", "signer", "tail", "waiting", "written")
+    __slots__ = (
+        *("failure", "note", "retry_at", "retry_s", "room"),
+        *("signer", "tail", "waiting", "written"),
+    )
 
     def __init__(self, signer: Signer) -> None:
         self.signer = signer
@@ -61,6 +67,7 @@ class _Log:
         self.failure: LogError | None = None
         self.retry_s = 0.0
         self.retry_at = 0.0
+        self.room = Room.FREE
 
     @property
     def frozen(self) -> bool:
@@ -169,6 +176,12 @@ class Publisher:
             self._wake(hurry=True)
         await future
 
+    def has_room(self, tenant: TenantId, *, essential: bool) -> bool:
+        """Whether more may be recorded, as of the last look; `essential`: a denial, an outcome."""
+        log = self._logs.get(tenant)
+        room = log.room if log is not None else Room.FREE
+        return room is Room.FREE or (essential and room is Room.DENIALS)
+
     @property
     def failures(self) -> Mapping[TenantId, LogError]:
         """Logs whose last publication failed, and why."""
@@ -221,15 +234,26 @@ class Publisher:
             tenants = tuple(self._logs)
         for tenant in tenants:
             log = self._log(tenant)
-            if log.frozen or (log.retry_at > now and not self._closing):
-                continue
-            try:
-                await self._publish(tenant, log)
-            except CountersignError as error:
-                self._failed(log, error)
-            else:
-                log.failure, log.retry_s, log.retry_at = None, 0.0, 0.0
-            log.release()
+            if not log.frozen and (log.retry_at <= now or self._closing):
+                await self._try(tenant, log)
+            if log.failure is not None:
+                await self._look_at_backlog(tenant, log)
+
+    async def _try(self, tenant: TenantId, log: _Log) -> None:
+        try:
+            await self._publish(tenant, log)
+        except CountersignError as error:
+            self._failed(log, error)
+        else:
+            log.failure, log.retry_s, log.retry_at = None, 0.0, 0.0
+            log.room = Room.FREE
+        log.release()
+
+    async def _look_at_backlog(self, tenant: TenantId, log: _Log) -> None:
+        """How much waits. A store that cannot be read takes no records either."""
+        with contextlib.suppress(CountersignError):
+            backlog = await self._source.backlog(tenant)
+            log.room = self._settings.bounds.room(backlog, self._source.now())
 
     def _failed(self, log: _Log, error: CountersignError) -> None:
         if not isinstance(error, LogError):

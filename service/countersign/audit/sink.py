@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from countersign.audit.plan import File
-from countersign.model import StoredRecord, TenantId
+from countersign.model import Instant, StoredRecord, TenantId
 
 
 class Sink(Protocol):
@@ -26,6 +26,12 @@ class Sink(Protocol):
         """Whether nobody, the operator included, can delete a LOCKED file.
 
         False means tamper-evident only: changes are found, not prevented.
+        """
+
+    def check(self) -> None:
+        """Look, at the start, whether it is there and as it must be.
+
+        Raises `ConfigurationError`.
         """
 
     def write(self, log_id: str, files: Sequence[File]) -> None:
@@ -57,12 +63,26 @@ class LogState(Protocol):
     def frontier(self) -> tuple[bytes, ...]: ...
 
 
+class Backlog(Protocol):
+    """What waits to be published: `store.protocol.Backlog`."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def oldest(self) -> Instant | None: ...
+
+
 class RecordSource(Protocol):
     """The part of `store.protocol.Store` that the publisher needs."""
 
     async def tenants(self) -> Sequence[TenantId]: ...
 
     async def log_state(self, tenant: TenantId) -> LogState: ...
+
+    async def backlog(self, tenant: TenantId) -> Backlog: ...
+
+    def now(self) -> Instant: ...
 
     async def records(self, tenant: TenantId, first: int, limit: int) -> Sequence[StoredRecord]: ...
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from countersign import canonical
 from countersign.errors import NotFoundError
-from countersign.flow import masking, record
+from countersign.flow import keeping, masking, record
 from countersign.flow.filing import file
 from countersign.flow.judge import tenant_tag_key
 from countersign.flow.parts import Parts
@@ -53,6 +53,7 @@ async def sanitize(parts: Parts, content: JsonValue, size_bytes: int) -> Scrubbe
 
 async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
     """Record it, masked, in the caller's log."""
+    keeping.require_room(parts, caller.tenant)
     given = canonical.encode({"content": ask.content})
     key = tenant_tag_key(parts, caller)
     scrubbed = await masking.scrubbed(parts, ask.content, len(given), key)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, PreconditionError
-from countersign.flow import masking, record
+from countersign.flow import keeping, masking, record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.aside import aside
 from countersign.flow.draft import Draft, draft_review
@@ -64,6 +64,11 @@ class CheckAsk:
 
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     """Answer one Check. Raises `RequestError` when no decision could be made."""
+    answer = await _answer(parts, caller, ask, deadline_s=deadline_s)
+    return await keeping.kept(parts, caller.tenant, answer, deadline_s=deadline_s)
+
+
+async def _answer(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     if await masking.said(parts, ask.permit_audience) != ask.permit_audience:
         raise InvalidRequestError(
             "permit_audience",
@@ -88,6 +93,8 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
             made_by=ask.made_by,
             flight=flight,
         )
+        denied = judgement.decision.effect is Effect.DENY
+        keeping.require_room(parts, caller.tenant, essential=denied)
         given = dict[str, JsonValue](ask.labels)
         size = len(context_bytes)
         labels = await masking.detail(parts, given, size) if given else {}

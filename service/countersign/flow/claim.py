@@ -12,7 +12,7 @@ import hmac
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError
-from countersign.flow import record
+from countersign.flow import keeping, record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
 from countersign.flow.in_flight import Flight
@@ -54,6 +54,11 @@ class ClaimAsk:
 
 async def claim(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: float) -> Answer:
     """Answer one Claim. Raises `RequestError` when no decision could be made."""
+    answer = await _answer(parts, claimant, ask, deadline_s=deadline_s)
+    return await keeping.kept(parts, claimant.tenant, answer, deadline_s=deadline_s)
+
+
+async def _answer(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: float) -> Answer:
     audience = claimant.audience or claimant.id
     if ask.audience not in ("", audience):
         raise InvalidRequestError(
@@ -87,6 +92,7 @@ async def claim(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: fl
             judgement = await _judge_today(
                 parts, claimant, review, ask, context_bytes, deadline_s, flight
             )
+        keeping.require_room(parts, claimant.tenant)
         command = _Claim(parts, claimant, ask, request, judgement, commitment, audience)
         return await parts.store.apply(Named(name="claim", run=command.run))
 

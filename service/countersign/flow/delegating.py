@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
-from countersign.flow import masking, record
+from countersign.flow import keeping, masking, record
 from countersign.flow.filing import file
 from countersign.flow.gate import assurance, seen_by, too_new
 from countersign.flow.parts import Parts
@@ -49,6 +49,7 @@ class DelegateAsk:
 
 async def delegate(parts: Parts, voter: Voter, ask: DelegateAsk) -> Delegation:
     """Lend this person's standing. Raises `RequestError` when that is not possible."""
+    keeping.require_room(parts, voter.person.tenant)
     person, reason = voter.person, await masking.said(parts, ask.reason)
     _possible(parts, voter, ask)
     request = Request.of(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from countersign.directory import Directory, DirectorySource
 from countersign.flow.in_flight import InFlight
-from countersign.model import Assurance, PersonId, Requirement, TenantId
+from countersign.model import Assurance, Durability, PersonId, Requirement, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.protocol import PolicyPoint
 from countersign.sanitize import Sanitizer
@@ -79,6 +80,10 @@ class Limits:
     """Longest term of a delegation; 0: nobody delegates."""
     new_account_wait_s: int = 0
     """How long a new way of proving who one is waits until it may decide."""
+    durability: Durability = Durability.DURABLE
+    """What every answer that lets something happen waits for; policy may demand more."""
+    lock_deadline_s: float = 10.0
+    """Longest wait for a lock."""
     max_directory_age_s: float = 300.0
     """How old the directory's last confirmation may be for it to approve anything."""
     quotas: Mapping[str, Quota] = dataclasses.field(default_factory=dict)
@@ -95,6 +100,16 @@ class Limits:
         return self.quotas.get(tenant) or self.quotas.get("*") or Quota()
 
 
+class Keeper(Protocol):
+    """Who publishes records and has them locked."""
+
+    async def published(self, tenant: TenantId, seq: int) -> None:
+        """Return once a record is where it was to go. Raises `LogError` if it never will be."""
+
+    def has_room(self, tenant: TenantId, *, essential: bool) -> bool:
+        """Whether more may be recorded; `essential`: a denial or an outcome."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The parts the verbs are written against."""
@@ -109,6 +124,8 @@ class Parts:
     """Whether the audit sink enforces retention, so that `locked` can be kept."""
     spend_for: Callable[[TenantId, PersonId], None] = lambda _tenant, _person: None
     """Counts a request of a proven person; raises `ExhaustedError` above their rate."""
+    keeper: Keeper | None = None
+    """None: records are not published anywhere."""
     recognizer: Recognizer | None = None
     """Who is asked besides the sanitizer's rules."""
     in_flight: InFlight = dataclasses.field(default_factory=InFlight)

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from countersign.directory import Directory
 from countersign.errors import InvalidRequestError, RequestError
-from countersign.flow import masking, record
+from countersign.flow import keeping, masking, record
 from countersign.flow.filing import file
 from countersign.flow.gate import assurance, not_now, seen_by
 from countersign.flow.parts import Parts
@@ -164,6 +164,7 @@ async def _one_of_batch(parts: Parts, voter: Voter, ask: VoteAsk) -> BatchAnswer
 async def _vote(
     parts: Parts, voter: Voter, ask: VoteAsk, request: Request, *, batch: bool
 ) -> Review:
+    keeping.require_room(parts, voter.person.tenant, essential=ask.choice is Choice.DENY)
     known_to = seen_by(parts, voter)
     reason = await masking.said(parts, ask.reason)
 
@@ -188,6 +189,7 @@ async def _vote(
 
 async def break_glass(parts: Parts, voter: Voter, ask: VoteAsk) -> Broken:
     """Approve alone in an emergency. Said aloud, and owed an after-review."""
+    keeping.require_room(parts, voter.person.tenant)
     reason = await masking.said(parts, ask.reason)
 
     def broken(people: Staff) -> GlassBroken:
@@ -220,6 +222,7 @@ async def close_after_review(
     request_id: str,
 ) -> Review:
     """Say whether breaking the glass was right, and so settle what is owed."""
+    keeping.require_room(parts, voter.person.tenant)
     known_to = seen_by(parts, voter)
     clean = await masking.said(parts, note)
     request = Request.of(
@@ -255,6 +258,7 @@ async def ask_info(
     request_id: str,
 ) -> Review:
     """Put a question to the requester."""
+    keeping.require_room(parts, voter.person.tenant)
     question_id, clean = QuestionId(new_id("qst")), await masking.said(parts, question)
 
     def asked(people: Staff) -> QuestionAsked:
@@ -279,6 +283,7 @@ async def revoke(
     parts: Parts, voter: Voter, review_id: ReviewId, *, reason: str, request_id: str
 ) -> Review:
     """Take an unspent approval back."""
+    keeping.require_room(parts, voter.person.tenant, essential=True)
     clean = await masking.said(parts, reason)
 
     def revoked(people: Staff) -> ApprovalRevoked:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
-from countersign.flow import masking, record
+from countersign.flow import keeping, masking, record
 from countersign.flow.evidence import Evidence, earlier_actors, proven_person
 from countersign.flow.filing import file
 from countersign.flow.gate import account_too_new
@@ -77,6 +77,7 @@ async def answer(
     Whoever answers for the requester cannot decide afterwards: the person who is
     proven, or else everybody who can drive the caller, and who is named besides.
     """
+    keeping.require_room(parts, caller.tenant)
     answering = _answering(parts, caller, answered_by, evidence)
     if made_by is not None:
         answering = dataclasses.replace(answering, excluded=answering.excluded | {made_by})
@@ -154,6 +155,7 @@ async def cancel(
     parts: Parts, caller: Caller, review_id: ReviewId, *, reason: str, request_id: str
 ) -> Review:
     """Withdraw a review that has not been claimed."""
+    keeping.require_room(parts, caller.tenant, essential=True)
     clean = await masking.said(parts, reason)
     request = Request.of(parts, caller, "cancel", request_id, review_id.encode(), reason.encode())
     words = f"withdrawn by the requester: {clean}" if clean else "withdrawn by the requester"
@@ -195,6 +197,7 @@ async def _on_own(
 
 async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
     """Record how an action ended, late or not."""
+    keeping.require_room(parts, caller.tenant, essential=True)
     await _known(parts, caller, ask)
     given = canonical.encode(ask.detail)
     detail = await masking.detail(parts, ask.detail, len(given))

@@ -102,6 +102,15 @@ class LogState:
     """Roots of the perfect subtrees of the first `published` leaves, left to right."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits in the store to be published."""
+
+    records: int
+    size_bytes: int
+    oldest: Instant | None
+
+
 class Transaction(Protocol):
     """What a command may do. Reads see this command's own writes."""
 
@@ -294,6 +303,9 @@ class Store(Protocol):
         """Tenants that have a log."""
 
     async def log_state(self, tenant: TenantId) -> LogState: ...
+
+    async def backlog(self, tenant: TenantId) -> Backlog:
+        """The records that are not published yet."""
 
     async def records(self, tenant: TenantId, first: int, limit: int) -> Sequence[StoredRecord]:
         """Records `first … first + limit - 1`, in order, those that still exist."""

@@ -42,6 +42,7 @@ from countersign.store import sqlite_file
 from countersign.store.clock import StoreClock, wall_clock
 from countersign.store.group_commit import Effects, GroupCommit
 from countersign.store.protocol import (
+    Backlog,
     Change,
     Command,
     Decision,
@@ -218,6 +219,9 @@ class SqliteStore:
 
     async def last_used(self, tenant: TenantId) -> Mapping[str, Instant]:
         return await self._in_thread(lambda: self._bulk.last_used(tenant))
+
+    async def backlog(self, tenant: TenantId) -> Backlog:
+        return await self._in_thread(lambda: self._bulk.backlog(tenant))
 
     async def records(self, tenant: TenantId, first: int, limit: int) -> Sequence[StoredRecord]:
         return await self._in_thread(lambda: self._bulk.records(tenant, first, limit))

@@ -29,7 +29,7 @@ from countersign.model import (
     TenantId,
 )
 from countersign.store import codec
-from countersign.store.protocol import Decision, LogState, RequestKey, StoredAnswer
+from countersign.store.protocol import Backlog, Decision, LogState, RequestKey, StoredAnswer
 from countersign.store.queries import named_queries
 
 SQL: Final = named_queries("sqlite")
@@ -155,6 +155,10 @@ class SqliteReads:
                 size=size, published=published, frontier=codec.decode_frontier(frontier)
             )
         return LogState(size=0, published=0, frontier=())
+
+    def backlog(self, tenant: TenantId) -> Backlog:
+        ((count, size_bytes, oldest),) = self._rows("backlog", tenant)
+        return Backlog(records=count, size_bytes=size_bytes, oldest=oldest)
 
     def records(self, tenant: TenantId, first: int, limit: int) -> list[StoredRecord]:
         rows = self._rows("records", first, limit, tenant)

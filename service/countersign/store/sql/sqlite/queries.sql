@@ -21,6 +21,13 @@ UPDATE log SET size = ? WHERE n = ?;
 -- name: log_state
 SELECT size, published, frontier FROM log WHERE tenant = ?;
 
+-- name: backlog
+SELECT count(*), coalesce(sum(length(record.body)), 0), min(record.at)
+FROM log JOIN record
+    ON record.n >= log.n * 1099511627776 + log.published
+    AND record.n < log.n * 1099511627776 + log.size
+WHERE log.tenant = ?;
+
 -- name: mark_published
 -- Only ever forward, and never past what is committed.
 UPDATE log SET published = ?1, frontier = ?2
