@@ -31,6 +31,11 @@ def fsck() -> Path:
     return _required(_find("fsck"), "no Tessera fsck: run `make fsck`")
 
 
+def minio() -> Path:
+    """A real S3 server with Object Lock; a test server, never shipped."""
+    return _required(_find("minio"), "no MinIO: run `make minio`")
+
+
 def go() -> Path:
     """A Go tool chain, for checkers written in Go."""
     return _required(_find("go"), "no Go: install it, or run `scripts/go`")
@@ -104,4 +109,9 @@ def _is_go(path: Path) -> bool:
     return _output(path, "version").startswith("go version go1.")
 
 
-_CHECKS = {"opa": _is_good_opa, "fsck": _is_tessera_fsck, "go": _is_go}
+_CHECKS = {
+    "minio": lambda path: "minio" in _output(path, "--version"),
+    "opa": _is_good_opa,
+    "fsck": _is_tessera_fsck,
+    "go": _is_go,
+}

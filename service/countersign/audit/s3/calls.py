@@ -29,6 +29,10 @@ class ExistsError(Exception):
     """412: an object of this name is there already."""
 
 
+class RefusedError(LogError):
+    """S3 understood and said no: asking again will not help."""
+
+
 class Calls:
     """Requests with patience."""
 
@@ -42,7 +46,7 @@ class Calls:
         """The answer; None for 404.
 
         Raises `ExistsError` for 412, and `LogError log.sink_unavailable` when S3
-        refuses or is not there: the publisher tries again later.
+        refuses (`RefusedError`) or is not there: the publisher tries again later.
         """
         end = time.monotonic() + self._patience_s
         pause_s = FIRST_PAUSE_S
@@ -55,8 +59,11 @@ class Calls:
                     return None
                 if status == 412:
                     raise ExistsError(what) from None
-                if status not in _BUSY or time.monotonic() > end:
-                    raise _unavailable(what, f"{status} {code_of(error)}") from None
+                why = f"{status} {code_of(error)}"
+                if status not in _BUSY:
+                    raise _unavailable(what, why, RefusedError) from None
+                if time.monotonic() > end:
+                    raise _unavailable(what, why) from None
             except (ConnectionError, HTTPClientError) as error:
                 if time.monotonic() > end:
                     raise _unavailable(what, type(error).__name__) from None
@@ -75,8 +82,8 @@ def code_of(error: ClientError) -> str:
     return code[:60] if code.isalnum() else "no code"
 
 
-def _unavailable(what: str, why: str) -> LogError:
-    return LogError(
+def _unavailable(what: str, why: str, error: type[LogError] = LogError) -> LogError:
+    return error(
         "log.sink_unavailable",
         f"{what}: {why}",
         advice="Check that the bucket answers and what the writer may do there; publishing "

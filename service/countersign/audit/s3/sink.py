@@ -31,7 +31,7 @@ from countersign.audit.plan import (
     Keep,
     decompress,
 )
-from countersign.audit.s3.calls import Calls, ExistsError, code_of, status_of
+from countersign.audit.s3.calls import Calls, ExistsError, RefusedError, code_of, status_of
 from countersign.audit.s3.retention import Doubt, Lock, Mode, Retention, confirm, server_time
 from countersign.errors import ConfigurationError, LogError
 
@@ -142,22 +142,25 @@ class S3Sink:
         shortest = until.replace(hour=0, minute=0, second=0)  # some hours have passed since
         try:
             confirm(lock, self._retention, shortest)
-        except Doubt:
-            self._calls.run(
-                name,
-                lambda: self._client.put_object_retention(
-                    Bucket=self._records,
-                    Key=key,
-                    VersionId=lock.version,
-                    Retention={
-                        "Mode": self._retention.mode.value,
-                        "RetainUntilDate": until,
-                    },
-                ),
-            )
+        except Doubt as doubt:
+            try:
+                self._extend(key, name, lock.version, until)
+            except RefusedError as refused:
+                raise Doubt(f"{doubt}, and it cannot be locked now: {refused.message}") from None
             lock = self._head(key, name)
             confirm(lock, self._retention, until)
         return lock
+
+    def _extend(self, key: str, name: str, version: str, until: datetime) -> None:
+        self._calls.run(
+            name,
+            lambda: self._client.put_object_retention(
+                Bucket=self._records,
+                Key=key,
+                VersionId=version,
+                Retention={"Mode": self._retention.mode.value, "RetainUntilDate": until},
+            ),
+        )
 
     def _head(self, key: str, name: str) -> Lock:
         head = self._calls.run(
