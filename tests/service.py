@@ -156,6 +156,8 @@ class Service:
         self.directory = directory
         self.command: Sequence[str | Path] = (COMMAND,)
         """What `countersign` is run by."""
+        self.environment: dict[str, str] = {}
+        """All that its processes inherit."""
         self.uid: int | None = None
         """Which OS user its processes are; None: the tests' own."""
         self.port = _free_port()
@@ -303,7 +305,7 @@ class Service:
     def _spawn(self, fault: str) -> subprocess.Popen[str]:
         assert self.process is None, "one process at a time"
         self.generation += 1
-        environment = {"COUNTERSIGN_FAULT": fault} if fault else {}
+        environment = {**self.environment, **({"COUNTERSIGN_FAULT": fault} if fault else {})}
         with (self.directory / "stderr").open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*self.command, "serve"],
