@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import secrets
 import socket
 import subprocess
@@ -64,7 +63,7 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
     key_id, secret = secrets.token_hex(8), secrets.token_hex(16)
     port = _free_port()
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MINIO_")},
+        "HOME": str(directory),
         "MINIO_ROOT_USER": key_id,
         "MINIO_ROOT_PASSWORD": secret,
         "MINIO_BROWSER": "off",
