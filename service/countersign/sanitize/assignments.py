@@ -10,9 +10,10 @@ Pure; `mark` is called by `fragments`, for every text of a context.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from countersign.sanitize import keys, kinds
@@ -44,26 +45,37 @@ _WORDY: Final = frozenset({kinds.PERSON, kinds.HEALTH})
 
 def mark(survey: Survey) -> None:
     """Cover what telling names are given in the texts and lists of a context."""
-    texts = [leaf for leaf in survey.leaves if leaf.is_text and leaf.parsed is None]
-    previous: Leaf | None = None
-    for leaf in texts:
-        if any(sign in leaf.text for sign in _MARKS):
-            try:
-                for span in spans(leaf.text):
-                    survey.spans.spend()
-                    leaf.add(span)
-            except TooMuchError:
-                raise
-            except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
-                _LOG.error("a value was masked whole: %s", type(error).__name__)
-                leaf.cover(kinds.UNREADABLE, RULE)
-                survey.complete = False
-        if previous is not None and previous.text[:2] == "--" and _is_next(previous, leaf):
+    texts = survey.texts()
+    marks = [sign for sign in _MARKS if sign in texts.joined]
+    for leaf in texts.leaves if marks else ():
+        text = leaf.text
+        if "=" in text or "--" in text or ": " in text:
+            _mark_one(survey, leaf)
+    if "--" in marks:
+        _mark_next(survey, texts.leaves)
+
+
+def _mark_one(survey: Survey, leaf: Leaf) -> None:
+    try:
+        for span in spans(leaf.text):
+            survey.spans.spend()
+            leaf.add(span)
+    except TooMuchError:
+        raise
+    except Exception as error:  # noqa: BLE001 - fail closed: this value is covered
+        _LOG.error("a value was masked whole: %s", type(error).__name__)
+        leaf.cover(kinds.UNREADABLE, RULE)
+        survey.complete = False
+
+
+def _mark_next(survey: Survey, leaves: Sequence[Leaf]) -> None:
+    """`["--name", X]`: an option and its value in a list of words."""
+    for previous, leaf in itertools.pairwise(leaves):
+        if previous.text[:2] == "--" and _is_next(previous, leaf):
             rule = rule_of(previous.text[2:])
             if rule is not None and _fits(rule, leaf.text.encode("utf-8", "replace")):
                 survey.spans.spend()
                 leaf.cover(rule.kind, f"{RULE}.{rule.id}")
-        previous = leaf
 
 
 def _is_next(previous: Leaf, leaf: Leaf) -> bool:

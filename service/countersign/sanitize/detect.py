@@ -184,12 +184,17 @@ def _by_cover(survey: Survey, keys: list[Leaf]) -> list[tuple[int, Leaf]]:
     believed = not survey.custom.allowed_values  # they take covers away again
     for leaf in survey.leaves:
         if leaf.parsed is None and len(leaf.text) >= SHORTEST:
-            strength = 0
-            if leaf.spans and believed:
-                covers = [span.kind.strength for span in leaf.spans if span.end >= WHOLE]
-                strength = max(covers, default=0)
+            strength = _strength_of_cover(leaf.spans) if leaf.spans and believed else 0
             (covered if strength else bare).append((strength, leaf))
     return [*bare, *((0, key) for key in keys), *sorted(covered, key=_strength)]
+
+
+def _strength_of_cover(spans: Sequence[Span]) -> int:
+    strength = 0
+    for span in spans:
+        if span.end >= WHOLE and span.kind.strength > strength:
+            strength = span.kind.strength
+    return strength
 
 
 _strength: Final = operator.itemgetter(0)
@@ -374,8 +379,9 @@ def _statements(detected: Detected) -> None:
         if field.fact in {"sql", "query"}:
             promise = field.fact if _is_texts(field.value) else "query"
             promised.update((id(leaf), promise) for leaf in field.leaves)
-    for leaf in survey.leaves:
-        if not leaf.is_text or leaf.parsed is not None or not leaf.text:
+    texts = survey.texts()
+    for leaf in texts.leaves if promised else texts.spaced:
+        if not leaf.text:
             continue
         fact = promised.get(id(leaf))
         if fact == "sql" or (fact == "query" and sql.begins_statement(leaf.text)):

@@ -56,8 +56,9 @@ class _Entry(NamedTuple):
 
 def mark(survey: Survey) -> None:
     """Cover the values of telling keys in every text of several lines."""
-    for leaf in survey.leaves:
-        if leaf.is_text and leaf.parsed is None and "\n" in leaf.text:
+    texts = survey.texts()
+    for leaf in texts.leaves if "\n" in texts.joined else ():
+        if "\n" in leaf.text:
             found = spans(leaf.text)
             survey.spans.spend(len(found))
             leaf.spans.extend(found)

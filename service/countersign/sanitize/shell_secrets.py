@@ -124,14 +124,12 @@ _OPTION: Final = re.compile(rb"(--?([A-Za-z][A-Za-z0-9_-]{0,60}))(=?)")
 def mark(survey: Survey) -> None:
     """Cover such values in every text that may be a command line, and in lists of words."""
     listed = _lists(survey)
-    texts = [
-        leaf
-        for leaf in survey.leaves
-        if leaf.is_text and leaf.parsed is None and " " in leaf.text and id(leaf) not in listed
-    ]
-    if not texts or not _TRIGGER.search("\x00".join([leaf.text for leaf in texts])):
+    texts = survey.texts()
+    if not _TRIGGER.search(texts.joined.encode("utf-8", "replace")):
         return
-    for leaf in texts:
+    for leaf in texts.spaced:
+        if id(leaf) in listed:
+            continue
         data = leaf.text.encode("utf-8", "replace")
         if len(data) > _MAX_BYTES or not _TRIGGER.search(data.decode("utf-8")):
             continue

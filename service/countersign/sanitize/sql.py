@@ -52,6 +52,10 @@ _LOOKS: Final = (
     ("explain ", " from "),
 )
 _STARTS: Final = (*{verb.split()[0] for verb, _ in _LOOKS}, "--", "/*")
+_FIRST: Final = frozenset({start[0] for start in _STARTS} | set(" \t\r\n(;")) | {
+    start[0].upper() for start in _STARTS
+}
+"""What such a text can begin with."""
 _WRITES: Final = ("delete", "update", "insert", "merge", "drop", "truncate", "alter")
 _NAME_WORDS: Final = frozenset({"from", "join", "into", "update", "table", "using"})
 _IDENTIFIER: Final = re2.compile(r"[A-Za-z_][A-Za-z0-9_$ ]{0,63}")
@@ -171,6 +175,8 @@ def begins_statement(text: str) -> bool:
 
 def looks_like(text: str) -> bool:
     """Whether a text nobody called SQL is a statement, after comments perhaps."""
+    if text[:1] not in _FIRST:
+        return False
     start = text[:16].lstrip(" \t\r\n(;").lower()
     if not start.startswith(_STARTS):
         return False

@@ -81,6 +81,21 @@ class Leaf(Withheld):
         self.add(Span(0, WHOLE, kind, rule))
 
 
+class Texts(Withheld):
+    """The strings of a walk that hold no JSON, and all of them joined.
+
+    One search of `joined` tells a stage whether it has anything to do: NUL stands between them.
+    """
+
+    __slots__ = ("joined", "leaves", "spaced")
+
+    def __init__(self, leaves: list[Leaf]) -> None:
+        self.leaves = [leaf for leaf in leaves if leaf.is_text and leaf.parsed is None]
+        self.spaced = [leaf for leaf in self.leaves if " " in leaf.text]
+        """Those with a space: nothing else is a command, a statement or a sentence."""
+        self.joined = "\x00".join([leaf.text for leaf in self.leaves])
+
+
 class Row(NamedTuple):
     """A list or object whose parts may be one value together."""
 
@@ -150,11 +165,18 @@ class Survey(Withheld):
         self.spans = Allowance(MAX_SPANS)
         self._room = Allowance(MAX_LEAVES)
         self.known_keys = known_keys or KnownKeys()
+        self._texts: tuple[int, Texts] | None = None
         self._technical: dict[str, bool] = {}
         self._with_facts = False
         self._json_depth = 0
         self._short = 0
         """How many texts were met that are shorter than a leaf."""
+
+    def texts(self) -> Texts:
+        """The strings among the leaves there are by now."""
+        if self._texts is None or self._texts[0] != len(self.leaves):
+            self._texts = len(self.leaves), Texts(self.leaves)
+        return self._texts[1]
 
     # --- walking -------------------------------------------------------------
 
