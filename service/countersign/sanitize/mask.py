@@ -45,15 +45,17 @@ def tagger(tag_key: bytes, hex_digits: int) -> Tagger:
     def tag(kind: Kind, value: bytes) -> str:
         if not kind.tagged:
             return without_tags(kind, value)
-        known = tags.get((kind.name, value))
+        at = (kind.name, value)
+        known = tags.get(at)
         if known is not None:
             return known
-        message = kind.name.encode() + b"\x00" + _normalised(value)
-        digest = hmac.digest(tag_key, message, "sha256").hex()
-        tags[kind.name, value] = shown = f"[{kind.name}:{digest[:hex_digits]}]"
+        mac = keyed.copy()
+        mac.update(kind.name.encode() + b"\x00" + _normalised(value))
+        tags[at] = shown = f"[{kind.name}:{mac.hexdigest()[:hex_digits]}]"
         return shown
 
     tags: dict[tuple[str, bytes], str] = {}
+    keyed = hmac.new(tag_key, digestmod="sha256")
     return tag
 
 
@@ -83,18 +85,17 @@ def mask_text(text: str, spans: Sequence[Span], tag: Tagger) -> str:
 class Node(Withheld):
     """The part of a value's tree that leads to something masked."""
 
-    __slots__ = ("below", "cover", "leaf")
+    __slots__ = ("below", "cover")
 
     def __init__(self) -> None:
-        self.below: dict[Step, Node] = {}
-        self.leaf: Leaf | None = None
+        self.below: dict[Step, Node | Leaf] = {}
         self.cover: Kind | None = None
         """The whole subtree becomes one placeholder of this kind."""
 
     def to(self, step: Step) -> Node:
         """The node one step down, made if there is none."""
         node = self.below.get(step)
-        if node is None:
+        if not isinstance(node, Node):
             node = self.below[step] = Node()
         return node
 
@@ -115,14 +116,19 @@ def tree(leaves: Sequence[Leaf]) -> Node:
         """The leaves keep their places alive, so a place is known by its id."""
         node = nodes.get(id(place))
         if node is None and place is not None:
-            node = nodes[id(place)] = at(place[0]).to(place[1])
+            above = at(place[0])
+            # What is masked as one text leads nowhere, whatever JSON it holds.
+            masked = isinstance(above.below.get(place[1]), Leaf)
+            node = nodes[id(place)] = Node() if masked else above.to(place[1])
         return node or root
 
     for leaf in leaves:
         if leaf.spans:
-            above = leaf.place
-            node = root if above is None else at(above[0]).to(above[1])
-            node.leaf = leaf
+            if leaf.place is None:
+                root.cover = leaf.spans[0].kind
+            else:
+                above, step = leaf.place
+                at(above).below[step] = leaf
     return root
 
 
@@ -135,7 +141,7 @@ class Masked(NamedTuple):
     leaves: int
 
 
-_NOWHERE: Final[dict[Step, Node]] = {}
+_NOWHERE: Final[dict[Step, Node | Leaf]] = {}
 
 
 class Renderer:
@@ -163,17 +169,17 @@ class Renderer:
     def _value(
         self,
         value: JsonValue,
-        node: Node | None,
-        cover: Node | None,
+        node: Node | Leaf | None,
+        cover: Node | Leaf | None,
         path: tuple[Step, ...],
         everything: bool,  # noqa: FBT001 - a recursive walk, called by position
     ) -> JsonValue:
         if node is None and cover is None and not everything:
             return value
-        if cover is not None and cover.cover is not None:
+        if isinstance(cover, Node) and cover.cover is not None:
             self.masked.append(Masked(path, cover.cover, "policy", count_leaves(value)))
             return cover.cover.placeholder
-        if node is not None and node.cover is not None:
+        if isinstance(node, Node) and node.cover is not None:
             self.masked.append(Masked(path, node.cover, "bound.value", 1))
             return node.cover.placeholder
         if isinstance(value, dict):
@@ -185,20 +191,22 @@ class Renderer:
     def _object(
         self,
         items: dict[str, JsonValue],
-        node: Node | None,
-        cover: Node | None,
+        node: Node | Leaf | None,
+        cover: Node | Leaf | None,
         path: tuple[Step, ...],
         everything: bool,  # noqa: FBT001
     ) -> JsonValue:
-        below = node.below if node else _NOWHERE
-        covers = cover.below if cover else _NOWHERE
+        below, covers = _below(node), _below(cover)
         result: dict[str, JsonValue]
         if not everything:
             result = items.copy()
             for key, item in items.items():
-                if key in below or key in covers:
+                inner = below.get(key)
+                if isinstance(inner, Leaf) and not covers:
+                    result[key] = self._masked(inner, (*path, key))
+                elif inner is not None or key in covers:
                     result[key] = self._value(
-                        item, below.get(key), covers.get(key), (*path, key), everything
+                        item, inner, covers.get(key), (*path, key), everything
                     )
             return result
         result = {}
@@ -213,13 +221,12 @@ class Renderer:
     def _array(
         self,
         items: list[JsonValue],
-        node: Node | None,
-        cover: Node | None,
+        node: Node | Leaf | None,
+        cover: Node | Leaf | None,
         path: tuple[Step, ...],
         everything: bool,  # noqa: FBT001
     ) -> JsonValue:
-        below = node.below if node else _NOWHERE
-        covers = cover.below if cover else _NOWHERE
+        below, covers = _below(node), _below(cover)
         if not covers and not everything:
             result = items.copy()
             for step, inner in below.items():
@@ -238,25 +245,29 @@ class Renderer:
         self.masked.extend(Masked((*path, key), span.kind, span.rule, 1) for span in spans)
         return mask_text(key, spans, self._tag)
 
-    def _leaf(self, value: JsonValue, node: Node | None, path: tuple[Step, ...]) -> JsonValue:
+    def _leaf(
+        self, value: JsonValue, node: Node | Leaf | None, path: tuple[Step, ...]
+    ) -> JsonValue:
         if self._hide_text_below and isinstance(value, str) and value and self._hides_text(path):
             self.masked.append(Masked(path, kinds.TEXT, "profile", 1))
             return kinds.TEXT.placeholder
-        leaf = node.leaf if node is not None else None
-        if leaf is not None:
-            for span in leaf.spans:
-                self.masked.append(Masked(path, span.kind, span.rule, 1))
-            if not leaf.is_text:  # a number shows no digits beside what was found in it
-                strongest = max(leaf.spans, key=lambda span: span.kind.strength)
-                return self._tag(strongest.kind, leaf.text.encode())
-            return mask_text(leaf.text, leaf.spans, self._tag)
+        if isinstance(node, Leaf):
+            return self._masked(node, path)
         if node is not None and PARSED in node.below and isinstance(value, str):
             return self._json_in(value, node.below[PARSED], path)
         if isinstance(value, str) and self._key_spans and value[:1] in _JSON_STARTS:
             return self._json_in(value, node, path)
         return value
 
-    def _json_in(self, text: str, node: Node | None, path: tuple[Step, ...]) -> str:
+    def _masked(self, leaf: Leaf, path: tuple[Step, ...]) -> str:
+        for span in leaf.spans:
+            self.masked.append(Masked(path, span.kind, span.rule, 1))
+        if not leaf.is_text:  # a number shows no digits beside what was found in it
+            strongest = max(leaf.spans, key=lambda span: span.kind.strength)
+            return self._tag(strongest.kind, leaf.text.encode())
+        return mask_text(leaf.text, leaf.spans, self._tag)
+
+    def _json_in(self, text: str, node: Node | Leaf | None, path: tuple[Step, ...]) -> str:
         try:
             parsed = json.loads(text)
         except ValueError:
@@ -266,6 +277,10 @@ class Renderer:
 
     def _hides_text(self, path: tuple[Step, ...]) -> bool:
         return any(path[: len(prefix)] == prefix for prefix in self._hide_text_below)
+
+
+def _below(node: Node | Leaf | None) -> dict[Step, Node | Leaf]:
+    return node.below if isinstance(node, Node) else _NOWHERE
 
 
 _JSON_STARTS: Final = frozenset('{["' + " \t\r\n")

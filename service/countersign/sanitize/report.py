@@ -57,10 +57,10 @@ def _entries(
     groups = _grouped(masked, fold=False) or _grouped(masked, fold=True) or {}
     found: dict[tuple[str, str, str], int] = {}
     said: dict[Step, str] = {}  # many paths share their steps
+    steps = {step for path, _, _ in groups for step in path}
+    for step in steps:
+        said[step] = pointers.render([_step(step, key_spans, tag)])
     for (path, kind, rule), count in groups.items():
-        for step in path:
-            if step not in said:
-                said[step] = pointers.render([_step(step, key_spans, tag)])
         at = ("".join([said[step] for step in path]), kind, rule)
         found[at] = found.get(at, 0) + count
     return [
@@ -77,11 +77,13 @@ def _grouped(masked: Sequence[Masked], *, fold: bool) -> dict[_Group, int] | Non
         if fold:
             path = tuple(["*" if isinstance(step, int) else step for step in path])
         at: _Group = (path, each.kind.name, each.rule)
-        if at not in found and len(found) >= MAX_ENTRIES:
+        count = found.get(at)
+        if count is None and len(found) >= MAX_ENTRIES:
             if not fold:
                 return None
             at = ((), each.kind.name, "more")
-        found[at] = found.get(at, 0) + each.leaves
+            count = found.get(at)
+        found[at] = (count or 0) + each.leaves
     return found
 
 
@@ -107,7 +109,8 @@ def shows(
         return True
     lengths = {pointer.count("/") for pointer in must_show}  # as many as a path has steps
     end = max(lengths) + 1  # further down a path leads nowhere policy asks about
-    hidden = {tuple(map(str, visible(each.path)[:end])) for each in masked}
+    places = {each.path[:end] for each in masked}
+    hidden = {tuple(map(str, visible(place))) for place in places}
     touched = {path[:length] for length in lengths for path in hidden}
     return all(
         _has_fact(facts, pointer.removeprefix(_FACTS))
