@@ -166,6 +166,7 @@ class Survey(Withheld):
         self._room = Allowance(MAX_LEAVES)
         self.known_keys = known_keys or KnownKeys()
         self._texts: tuple[int, Texts] | None = None
+        self._arounds: dict[tuple[tuple[str, ...], str], _Around] = {}
         self._technical: dict[str, bool] = {}
         self._with_facts = False
         self._json_depth = 0
@@ -334,9 +335,13 @@ class Survey(Withheld):
     # --- what stands around a leaf -------------------------------------------
 
     def _around(self, items: JsonObject, parent: str) -> _Around:
-        """What an object says of a bare `name` in it."""
-        rules = (self._info(key).rule for key in items)
-        return _Around(
+        """What an object says of a bare `name` in it: all rows of a table say the same."""
+        at = (tuple(items), parent)
+        known = self._arounds.get(at)
+        if known is not None:
+            return known
+        rules = [self._info(key).rule for key in items]
+        self._arounds[at] = around = _Around(
             personal=any(
                 rule and not rule.if_personal and not _PERSONAL.isdisjoint(rule.kind.classes)
                 for rule in rules
@@ -344,6 +349,7 @@ class Survey(Withheld):
             thing=_is_pair(items) or not _THINGS.isdisjoint(items),
             technical=self._is_technical(parent),
         )
+        return around
 
     def _is_technical(self, parent: str) -> bool:
         known = self._technical.get(parent)
