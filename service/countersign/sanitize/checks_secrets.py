@@ -113,7 +113,7 @@ _PARTS: Final = re.compile(rb"[^.~]+")
 
 def random_run(found: bytes) -> Parts:
     """A random token with the parts beside it, between dots, that are no plain words."""
-    if _DIGESTS.fullmatch(found):
+    if not _DIGIT.search(found) or _DIGESTS.fullmatch(found):
         return ()
     parts = [(match.start(), match.end()) for match in _PARTS.finditer(found)]
     random = [at for at in parts if random_token(found[slice(*at)])]

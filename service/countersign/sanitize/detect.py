@@ -65,7 +65,7 @@ class Detected(Withheld):
 
     def count(self) -> dict[Kind, int]:
         """The entities in what is resolved by now."""
-        found = [span.kind for leaf in self.survey.leaves for span in leaf.spans]
+        found = [span.kind for leaf in self.survey.leaves if leaf.spans for span in leaf.spans]
         found += [span.kind for spans in self.key_spans.values() for span in spans]
         same = {id(kind): kind for kind in found}  # a kind's hash is that of all it says
         counts: Counter[Kind] = Counter()
@@ -108,7 +108,7 @@ def run(
 
 def _final(spans: Sequence[Span], text: str, custom: CustomRules) -> list[Span]:
     """What is masked of a value in the end, and how it is shown."""
-    size = _size(text)
+    size = len(text) if text.isascii() else _size(text)
     if custom is NONE:
         return resolve(spans, size)
     return custom.shown(resolve(custom.believed(spans, text), size), size)

@@ -99,8 +99,9 @@ def plain_number(found: bytes) -> Parts:
 
 def grouped_number(found: bytes) -> Parts:
     """A number in groups that is some state's."""
-    number = digits(found)
-    for test in _GROUPED_TESTS.get(found.translate(_ZEROS), ()):
+    tests = _GROUPED_TESTS.get(found.translate(_ZEROS), ())
+    number = digits(found) if tests else b""
+    for test in tests:
         if test(number):
             return _whole(found, valid=len(set(number)) > 1)
     return ()

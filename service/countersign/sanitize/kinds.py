@@ -27,6 +27,10 @@ class Kind:
     whole: bool = False
     """A find hides all of the text it stands in."""
 
+    def __hash__(self) -> int:
+        """Quick: kinds are asked for often, and few share a name."""
+        return hash(self.name)
+
     @property
     def placeholder(self) -> str:
         """The masked value without a tag."""

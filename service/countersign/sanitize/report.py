@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from countersign.canonical import escape
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import characters, kinds, pointers
 from countersign.sanitize.mask import Masked, Tagger, mask_text
@@ -57,9 +58,8 @@ def _entries(
     groups = _grouped(masked, fold=False) or _grouped(masked, fold=True) or {}
     found: dict[tuple[str, str, str], int] = {}
     said: dict[Step, str] = {}  # many paths share their steps
-    steps = {step for path, _, _ in groups for step in path}
-    for step in steps:
-        said[step] = pointers.render([_step(step, key_spans, tag)])
+    for step in {step for path, _, _ in groups for step in path}:
+        said[step] = f"/{step if isinstance(step, int) else escape(_name(step, key_spans, tag))}"
     for (path, kind, rule), count in groups.items():
         at = ("".join([said[step] for step in path]), kind, rule)
         found[at] = found.get(at, 0) + count
@@ -87,9 +87,7 @@ def _grouped(masked: Sequence[Masked], *, fold: bool) -> dict[_Group, int] | Non
     return found
 
 
-def _step(step: Step, key_spans: Mapping[str, Sequence[Span]], tag: Tagger) -> str:
-    if isinstance(step, int):
-        return str(step)
+def _name(step: str, key_spans: Mapping[str, Sequence[Span]], tag: Tagger) -> str:
     return characters.visible(mask_text(step, key_spans[step], tag) if step in key_spans else step)
 
 

@@ -154,7 +154,7 @@ def _of_leaves(leaves: Sequence[Leaf]) -> Iterator[_Parts]:
     parent: Place = None
     for leaf in leaves:
         place = leaf.place
-        if place is None or not _may_join(leaf):
+        if place is None or (leaf.spans and leaf.text[:1] != "-") or not _may_join(leaf):
             if len(together) > 1:
                 yield _parts(together)
             together = []
@@ -170,9 +170,12 @@ def _of_leaves(leaves: Sequence[Leaf]) -> Iterator[_Parts]:
 
 
 def _may_join(leaf: Leaf) -> bool:
-    if leaf.spans and not leaf.text.startswith(_FIRST_LINE):
+    text = leaf.text
+    if len(text) > _LONGEST_PART or (" " in text and text[0].isalpha()):
+        return False  # as `_is_part` says, for every leaf of a context
+    if leaf.spans and not text.startswith(_FIRST_LINE):
         return False
-    return leaf.is_text and leaf.parsed is None and _is_part(leaf.text)
+    return leaf.is_text and leaf.parsed is None
 
 
 def _is_part(text: str) -> bool:

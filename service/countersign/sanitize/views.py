@@ -17,7 +17,6 @@ Called by `detect` over all texts of a value, by `guard` and by `free`.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -51,7 +50,11 @@ class Joined:
             text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in texts
         ]
         self.data = b"\x00".join(self.parts)
-        self.starts = list(itertools.accumulate(map(_and_nul, self.parts), initial=0))
+        self.starts = starts = [0]
+        at = 0
+        for part in self.parts:
+            at += len(part) + 1
+            starts.append(at)
         self._nuls = max(len(self.parts) - 1, 0)
 
     @classmethod
@@ -69,10 +72,6 @@ class Joined:
     def is_plain(self) -> bool:
         """Printable ASCII, tabs and new lines, and of other characters only those between texts."""
         return len(self.data.translate(None, _READABLE)) == self._nuls
-
-
-def _and_nul(part: bytes) -> int:
-    return len(part) + 1
 
 
 class Unread(NamedTuple):
