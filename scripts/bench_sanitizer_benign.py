@@ -67,6 +67,52 @@ SHELL: Final = (
     "aws sts assume-role --role-arn arn:aws:iam::000000000000:role/{service} --role-session-name x",
     "curl -fsS -X POST https://{host}/api/v1/jobs/{number}/retry -H 'Accept: application/json'",
 )
+MORE_SHELL: Final = (
+    "git revert -m 1 {h} && git push origin HEAD:refs/heads/main",
+    "git checkout -b hotfix {h}",
+    "git switch --detach {h}",
+    "git merge-base --is-ancestor {h} origin/main",
+    "git -C /srv/infra fetch origin {h}",
+    "git rebase --onto main {h} feature/import",
+    "git archive --format=tar {h} | tar -x -C /tmp/src",
+    "git ls-tree -r --name-only {h}",
+    "git rev-list --count {h}..HEAD",
+    "git restore --source={h} config/app.yaml",
+    "docker stop {c} && docker rm -f {c}",
+    'docker run --rm -v "$PWD":/src -w /src -p 8080:80 --name tmp nginx:1.27-alpine',
+    "docker run -v ${PWD}:/app -v ~/.cache/pip:/root/.cache/pip -w /app python:3.12 pytest",
+    "docker volume rm $(docker volume ls -qf dangling=true)",
+    "kubectl create configmap app-config --from-literal=LOG_LEVEL=debug --from-literal=MODE=on",
+    "kubectl get events --field-selector type=Warning --sort-by=.lastTimestamp",
+    "kubectl drain node-17 --ignore-daemonsets --delete-emptydir-data --timeout=300s",
+    "aws ec2 create-snapshot --volume-id vol-049df61146c4d7901 --description nightly",
+    "aws ec2 describe-subnets --subnet-ids subnet-0bb1c79de3f0a1b2c",
+    "aws iam attach-role-policy --role-name a --policy-arn arn:aws:iam::aws:policy/ReadOnlyAccess2",
+    "aws elbv2 wait --arn arn:aws:elasticloadbalancing:eu:123456789012:loadbalancer/app/w/{l}",
+    "aws ecs stop-task --task arn:aws:ecs:eu-west-1:123456789012:task/prod/{l}{l}",
+    "aws route53 list-resource-record-sets --hosted-zone-id Z0123456789ABCDEFGHIJ",
+    "aws autoscaling set-desired-capacity --auto-scaling-group-name web --desired-capacity 6",
+    "gcloud container clusters get-credentials prod-1 --region europe-west4 --project acme-prod",
+    "openssl pkcs12 -in bundle.p12 -info -noout -passin env:P12_PASS",
+    "openssl enc -d -aes-256-cbc -in backup.enc -out backup.tar -pass file:/etc/backup/pass",
+    "openssl x509 -in /etc/ssl/certs/web.pem -noout -enddate -subject",
+    "curl -b cookies.txt -c cookies.txt https://intranet.example.test/login",
+    "curl -sS -o /dev/null -w '%{http_code} %{time_total}' https://web.example.test/",
+    "flyway -url=jdbc:postgresql://db-1:5432/orders -schemas=public info",
+    "export KUBECONFIG=$HOME/.kube/prod-eu-1.yaml",
+    "TOKEN=$(vault print token) ./sync.sh",
+    "API_KEY=$(cat /run/secrets/api_key) ./report --since 2026-11-01",
+    "rsync -avz --delete --exclude=.git ./site/ deploy@web-3.example.test:/srv/www/",
+    "ssh -i ~/.ssh/id_ed25519 -p 2022 deploy@build-7.example.test sudo systemctl reload nginx",
+    "awk -F: '$3 >= 1000 {print $1, $7}' /etc/passwd",
+    "jq -r '.items[] | select(.status.phase != \"Running\") | .metadata.name' pods.json",
+    "mount UUID=0a3407de-014b-458b-b5c1-848e92a327a3 /mnt/data",
+    "sed -E 's/^(server_name).*$/www.example.test;/' site.conf",
+)
+"""Everyday work, for the tuning half alone; `h` is a commit, `c` a container, `l` an id."""
+_COMMIT: Final = "9d1c3f0a7b2e4d5688f1a0c2b3d4e5f60718293a"
+_LOAD: Final = "73e2d6bc24d8a067"
+_CONTAINER: Final = "0e5d77ab12c98f41b2a37c6d5e4f30219a8b7c6d5e4f30219a8b7c6d5e4f3021"
 YAML: Final = (
     (
         "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {service}\nspec:\n"
@@ -230,6 +276,12 @@ def texts(count: int) -> Iterator[tuple[str, bool, dict[str, Any]]]:
     for name, make in CORPORA.items():
         for at in range(count):
             yield name, at % 2 == 1, make(rng, at)
+    for line in MORE_SHELL[:count]:
+        yield "shell", False, {"command": _with_ids(line)}
+
+
+def _with_ids(line: str) -> str:
+    return line.replace("{h}", _COMMIT).replace("{c}", _CONTAINER).replace("{l}", _LOAD)
 
 
 def without_literals(statement: str) -> str:

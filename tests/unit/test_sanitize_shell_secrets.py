@@ -82,6 +82,9 @@ def test_a_secret_is_masked_and_the_command_stays(command):
     assert text[:4] == command[:4], "what is run is still seen"
 
 
+COMMIT = "9d1c3f0a7b2e4d5688f1a0c2b3d4e5f60718293a"
+CONTAINER = "0e5d77ab12c98f41b2a37c6d5e4f3021" * 2
+
 QUOTED = ["'sword fish'", '"sword fish"', "$'sword fish'", r"sword\ fish", "'sword'\" fish\""]
 
 
@@ -134,10 +137,53 @@ def test_whatever_is_quoted_as_a_password_is_masked(parts):
         "export PATH=/usr/local/bin:$PATH",
         "find . -print0 | xargs -0 grep -n api_key",
         "cat <<EOF\nreplicas: 3\nname: web\nEOF",
+        "kubectl create configmap a --from-literal=LOG_LEVEL=debug",
+        "openssl pkcs12 -in b.p12 -info -noout -passin env:P12_PASS",
+        "openssl enc -d -aes-256-cbc -in a -out b -pass file:/etc/backup/pass",
+        "curl -b cookies.txt -E web.pem https://x.example/login",
+        "export KUBECONFIG=$HOME/.kube/prod-eu-1.yaml",
+        'docker run --rm -v "$PWD":/src -w /src nginx:1.27-alpine',
+        "docker run -v ${PWD}:/app -w /app python:3.12 pytest",
+        "flyway -url=jdbc:postgresql://db-1:5432/orders info",
+        "TOKEN=$(vault print token) ./sync.sh",
+        f"git cherry-pick -n {COMMIT} && make test",
+        f"git revert -m 1 {COMMIT}",
+        f"git -C /srv/infra fetch origin {COMMIT}",
+        f"git rebase --onto main {COMMIT} feature/import",
+        f"git restore --source={COMMIT} config/app.yaml",
+        f"docker stop api {CONTAINER}",
+        "aws ec2 describe-subnets --subnet-ids subnet-0bb1c79de3f0a1b2c",
+        "aws iam attach-role-policy --policy-arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+        f"aws ecs stop-task --task arn:aws:ecs:eu-1:123456789012:task/{CONTAINER[:32]}",
+        "aws route53 get-hosted-zone --hosted-zone-id Z0123456789ABCDEFGHIJ",
     ],
 )
 def test_a_plain_command_stays_readable(command):
     assert shown(command) == command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "openssl rsa -in k.pem -passin pass:{secret}",
+        "curl -b 'sid={secret}' https://x.example",
+        "curl -E web.pem:{secret} https://x.example",
+        "kubectl create configmap a --from-literal=DB_PASSWORD={secret}",
+        "kubectl create secret generic a --from-literal=k={secret}",
+        "export KUBECONFIG={secret}",
+        "export PEM=/9j/4AAQ{secret}",
+        "PWD={secret}",
+        "curl -uurl:{secret} https://x.example",
+        "git remote set-url origin https://{secret}@git.example.test/x",
+        "git config user.token {secret}",
+        "git push -o token={secret} origin main",
+        "git push {secret}xyz origin main",
+        "docker exec api login {secret}1234567890abcdef12345678",
+        "docker run -e K={secret}1234567890abcdef12345678 x",
+    ],
+)
+def test_what_only_looks_like_an_id_beside_such_words_is_masked(command):
+    assert COMMIT not in shown(command.format(secret=COMMIT))
 
 
 def test_a_list_of_words_is_read_as_it_is_run():

@@ -21,6 +21,7 @@ _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
 _HARMLESS: Final = re.compile(
     rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]"
     rb"|(?:(?i:bearer|basic|token) )?\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
+    rb"|\$\([a-z][a-z0-9._/-]{0,40}"  # what a command says
     rb"|(?i:null|none|true|false|undefined|required|optional|string))"
 )
 
@@ -37,14 +38,16 @@ def assigned(found: bytes) -> Parts:
 
 
 def assigned_or_named(found: bytes) -> Parts:
-    """The same; the name of a secret in AWS is none."""
-    return () if _NAME_IN_AWS.fullmatch(found) else assigned(found)
+    """The same; the name of a secret in AWS is none, nor is the working directory."""
+    return () if _NO_VALUE.fullmatch(found) else assigned(found)
 
 
 NAME_IN_AWS: Final = (
     r"arn:aws[a-z-]{0,10}:secretsmanager:[a-z0-9-]{0,20}:[0-9]{0,12}:secret:[A-Za-z0-9/_+.@-]+"
 )
-_NAME_IN_AWS: Final = re.compile(NAME_IN_AWS.encode())
+DIRECTORY: Final = r"\$\{?(?-i:(?:OLD)?PWD)\}?[\"']?:[\"']?/"
+"""Mounted somewhere: `-v "$PWD":/src`."""
+_NO_VALUE: Final = re.compile(f"{NAME_IN_AWS}|{DIRECTORY.replace('-i', '')}".encode())
 
 
 def assigned_word(found: bytes) -> Parts:
@@ -89,14 +92,45 @@ _UUID: Final = re.compile(
 _TIMESTAMP: Final = re.compile(rb"(?:19|20)[0-9]{6}[T_-]?[0-9]{6}Z?")
 _OUR_ID: Final = re.compile(rb"(?:dec|rev|pmt|qst|chk|clm|rep|ans|ask|cnl|rvk|vot)_[0-9a-f]{32}")
 _ULID: Final = re.compile(rb"01[0-9A-HJKMNP-TV-Z]{24}")
+_AWS_ID: Final = re.compile(
+    rb"(?:acl|ami|dopt|eipalloc|eni|fs|i|igw|lt|nat|pcx|rtb|sg|snap|subnet|tgw|vol|vpc|vpce)"
+    rb"-0[0-9a-f]{16}"
+)
+_IDS: Final = (_UUID, _OUR_ID, _ULID, _AWS_ID)
 _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NOT_VOWELS: Final = bytes(set(range(256)) - set(b"aeiouyAEIOUY"))
 _MIN_RANDOM: Final = 16
 _MIN_ENTROPY: Final = 3.0
 
 
+_SHORT: Final = (
+    r"(?: (?:[A-Za-z0-9._/~^@][A-Za-z0-9._/~^@=-]{0,18}|-{1,2}[0-9a-zA-FH-RT-Z][a-z0-9=-]{0,16}))"
+    r"{0,4}"
+)
+"""Words too short to be random tokens; nothing that is searched for (`-S`, `-G`)."""
+_GIT: Final = (
+    r"git(?: -C [A-Za-z0-9._/~-]{1,60})? (?:am|archive|bisect|blame|branch|cat-file|checkout"
+    r"|cherry|cherry-pick|describe|diff|diff-tree|fetch|format-patch|log|ls-tree|merge"
+    r"|merge-base|name-rev|push|range-diff|read-tree|rebase|reset|restore|rev-list"
+    r"|rev-parse|revert|show|switch|tag|update-ref|verify-commit|worktree)"
+)
+_CONTAINERS: Final = (
+    r"(?:docker|podman|nerdctl|crictl)(?: container| image)? (?:attach|commit|cp|diff|export"
+    r"|history|inspect|kill|logs|pause|port|push|rename|restart|rm|rmi|save|start|stats|stop|tag"
+    r"|top|unpause|update|wait)"
+)
+_ARN: Final = (
+    r"\barn:aws[a-z-]{0,10}:[a-z0-9-]{2,30}:[a-z0-9-]{0,20}:(?:aws:policy/[A-Za-z0-9/-]{1,80}"
+    r"|[0-9]{12}:(?:(?:targetgroup|loadbalancer|listener|listener-rule)/(?:[A-Za-z0-9-]{1,19}/){1,2}"
+    r"[0-9a-f]{16}(?:/[0-9a-f]{16}){0,2}|task/(?:[A-Za-z0-9-]{1,19}/)?[0-9a-f]{32}))\b"
+    r"|\bhosted-?zone(?:-id)?[ =/]Z[A-Z0-9]{12,31}\b"
+)
+
 DIGESTS: Final = (
     r"sha256:[0-9a-f]{64}\b"
+    rf"|\b{_GIT}{_SHORT}[ =][0-9a-f]{{40}}(?:[~^][0-9]{{0,3}})?(?:\.{{2,3}}[0-9a-f]{{40}})?\b"
+    rf"|\b{_CONTAINERS}{_SHORT} [0-9a-f]{{64}}\b"
+    rf"|{_ARN}"
     r"|(?i:\b(?:commit|revert(?:s|ed|ing)?(?: to)?|cherry[ -]pick(?:ed from(?: commit)?)?|checkout"
     r"|reset --hard|merge|rebase(?: onto)?|rev|sha|sha1|HEAD is now at"
     r"|git (?:diff|log|show|revert|bisect|blame|branch|tag|worktree)(?: [a-z][a-z-]{0,9})?"
@@ -106,7 +140,8 @@ DIGESTS: Final = (
     r"|(?i:\bspan[_.-]?id[\"']{0,2}[ ]?[:=][ ]?[\"']{0,2})(?-i:[0-9a-f]{16})\b"
     r"|\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"
 )
-"""Digests that say what they are, commits behind a word of Git, ids of W3C traces."""
+"""Digests that say what they are, commits behind a word of Git, ids of containers and of
+what runs in AWS where a command or an ARN says so, ids of W3C traces."""
 _DIGESTS: Final = re2.compile(DIGESTS)
 _PARTS: Final = re.compile(rb"[^.~]+")
 
@@ -132,7 +167,7 @@ _MIXED_PART: Final = re.compile(rb"[0-9].*[a-z]|[a-z].*[0-9A-Z]|[A-Z]{2}.*[a-z0-
 
 def random_token(found: bytes) -> Parts:
     """Letters and digits mixed as no word, date, path, UUID or id of ours mixes them."""
-    if _UUID.fullmatch(found) or _OUR_ID.fullmatch(found) or _ULID.fullmatch(found):
+    if any(known.fullmatch(found) for known in _IDS):
         return ()
     if not _DIGIT.search(found) or found.startswith(b"sha256:"):
         return ()

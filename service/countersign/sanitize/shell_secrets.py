@@ -118,6 +118,22 @@ _ASSIGNMENT: Final = re.compile(rb"([A-Za-z_][A-Za-z0-9_.\-\[\]]*)\+?=")
 _LOGIN: Final = re.compile(rb"[^/@\s]+/([^@\s]+)")
 _NO_SECRETS: Final = frozenset({("aws", "secret-id"), ("gcloud", "secret")})
 """Options that name a secret where it is kept."""
+_ELSEWHERE: Final = {
+    **dict.fromkeys(
+        (("openssl", name) for name in ("-pass", "-passin", "-passout")),
+        re.compile(rb"(?:env:[A-Za-z_][A-Za-z0-9_]*|file:.+|fd:[0-9]+|stdin)"),
+    ),
+    ("curl", "-b"): re.compile(rb"[^=;]+"),
+    ("curl", "-E"): re.compile(rb"[^:]+"),
+}
+"""Values of options that say where the secret is kept: a variable, a file of cookies or keys."""
+_CONFIG_MAPS: Final = frozenset({"configmap", "configmaps", "cm"})
+_KEPT_IN_FILES: Final = ("kubeconfig", "keystore", "netrc", "pgpass", "htpasswd", "pem", "pkcs12")
+_PATH: Final = re.compile(
+    rb"[\"']?(?:\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|~|\.{1,2}"
+    rb"|/(?:app|etc|home|mnt|opt|root|run|secrets|srv|tmp|usr|var))"
+    rb"(?:/[A-Za-z0-9_.@-]{1,40}){1,12}[\"']?"
+)
 _OPTION: Final = re.compile(rb"(--?([A-Za-z][A-Za-z0-9_-]{0,60}))(=?)")
 
 
@@ -288,9 +304,16 @@ def _assigned(index: int, word: Word, *, everything: bool) -> Iterator[tuple[int
         rule = keys.rule_of(key)
         if everything and rule is None:
             yield index, _secret(word, name.end())
+        elif _is_file(key, word.raw[name.end() :]):
+            return
         elif rule is not None and not rule.if_personal and len(word.raw) > name.end():
             yield index, Span(word.start + name.end(), word.end, rule.kind, f"{RULE}.{rule.id}")
             return
+
+
+def _is_file(key: str, value: bytes) -> bool:
+    """`KUBECONFIG=~/.kube/prod`: the path of what holds the secret."""
+    return key.lower().endswith(_KEPT_IN_FILES) and _PATH.fullmatch(value) is not None
 
 
 def _option(
@@ -298,7 +321,7 @@ def _option(
 ) -> Iterator[tuple[int, Span]]:
     """The value of an option: glued on, after `=`, or the next word."""
     word = words[index]
-    following = words[index + 1] if index + 1 < len(words) else None
+    following = _following(words, index, program)
     value = word.value.decode("utf-8", "replace")
     if value[:1] != "-":
         named = program in _NAMED and "-" not in value and _is_secret(value)
@@ -314,7 +337,7 @@ def _option(
             yield index + 1, _secret(following, 0)
         return
     option = _OPTION.match(word.value)
-    if option is None or not _takes_secret(program, option):
+    if option is None or not _takes_secret(program, option, texts):
         return
     if option.group(3):
         yield index, _secret(word, word.raw.index(b"=") + 1)
@@ -322,8 +345,19 @@ def _option(
         yield index + 1, _secret(following, 0)
 
 
-def _takes_secret(program: str, option: re.Match[bytes]) -> bool:
+def _following(words: Sequence[Word], index: int, program: str) -> Word | None:
+    """The next word, unless it says where the value is kept: `-passin env:NAME`."""
+    if index + 1 >= len(words):
+        return None
+    elsewhere = _ELSEWHERE.get((program, words[index].value.decode("utf-8", "replace")))
+    following = words[index + 1]
+    return following if elsewhere is None or not elsewhere.fullmatch(following.value) else None
+
+
+def _takes_secret(program: str, option: re.Match[bytes], texts: set[str]) -> bool:
     name = option.group(2).decode()
+    if name == "from-literal" and not _CONFIG_MAPS.isdisjoint(texts):
+        return False  # names say which of these is one
     return (_is_secret(name) and (program, name) not in _NO_SECRETS) or (
         option.group(1).decode() in _LONG.get(program, "").split()
     )

@@ -147,7 +147,7 @@ RULES: Final = (
     Rule(
         id="assignment",
         kind=kinds.SECRET,
-        pattern=rf"(?i){checks_secrets.NAME_IN_AWS}"
+        pattern=rf"(?i){checks_secrets.NAME_IN_AWS}|{checks_secrets.DIRECTORY}"
         rf"|{_NAMES}s?(?:[_-]?(?:value|hash|base)|[0-9])?{_QUOTE}\]?\s{{0,8}}"
         rf"(?::=|=>|[:=]|\s(?:is|was)(?:\s?:)?\s)\s{{0,8}}{_VALUE}",
         check=checks_secrets.assigned_or_named,
@@ -189,7 +189,8 @@ RULES: Final = (
     Rule(
         id="option.user",
         kind=kinds.SECRET,
-        pattern=r"""(?:^|[\s"'\x00])(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"'/\x00]+:([^\s"'\x00]+)""",
+        pattern=r"""(?:^|[\s"'\x00])-ur[il]=()"""  # an option of that name, and no user
+        r"""|(?:^|[\s"'\x00])(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"'/\x00]+:([^\s"'\x00]+)""",
         check=checks_secrets.assigned,
     ),
     Rule(
