@@ -222,10 +222,8 @@ _SHORT_ENDINGS: Final = frozenset(ending[-2:] for ending in _ENDINGS if len(endi
 
 def rule_of(key: str) -> KeyRule | None:
     """What the name of a key says about its value, or None."""
-    if key.isascii() and key[-1:].isalpha():  # most keys end like no name here
-        end = key[-3:].lower()
-        if end.isalpha() and end not in _ENDINGS and end[-2:] not in _SHORT_ENDINGS:
-            return None
+    if key.isascii() and _says_nothing(key):
+        return None
     parts = words(key)
     rule = _rule_of_words(parts)
     for _ in range(_LAST_WORDS):
@@ -234,6 +232,17 @@ def rule_of(key: str) -> KeyRule | None:
         parts.pop()
         rule = _rule_of_words(parts)
     return rule
+
+
+def _says_nothing(key: str) -> bool:
+    """Whether it ends like no name here, with the number at its end and without: most do."""
+    plain = key.rstrip("0123456789").replace("_", "")[-3:].lower()
+    if not plain.isalpha() or plain in _ENDINGS or plain[-2:] in _SHORT_ENDINGS:
+        return False
+    if key[-1] not in "0123456789":
+        return True
+    end = key.replace("_", "")[-3:].lower()
+    return end not in _ENDINGS and end[-2:] not in _SHORT_ENDINGS
 
 
 def _rule_of_words(parts: list[str]) -> KeyRule | None:
