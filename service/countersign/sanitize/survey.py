@@ -340,7 +340,7 @@ class Survey(Withheld):
         known = self._arounds.get(at)
         if known is not None:
             return known
-        rules = [self._info(key).rule for key in items]
+        rules = (self._info(key).rule for key in items)
         self._arounds[at] = around = _Around(
             personal=any(
                 rule and not rule.if_personal and not _PERSONAL.isdisjoint(rule.kind.classes)
