@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from bench_sanitizer_held_out import HELD_OUT_SHELL
+
 _FILL: Final = re.compile(r"\{(\w+)\}")
 _LITERALS: Final = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\b\d+(?:\.\d+)?\b", re.DOTALL)
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -275,7 +277,10 @@ def texts(count: int) -> Iterator[tuple[str, bool, dict[str, Any]]]:
     rng = random.Random(3)  # noqa: S311 - made-up data, the same in every run
     for name, make in CORPORA.items():
         for at in range(count):
-            yield name, at % 2 == 1, make(rng, at)
+            yield name, at % 2 == 1 and name != "shell", make(rng, at)
+    held_out = _of(HELD_OUT_SHELL, "command")
+    for at in range(count):
+        yield "shell", True, held_out(rng, at)
     for line in MORE_SHELL[:count]:
         yield "shell", False, {"command": _with_ids(line)}
 

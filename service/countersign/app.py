@@ -168,6 +168,7 @@ class App:
             max_preview_bytes=section.max_preview_bytes,
             custom=self._custom_rules,
             recognizers=self._recognizers.recognizers if self._recognizers else None,
+            on_guarded=self._metrics.guarded,
         )
 
     async def _start_store(self, stack: contextlib.AsyncExitStack) -> None:

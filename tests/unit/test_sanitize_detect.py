@@ -399,6 +399,6 @@ def test_work_grows_with_length_not_with_its_square():
             asked.clear()
             text = ("a." * size)[: size - 30] + " bob@x.example"
             assert sanitizer.text(text).endswith("[EMAIL]")
-            assert sum(asked) <= size
+            assert sum(asked) <= 2 * size  # once, and the last look
     finally:
         type(sanitizer._patterns).candidates = original

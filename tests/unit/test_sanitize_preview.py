@@ -8,7 +8,7 @@ import pytest
 
 from countersign.canonical import preview_hash
 from countersign.model import ActionContext, Principal, Resource
-from countersign.sanitize import Sanitizer
+from countersign.sanitize import Sanitizer, free, guard
 from countersign.sanitize.quantities import UNKNOWN
 
 SANITIZER = Sanitizer()
@@ -262,6 +262,50 @@ def test_the_guard_masks_what_masking_forgot(monkeypatch):
         tag_key=KEY,
     )
     assert not strict.reviewable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET PASSWORD FOR 'bob' = '{}'",
+        'create user bob identified by "{}"',
+        'Server=tcp:h,1433;User ID=sa;Password="a;{}";Encrypt=True',
+        "curl -H 'x-functions-key: {}' https://h.example/x",
+    ],
+)
+def test_the_guard_does_not_take_a_placeholder_for_a_secret(text):
+    told = []
+    own = Sanitizer(on_guarded=told.append)
+    note = text.format("hunter2hunter2")
+    shown = [own.text(note), own.scrub({"note": note}, tag_key=KEY).value["note"]]
+    assert told == []
+    for each in shown:
+        assert "[SECRET]" in each
+        assert "hunter2" not in each
+
+
+def test_a_forgotten_secret_in_brackets_is_no_placeholder():
+    made = guard.guard({"note": "see [AKIAQYLPMN5HHHFPZAM2] there"}, Sanitizer()._patterns)
+    assert made.value == {"note": "[GUARDED]"}
+
+
+def test_what_the_last_look_masks_is_told_and_counted(monkeypatch):
+    told = []
+    own = Sanitizer(on_guarded=told.append)
+    context = a_context({"note": "bob@x.example"}, on_behalf_of=())
+    found = own.detect(context, known=lambda _id: False)
+    found.root.below.clear()
+    own.clean(context, found, policy_mask=[], tag_key=KEY)
+    assert told == [1]
+    monkeypatch.setattr(free, "mask_text", lambda text, *_: f"{text} was masked")
+    assert own.text("to bob@x.example") == "[GUARDED]"
+    assert told == [1, 1]
+    assert own.text("nothing here") == "nothing here"
+
+
+def test_finds_in_a_text_that_is_not_quite_unicode_are_told():
+    (found,) = SANITIZER.finds({"a": '{"b": "x \\ud800 bob@x.example"}'})
+    assert (found.pointer, found.type) == ("/a", "EMAIL")
 
 
 def test_findings_of_another_context_show_nothing():

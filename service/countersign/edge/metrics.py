@@ -48,6 +48,11 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._guarded = Counter(
+            "countersign_sanitizer_guarded_total",
+            "Fields that the last look before sending had to mask whole. Above 0 is a bug.",
+            registry=self.registry,
+        )
         self._recognizer = Counter(
             "countersign_recognizer_total",
             "Questions to recognizers beside the rules by outcome: ok, late, down. "
@@ -77,6 +82,10 @@ class Metrics:
     def glass(self, event: str, tenant: str) -> None:
         """Count a glass `broken`, or one whose after-review was `closed`."""
         self._glass.labels(event, tenant).inc()
+
+    def guarded(self, count: int) -> None:
+        """Count what the sanitizer's last look had to mask."""
+        self._guarded.inc(count)
 
     def recognizer(self, outcome: str) -> None:
         """Count one question to recognizers beside the rules."""

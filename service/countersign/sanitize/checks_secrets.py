@@ -15,6 +15,7 @@ import re2
 
 from countersign.sanitize.checks import Parts
 
+_QUOTES: Final = frozenset({b"'", b'"'})
 _DIGIT: Final = re.compile(rb"[0-9]")
 _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
 
@@ -32,6 +33,9 @@ VARIABLES: Final = re.compile(rb"(?:[\"']?\$\{?[A-Za-z_][A-Za-z0-9_]*\}?[\"']?:?
 
 def assigned(found: bytes) -> Parts:
     """The value given to a secret's name, unless it is a placeholder."""
+    last = found[-1:]
+    if last in _QUOTES and found.count(last) == 1:
+        found = found[:-1]  # the quote was opened before the name
     if not found or (len(found) < 64 and _HARMLESS.fullmatch(found.rstrip(b",;&)}>"))):
         return ()
     return ((0, len(found)),)

@@ -77,19 +77,23 @@ class Free:
         custom: CustomRules,
         ruleset: str,
         recognizers: Recognizers | None,
+        on_guarded: Callable[[int], None],
     ) -> None:
         self._custom = custom
         self._patterns = patterns
         self._known_keys = known_keys
         self._ruleset = ruleset
         self._recognizers = recognizers
+        self._on_guarded = on_guarded
         self._known_names: set[str] = set()
         """Words alone that facts named before and in which nothing was found; in memory only."""
 
     def text(self, text: str, recognized: Recognized | None = None) -> str:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
         try:
-            return self._said(characters.printable(text), self._asked(recognized))
+            printable = characters.printable(text)
+            shown = self._said(printable, self._asked(recognized))
+            return shown if shown == printable else self._looked_at_again(shown)
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a text was masked whole: %s", type(error).__name__)
             return kinds.UNREADABLE.placeholder
@@ -147,7 +151,7 @@ class Free:
             Find(
                 pointer=self._pointer(leaf, value is whole),
                 start=span.start,
-                end=min(span.end, len(leaf.text.encode())),
+                end=min(span.end, len(leaf.text.encode("utf-8", "replace"))),
                 type=span.kind.name,
                 rule=span.rule,
             )
@@ -236,6 +240,14 @@ class Free:
             return kinds.UNEXAMINED.placeholder
         return self._plain(text, prose=True, more=found)
 
+    def _looked_at_again(self, text: str) -> str:
+        """The last look at a text in which something was masked."""
+        shown = guard.guard({_ROOT: text}, self._patterns)
+        if not shown.masked:
+            return text
+        self._on_guarded(len(shown.masked))
+        return kinds.GUARD.placeholder
+
     def _scrubbed(self, value: JsonValue, tag: Tagger, recognized: Recognized | None) -> Scrubbed:
         try:
             return self._looked_at(value, tag, self._asked(recognized))
@@ -254,6 +266,8 @@ class Free:
         renderer = Renderer(tag=tag, key_spans=found.key_spans)
         rendered = renderer.render(printable, tree(survey.leaves))
         shown = guard.guard({_ROOT: rendered}, self._patterns)
+        if shown.masked:
+            self._on_guarded(len(shown.masked))
         # The guard saw it below one key, and a text stood below one more.
         seen = [*renderer.masked, *(each._replace(path=each.path[1:]) for each in shown.masked)]
         if whole is not value:

@@ -128,6 +128,7 @@ class Sanitizer:
         max_preview_bytes: int = 20_000,
         custom: CustomRules = NONE,
         recognizers: Recognizers | None = None,
+        on_guarded: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._custom = custom
         self._recognizers = recognizers
@@ -137,7 +138,11 @@ class Sanitizer:
         self._max_preview_bytes = max_preview_bytes
         beside = recognizers.id if recognizers else ""
         self._ruleset = ruleset.id_of(self._patterns.rules, custom, beside)
-        self._free = Free(self._patterns, self._known_keys, custom, self._ruleset, recognizers)
+        self._on_guarded = on_guarded
+        """Told how much the last look had to mask: every time is a bug of ours."""
+        self._free = Free(
+            self._patterns, self._known_keys, custom, self._ruleset, recognizers, on_guarded
+        )
 
     @property
     def ruleset(self) -> str:
@@ -221,6 +226,8 @@ class Sanitizer:
         )
         entities = found.entities
         shown = guard.guard(known_facts, self._patterns, encoded=canonical.encode(known_facts))
+        if shown.masked:
+            self._on_guarded(len(shown.masked))
         columns = known_facts.get("columns")
         classes = {data_class for kind in entities for data_class in kind.classes}
         if isinstance(columns, dict):  # touching a column is touching its data
@@ -334,6 +341,7 @@ class Sanitizer:
         shown = guard.guard(rendered, self._patterns, findings.exempt, encoded=encoded, ids=ids)
         rendered = shown.value
         if shown.masked:
+            self._on_guarded(len(shown.masked))
             encoded = canonical.encode(rendered)
         if not characters.is_plain_json(encoded):
             rendered = characters.visible_json(rendered)

@@ -177,6 +177,7 @@ RULES: Final = (
         pattern=r"(?i)\b(?:password|identified\s{1,8}(?:by|with\s{1,8}\S{1,40}\s{1,8}(?:by|as)))"
         r"""(?:\s{1,8}for\s{1,8}\S{1,80})?(?:\s{1,8}=?|=)\s{0,8}(?:N|E|password\s?\(\s?)?"""
         r"""(?:'([^'\x00]+)|"([^"\x00]+))""",
+        check=checks_secrets.assigned,
     ),
     Rule(
         id="option",
