@@ -166,7 +166,7 @@ def random_run(found: bytes) -> Parts:
     return ((parts[first][0], parts[last][1]),)
 
 
-_MIXED_PART: Final = re.compile(rb"[0-9].*[a-z]|[a-z].*[0-9A-Z]|[A-Z]{2}.*[a-z0-9]")
+_MIXED_PART: Final = re2.compile(rb"[0-9].*[a-z]|[a-z].*[0-9A-Z]|[A-Z]{2}.*[a-z0-9]")
 
 
 def random_token(found: bytes) -> Parts:

@@ -32,7 +32,7 @@ _BLOCK: Final = re.compile(rb"[|>][+-]?[0-9]?[+-]?[ \t]*+(?:#.*)?")
 _OTHER_LINE: Final = re.compile(rb"[ \t]*+(?:|[#;!].*|---|\.\.\.|\[[^\]]*\].*|[{}\]]+,?|- .*)")
 _REQUEST: Final = re.compile(rb"[A-Z]{3,8} \S++ HTTP/[0-9.]++$|HTTP/[0-9.]++ [0-9]{3}")
 """Headers follow, be it one."""
-_REMARK: Final = re.compile(rb"(.*?)[ \t]+#.*")
+_REMARK: Final = re.compile(rb"((?:[^ \t]++|[ \t]++(?!#))*+)[ \t]++#.*+")
 _SECRET: Final = KeyRule(kind=kinds.SECRET, id="kubernetes", deep=True)
 _SECRET_DATA: Final = frozenset({"data", "stringData"})
 _THREE: Final = (b'"""', b"'''")

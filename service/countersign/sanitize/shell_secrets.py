@@ -114,7 +114,11 @@ _TRIGGER: Final = re2.compile(
     r"|(?:^|[\s\"'\x00;|&(`])[A-Za-z_][A-Za-z0-9_]*(?i:pass|pw|pwd|password|secret|token|key|cred"
     r"entials?)=[\"'$\\]|--[a-z0-9-]*(?:password|passwd|pwd|pass|secret|token|key|passphrase)[=\s]+[\"'$\\]"
 )
-_ASSIGNMENT: Final = re.compile(rb"([A-Za-z_][A-Za-z0-9_.\-\[\]]*)\+?=")
+_ASSIGNMENT: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.\-\[\]]*+\+?=")
+_ASSIGNMENTS: Final = re.compile(
+    rb"(?<![A-Za-z0-9_.\-\[\]])[0-9.\-\[\]]*+([A-Za-z_][A-Za-z0-9_.\-\[\]]*+)\+?="
+)
+"""The same wherever one stands. Nothing is tried within a name: a long one is read once."""
 _LOGIN: Final = re.compile(rb"[^/@\s]+/([^@\s]+)")
 _NO_SECRETS: Final = frozenset({("aws", "secret-id"), ("gcloud", "secret")})
 """Options that name a secret where it is kept."""
@@ -297,8 +301,9 @@ def _of_program(line: Line) -> Iterator[tuple[int, Span]]:
 
 def _assigned(index: int, word: Word, *, everything: bool) -> Iterator[tuple[int, Span]]:
     """`NAME=X`, alone, after an option, or among others: `a.b=1,password=X`."""
-    for name in _ASSIGNMENT.finditer(word.raw.replace(b"'", b" ").replace(b'"', b" ")):
-        if word.raw[: name.start()].endswith((b" ", b"\n")):
+    for name in _ASSIGNMENTS.finditer(word.raw.replace(b"'", b" ").replace(b'"', b" ")):
+        before = word.raw[max(name.start(1) - 1, 0) : name.start(1)]
+        if before in {b" ", b"\n"}:
             continue  # a command of its own, in quotes
         key = name.group(1).decode("ascii")
         rule = keys.rule_of(key)
@@ -328,7 +333,8 @@ def _option(
         if named and following is not None and following.value[:1] != b"-":
             yield index + 1, _secret(following, 0)
         return
-    separate = _SEPARATE.get(program, "") if _ONLY_WITH.get(program, "") in {"", *texts} else ""
+    needed = _ONLY_WITH.get(program)
+    separate = _SEPARATE.get(program, "") if needed is None or needed in texts else ""
     letter = value[1:2]
     if letter and letter in separate + _ATTACHED.get(program, ""):
         if len(value) > 2:

@@ -21,7 +21,7 @@ MAX_TOKENS: Final = 6_000
 _EXECUTABLE: Final = re.compile(rb"/\*(?:[mM]?!|\+)")
 """Comments that some databases run or obey."""
 _NUMBER: Final = re.compile(
-    rb"(?i)0x[0-9a-f]+|0b[01]+|[0-9][0-9_]*\.?[0-9_]*(?:e[0-9]*)?"
+    rb"(?i)0x[0-9a-f]+|0b[01]+|[0-9][0-9_]*+(?:\.[0-9_]*+)?(?:e[0-9]*+)?"
 )  # the sign and digits of an exponent may be tokens of their own
 
 
