@@ -210,6 +210,7 @@ class SanitizerSection(_Section):
 
     internal_domains: list[str] = Field(default_factory=list)
     max_preview_bytes: Annotated[int, Field(ge=2_000, le=200_000)] = 20_000
+    tag_rotation_days: Annotated[int, Field(ge=0, le=3_660)] = 90
     rules: str = ""
 
 
@@ -282,6 +283,7 @@ class Config(_Section):
             max_delegation_s=self.limits.max_delegation_s,
             new_account_wait_s=self.directory.new_account_wait_s,
             max_directory_age_s=self.directory.max_age_s,
+            tag_rotation_days=self.sanitizer.tag_rotation_days,
             quotas={
                 tenant: Quota(max_open_reviews=quota.max_open_reviews)
                 for tenant, quota in self.quotas.items()

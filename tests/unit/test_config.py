@@ -61,6 +61,16 @@ def test_floors_reach_the_flow_and_star_is_everywhere_else(tmp_path):
     assert limits.floor("dev").max_use_within_s == 60
 
 
+def test_how_long_tags_stay_the_same_reaches_the_flow_and_the_record(tmp_path):
+    assert load(written(tmp_path, ""), {}).flow_limits().tag_rotation_days == 90
+    settings = load(written(tmp_path, "[sanitizer]\ntag_rotation_days = 7"), {})
+    assert settings.flow_limits().tag_rotation_days == 7
+    assert settings.effective("default")["sanitizer"]["tag_rotation_days"] == 7
+    for days in (-1, 3_661):
+        with pytest.raises(ConfigurationError, match=r"sanitizer\.tag_rotation_days"):
+            load(written(tmp_path, f"[sanitizer]\ntag_rotation_days = {days}"), {})
+
+
 def test_issuers_quotas_and_the_rest_of_a_floor_reach_who_keeps_them(tmp_path):
     text = """
 [floors.production]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from countersign.errors import NotFoundError, PreconditionError
 from countersign.flow.activity import LogAsk
-from simulators.world import AGENT, SCOUT, World, context
+from countersign.flow.judge import tenant_tag_key
+from countersign.flow.parts import Limits
+from countersign.model import SECOND_US, Effect, Instant
+from simulators.world import AGENT, BOB, SCOUT, World, context
 
 MAIL = "ada.lovelace@analytical.example"
 CARD = "4111 1111 1111 1111"
+DAY_S = 86_400
 
 
 @pytest.fixture
@@ -76,6 +82,69 @@ async def test_tags_in_records_say_that_two_values_are_one(world):
         await world.flow.log(AGENT, entry(world, {"to": MAIL}))
     first, second = await world.records()
     assert first["activity"]["content"] == second["activity"]["content"]
+
+
+def tag(value):
+    return value["to"].removeprefix("[EMAIL:").rstrip("]")
+
+
+async def test_the_tags_of_records_change_with_each_period_and_stay_within_one(tmp_path):
+    world = await World.open(tmp_path, limits=Limits(tag_rotation_days=7))
+    into_the_week = world.clock.now % (7 * DAY_S * SECOND_US)
+    world.clock.advance(7 * DAY_S - into_the_week / SECOND_US)
+    seen = []
+    for days in (0, 7 - 1 / DAY_S, 1 / DAY_S, 7):
+        world.clock.advance(days * DAY_S)
+        await world.flow.log(AGENT, entry(world, {"to": MAIL}))
+        review = await world.opened(context(arguments={"to": MAIL, "rows": len(seen)}))
+        records = await world.records()
+        logged = next(each for each in reversed(records) if each["kind"] == "activity")
+        asked = next(each for each in reversed(records) if each["kind"] == "decision")
+        assert tag(asked["clean"]["arguments"]) == tag(logged["activity"]["content"])
+        seen.append(tag(logged["activity"]["content"]))
+        assert seen[-1] not in review.previews["reviewer"].context_json
+    first, last_second, second, third = seen
+    assert first == last_second, "one period"
+    assert len({first, second, third}) == 3
+    await world.close()
+
+
+async def test_a_claim_in_the_next_period_has_other_tags_and_is_good(tmp_path):
+    world = await World.open(tmp_path, limits=Limits(tag_rotation_days=1))
+    now_s = world.clock.now // SECOND_US
+    world.clock.advance(DAY_S - now_s % DAY_S - 1)
+    asked = context(arguments={"to": MAIL})
+    review = await world.approved(asked, BOB)
+    world.clock.advance(2)
+    answer = await world.claim(review.id, asked)
+    assert answer.decision.effect is Effect.ALLOW
+    records = await world.records()
+    tags = [tag(each["clean"]["arguments"]) for each in records if "clean" in each]
+    assert len(tags) == len(set(tags)) == 2
+    await world.close()
+
+
+async def test_without_rotation_tags_stay_for_ever(tmp_path):
+    world = await World.open(tmp_path, limits=Limits(tag_rotation_days=0))
+    for _ in range(2):
+        await world.flow.log(AGENT, entry(world, {"to": MAIL}))
+        world.clock.advance(3_660 * DAY_S)
+    first, second = await world.records()
+    assert first["activity"]["content"] == second["activity"]["content"]
+    await world.close()
+
+
+async def test_another_length_of_the_period_brings_no_earlier_key_back(world):
+    """Shorter periods are numbered anew, and come to the numbers of the old ones."""
+    keys = {
+        tenant_tag_key(
+            dataclasses.replace(world.parts, limits=Limits(tag_rotation_days=days)),
+            AGENT,
+            Instant(40 * days * DAY_S * SECOND_US),
+        )
+        for days in (2, 1, 0)
+    }
+    assert len(keys) == 3
 
 
 async def test_the_same_request_is_recorded_once_and_means_one_thing(world):

@@ -55,7 +55,7 @@ async def log(parts: Parts, caller: Caller, ask: LogAsk) -> Logged:
     """Record it, masked, in the caller's log."""
     keeping.require_room(parts, caller.tenant)
     given = canonical.encode({"content": ask.content})
-    key = tenant_tag_key(parts, caller)
+    key = tenant_tag_key(parts, caller, parts.store.now())
     scrubbed = await masking.scrubbed(parts, ask.content, len(given), key)
     request = Request.of(
         parts,

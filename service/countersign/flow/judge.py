@@ -22,11 +22,13 @@ from countersign.flow.in_flight import Flight, together
 from countersign.flow.parts import Parts
 from countersign.flow.staff import Staff
 from countersign.model import (
+    SECOND_US,
     ActionContext,
     Caller,
     CallerId,
     Durability,
     Effect,
+    Instant,
     JsonObject,
     JsonValue,
     PersonId,
@@ -41,6 +43,7 @@ from countersign.sanitize import Clean, Findings
 log = logging.getLogger(__name__)
 
 QUERY: Final = "data.countersign.decision"
+_DAY_US: Final = 86_400 * SECOND_US
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +139,7 @@ async def judge(
             )
         if claim and not fault and parts.directory_is_stale:
             fault, decision = True, _stale(decision.revision)
-    tag_key = tenant_tag_key(parts, caller)
+    tag_key = tenant_tag_key(parts, caller, now)
     clean = await aside(
         size,
         lambda: parts.sanitizer.clean(
@@ -158,10 +161,18 @@ async def judge(
     )
 
 
-def tenant_tag_key(parts: Parts, caller: Caller) -> bytes:
-    """The key of the tags in this tenant's records."""
+def tenant_tag_key(parts: Parts, caller: Caller, now: Instant) -> bytes:
+    """The key of the tags in this tenant's records, another one each period.
+
+    That bounds for how long who reads the records can tell that two values are
+    equal. It takes nothing from who holds the store's key: all periods' keys derive
+    from that, so values can be tried out against old tags as well. The period's
+    length counts too: after a change of it no earlier key comes back.
+    """
+    days = parts.limits.tag_rotation_days
+    period = f"{days}/{now // (days * _DAY_US)}" if days else ""
     return bytes.fromhex(
-        canonical.keyed_hash(parts.store.key, "tag/record", caller.tenant.encode())
+        canonical.keyed_hash(parts.store.key, "tag/record", caller.tenant.encode(), period.encode())
     )
 
 

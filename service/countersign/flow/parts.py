@@ -86,6 +86,8 @@ class Limits:
     """Longest wait for a lock."""
     max_directory_age_s: float = 300.0
     """How old the directory's last confirmation may be for it to approve anything."""
+    tag_rotation_days: int = 90
+    """How long a tenant's records tag equal values alike; 0: for ever."""
     quotas: Mapping[str, Quota] = dataclasses.field(default_factory=dict)
     """By tenant; `*` is every other."""
     floors: Mapping[str, Floor] = dataclasses.field(default_factory=dict)
