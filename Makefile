@@ -9,7 +9,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck demo test lint fix proto lock bench cover guarantees clean
+.PHONY: help setup python opa fsck demo test lint fix proto lock bench fuzz cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ bench: setup  ## measure against the budgets
 bench-sanitizer: python  ## measure what the sanitizer hides and costs; ARGS=--quick
 	$(bin)/python scripts/bench_sanitizer_main.py $(ARGS)
 
+fuzz: python  ## look for inputs that crash, leak or cost too much; ARGS="--seconds 300 sql"
+	scripts/fuzz $(ARGS)
+
 cover: setup  ## test coverage by line and branch
 	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)
 
@@ -66,4 +69,4 @@ guarantees: setup  ## take each guard away in a copy: its tests must fail
 	scripts/guarantees
 
 clean:  ## remove everything made here
-	rm -rf .venv .tools .demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .demo .fuzz build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
