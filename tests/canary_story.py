@@ -52,10 +52,12 @@ special := {
     "canary.two": {"stages": [object.union(demand.stages[0], {"quorum": 2})]},
     "canary.quick": {"approve_within_s": 1},
     "canary.brief": {"use_within_s": 1},
-    "canary.urgent": {"batch": true, "break_glass": {"approvers": {"groups": ["approvers"]}}},
-    "canary.shown": {"must_show": ["/arguments/target"]},
-    "canary.sql": {"must_show": ["facts:sql.predicate"]},
+    "canary.urgent": in_a_hurry,
+    "canary.shown": object.union(in_a_hurry, {"must_show": ["/arguments/target"]}),
+    "canary.sql": object.union(in_a_hurry, {"must_show": ["facts:sql.predicate"]}),
 }
+
+in_a_hurry := {"batch": true, "break_glass": {"approvers": {"groups": ["approvers"]}}}
 """
 ISSUER: Final = "https://login.example"
 TEAMS: Final = "teams:contoso"

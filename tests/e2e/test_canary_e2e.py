@@ -22,6 +22,7 @@ from canaries import IN_TEXT, Canaries, Hit, Search, forms, sentinel
 from canary_refused import bad_input
 from canary_requests import LEAVES, PARTS, of_time
 from canary_story import Story, keep, told_to
+from countersign.model import new_id
 from countersign.v1 import activity_pb2, context_pb2, reviews_pb2
 from service import eventually
 
@@ -157,14 +158,31 @@ def test_guessing_with_sanitize_yields_no_tag_of_a_card_or_a_record(asking: Stor
         for record in records
         if "to" in record.get("clean", {}).get("arguments", {})
     )
+    log = activity_pb2.LogRequest(
+        type="tool.output",
+        content=activity_pb2.Content(json=json.dumps(mails).encode()),
+        request_id=new_id("req"),
+    )
+    story.done("agent", "Activity.Log", log)
+    eventually(lambda: '"activity"' in str(story.service.published()))
     first, second = guesses(), guesses()
     for one, other in (
         (first, second),
         *((guess, seen) for guess in (first, second) for seen in (on_the_card, recorded)),
     ):
-        # Tags are short: one of them may be the same by chance, two are not.
-        assert sum(map(str.__eq__, one, other)) < 2
-    assert not any(tag in recorded for tag in (*first, *second))
+        # A card has the beginning of a tag: one may be the same by chance, two are not.
+        assert sum(map(alike, one, other)) < 2
+    everything = b"".join(story.service.published()).decode() + review.SerializeToString().decode(
+        "utf-8", "replace"
+    )
+    assert recorded[0] in everything
+    assert not any(tag in everything for tag in (*first, *second))
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two tags begin alike, as far as the shorter one says."""
+    size = min(len(one), len(other))
+    return one[:size] == other[:size]
 
 
 def tags(masked: Sequence[str]) -> list[str]:
@@ -216,7 +234,7 @@ def test_two_groups_see_two_masks_and_each_vote_names_the_one_it_saw(asking: Sto
     [
         ("canary.shown", {"target": "e-mail"}, "review.unreviewable"),
         ("canary.sql", {"sql": "SELECT id FROM t WHERE note = 'it''s"}, "review.unreviewable"),
-        ("canary.approve", {"note": "plain"}, "vote.preview_mismatch"),
+        ("canary.urgent", {"note": "plain"}, "vote.preview_mismatch"),
     ],
     ids=["masked", "a statement that cannot be read", "another preview"],
 )
@@ -235,6 +253,29 @@ def test_what_was_not_seen_is_denied_and_never_approved(
             ballot.preview_hash = bytes(each ^ 1 for each in ballot.preview_hash)
         said = story.wrong("bob", "Reviews.Decide", ballot)
         assert (said.code, said.reason) == (grpc.StatusCode.FAILED_PRECONDITION, code)
+    shown = ballot.preview_hash
+    unseen_elsewhere(story, review_id, shown, code)
     assert story.state(review_id) == context_pb2.REVIEW_STATE_PENDING
+    if code == "vote.preview_mismatch":  # nobody is said to have seen what was not shown
+        wrong = story.as_shown("bob", review_id) | {"preview_hash": shown}
+        ballot = reviews_pb2.DecideRequest(**wrong, vote=reviews_pb2.VOTE_DENY)
+        assert story.wrong("bob", "Reviews.Decide", ballot).reason == code
     story.votes("bob", review_id, reviews_pb2.VOTE_DENY)
     assert story.state(review_id) == context_pb2.REVIEW_STATE_DENIED
+
+
+def unseen_elsewhere(story: Story, review_id: str, preview_hash: bytes, code: str) -> None:
+    """The other ways to approve: several at once, alone in an emergency, at the console."""
+    told = story.as_shown("bob", review_id) | {"preview_hash": preview_hash}
+    request_id = told.pop("request_id")
+    batch = reviews_pb2.BatchDecideRequest(
+        items=[reviews_pb2.BatchItem(**told)], reason="month end", request_id=request_id
+    )
+    (result,) = story.done("bob", "Reviews.BatchDecide", batch).results
+    assert (result.HasField("review"), result.refusal.code) == (False, code)
+    glass = reviews_pb2.BreakGlassRequest(**told, reason="it burns", request_id=new_id("req"))
+    assert story.wrong("bob", "Reviews.BreakGlass", glass).reason == code
+    words = ("review", "approve", review_id, "--preview", preview_hash.hex())
+    typed = story.service.types(*words, as_="bob")
+    assert typed.returncode == 1
+    assert code in typed.stderr
