@@ -46,6 +46,14 @@ PLACES: Final[dict[str, Place]] = {
     "keys": lambda text: dict.fromkeys(text.split(" "), "x"),
     "an address": lambda text: {"url": f"https://{text}"},
     "JSON in a string": lambda text: {"body": json.dumps({"in": text})},
+    "JSON in JSON": lambda text: {"body": json.dumps({"in": json.dumps([text, {text: 1}])})},
+    "names and values": lambda text: {
+        "env": [{"name": word, "value": word} for word in text.split(" ")]
+    },
+    "roles": lambda text: {"roles": text.split(" ")},
+    "statements": lambda text: {"sql": text.split(";")},
+    "addresses": lambda text: {"url": text.split(" ")},
+    "amounts": lambda text: {"amount": text.split(" ")},
     "rows": lambda text: {"columns": ["email", "note"], "rows": [text.split(" ")]},
 }
 
@@ -60,8 +68,15 @@ class Shape:
     ends: str
 
     def text(self, size: int) -> str:
+        """The text, in about so many bytes."""
         count = max(1, size // len(self.pieces.encode("utf-8")))
         return self.begins + repeated(self.pieces, count) + self.ends
+
+    def arguments(self, size: int) -> dict[str, Any]:
+        """What holds the text, in about so many bytes of JSON: a word may need more than itself."""
+        made = PLACES[self.place](self.text(size))
+        took = len(json.dumps(made, ensure_ascii=False).encode("utf-8", "replace"))
+        return made if took <= 2 * size else PLACES[self.place](self.text(size * size // took))
 
     def __str__(self) -> str:
         parts = (self.begins, self.pieces, self.ends)
@@ -116,7 +131,7 @@ class Asked:
 
     def _once(self, shape: Shape, size: int) -> float:
         text = shape.text(size)
-        raw = context(PLACES[shape.place](text), reason=text[:400])
+        raw = context(shape.arguments(size), reason=text[:400])
         begun = time.thread_time()
         found = self._sanitizer.detect(raw, known=lambda _: False)
         self._sanitizer.preview(
