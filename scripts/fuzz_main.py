@@ -83,7 +83,7 @@ def _told(name: str, chosen: argparse.Namespace) -> bool:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     said = done.stdout + done.stderr
     runs = _DONE.search(said)
-    counted = next(filter(None, runs.groups())) if runs else (_STAT.findall(said) or ["?"])[-1]
+    counted = next(filter(None, runs.groups())) if runs else (_STAT.findall(said) or ["1"])[-1]
     took = time.monotonic() - begun
     print(
         f"{name:10} {counted:>9} runs {took:5.0f} s", "FOUND" if done.returncode else "", flush=True
