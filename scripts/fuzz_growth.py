@@ -139,7 +139,7 @@ class Asked:
         )
         if shape.place == "a text":
             self._sanitizer.text(text)
-            self._sanitizer.pointer(f"/{text}")
+            self._sanitizer.pointer(f"/{text.replace('/', '~1')}")  # steps are few: 32 deep
         return time.thread_time() - begun
 
 

@@ -6,10 +6,12 @@ whatever the fuzzer makes. Used by `fuzz_main`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
 import traceback
+from collections.abc import Iterator
 from typing import Any, Final
 
 import bench_sanitizer_measure as measure
@@ -36,7 +38,7 @@ _ENCODINGS: Final = (
 _ASKED: Final = measure.Measure()
 
 
-class Failed(logging.Handler):
+class _Failed(logging.Handler):
     """What failed inside the sanitizer: it is masked then, and a mistake nevertheless."""
 
     def __init__(self) -> None:
@@ -48,16 +50,19 @@ class Failed(logging.Handler):
         if "_CannotWalkError" not in message:  # too deep or ambiguous: no mistake of ours
             self.seen.append(f"{message}\n{traceback.format_exc()}")
 
-    def check(self) -> None:
-        """Fail if anything did."""
-        seen, self.seen = self.seen, []
-        assert not seen, seen[0]
 
-
-_LOG: Final = logging.getLogger("countersign.sanitize")
-_LOG.propagate = False
-_FAILED: Final = Failed()
-_LOG.addHandler(_FAILED)
+@contextlib.contextmanager
+def _nothing_fails() -> Iterator[None]:
+    """Whatever fails inside the sanitizer meanwhile is raised at the end."""
+    log, failed = logging.getLogger("countersign.sanitize"), _Failed()
+    log.addHandler(failed)
+    log.propagate, before = False, log.propagate
+    try:
+        yield
+    finally:
+        log.removeHandler(failed)
+        log.propagate = before
+    assert not failed.seen, failed.seen[0]
 
 
 def _strict(value: Any) -> Any:
@@ -72,19 +77,17 @@ def anything(given: bytes) -> None:
     """Any context, text or detail: nothing fails inside."""
     draw = Draw(given)
     arguments, reason = _strict(draw.object(depth=5)), draw.text(20)
-    raw = measure.context(arguments, reason)
-    left = _ASKED.leaving(raw)
-    json.dumps(left)
+    raw, text = measure.context(arguments, reason), draw.long_text()
     sanitizer = _ASKED.sanitizer
-    found = sanitizer.detect(raw, known=lambda _: False)
-    sanitizer.clean(raw, found, policy_mask=("/arguments/name",), tag_key=bytes(32))
-    sanitizer.detail(arguments)
-    sanitizer.scrub(reason, tag_key=bytes(32))
-    sanitizer.finds(arguments)
-    text = draw.long_text()
-    sanitizer.text(text)
-    sanitizer.pointer(f"/arguments/{text.replace('/', '~1')}")
-    _FAILED.check()
+    with _nothing_fails():
+        json.dumps(_ASKED.leaving(raw))
+        found = sanitizer.detect(raw, known=lambda _: False)
+        sanitizer.clean(raw, found, policy_mask=("/arguments/name",), tag_key=bytes(32))
+        sanitizer.detail(arguments)
+        sanitizer.scrub(reason, tag_key=bytes(32))
+        sanitizer.finds(arguments)
+        sanitizer.text(text)
+        sanitizer.pointer(f"/arguments/{text.replace('/', '~1')}")
 
 
 def planted(given: bytes) -> None:
@@ -95,8 +98,8 @@ def planted(given: bytes) -> None:
     beside = _strict(draw.object(depth=3))
     around = {**beside, **shape("v", "")}
     raw = measure.context({**beside, **shape("v", written)}, draw.text(6))
-    outcome = _ASKED.of(raw, {value: written}, _texts(around, raw.reason))
-    _FAILED.check()
+    with _nothing_fails():
+        outcome = _ASKED.of(raw, {value: written}, _texts(around, raw.reason))
     assert not outcome.survives, f"{value} in {outcome.survives}: {outcome.shown}"
 
 
@@ -107,8 +110,9 @@ def in_text(given: bytes) -> None:
     key = draw.pick(("note", "sql", "command", "body", "url", "manifest"))
     before, after = draw.text(12), draw.text(12)
     raw = measure.context({key: f"{before} to {written} now {after}"})
-    outcome = _ASKED.of(raw, {value: written}, _texts({key: f"{before} to  now {after}"}, ""))
-    _FAILED.check()
+    around = _texts({key: f"{before} to  now {after}"}, "")
+    with _nothing_fails():
+        outcome = _ASKED.of(raw, {value: written}, around)
     assert not outcome.survives, f"{value} in {outcome.survives}: {outcome.shown}"
 
 
