@@ -7,6 +7,7 @@ secrets. Used by all of `fuzz_main`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -23,7 +24,7 @@ PIECES: Final = (
     FROM where and or between insert into values union as with t1 id 'x', 0x41 1e9 6a616e65
     mysql psql docker login curl echo base64 sudo env vault kv export git commit sha256: Ada Kim
     van der McDonald O'Neil Jean-Luc customer called Grace born on street phone call name: email:
-    value: data: kind: Secret >- &x *x !t --- [a] {"a": "b", null true 1.5 -1 1e400 NaN ORSXG5A=
+    ORSXG5A= value: data: half kind: Secret >- &x *x !t --- [a] {"a": "b", null true 1.5 -1 NaN
     """.split(),
     *(" ", "\n", "\t", "\r\n", "  ", "\n  ", "\n- ", ": ", " #", " = ", '"""', "=\r\n"),
     *("\u00e9", "\u0301", "\u200b", "\uff21", "\ufdfa", "\u202e", "\U000e0041", "\u0430", "\u4e2d"),
@@ -84,11 +85,13 @@ class Draw:
 
     def json(self, keys: Sequence[str] = KEYS, depth: int = 4) -> Any:
         """Any JSON value; keys are of these or text."""
-        sort = self.byte() % (9 if depth else 6)
+        sort = self.byte() % (10 if depth else 6)
         if sort < 2:
             return self.text(20)
         if sort < 6:
             return (None, True, self.number() - 2**31, self.number() / 64, "")[self.byte() % 5]
+        if sort == 9:  # in a string; only there half a character may stand
+            return json.dumps(self.json(keys, depth - 1)).replace("half", r"\ud83d")
         if sort == 6:
             return [self.json(keys, depth - 1) for _ in range(self.byte() % 6)]
         return self.object(keys, depth)

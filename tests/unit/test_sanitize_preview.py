@@ -350,3 +350,33 @@ def test_the_raw_context_is_left_as_it_was():
     copy = json.loads(json.dumps(arguments))
     preview(arguments, mask=["/arguments/list"])
     assert arguments == copy
+
+
+@pytest.mark.parametrize(
+    "key",
+    """a name email password value columns rows sql command url query headers amount roles argv env
+    body note phone manifest Statement recipients limit""".split(),
+)
+def test_half_a_character_in_a_string_of_json_costs_at_most_its_value(key, caplog):
+    """The edge refuses one in JSON; in JSON in a string it cannot be seen there."""
+    for half in (r"\ud83d", r"\udc00"):
+        for text in (
+            "half",
+            "jane@x.example half",
+            "mysql half -pX <<E\nhalf\nE",
+            "SELECT half FROM t WHERE a = 'half'",
+            "Call Ada half Lovelace",
+            "https://half.example/half?a=half",
+            "password=half --name half",
+            "a: half\nemail: half\n",
+        ):
+            held = [{key: text}, {key: [text, text]}, {key: {"b": text}}, {f"half{key}": 1}, [text]]
+            body = json.dumps(held).replace("half", half)
+            made = preview({"body": body, "beside": "plain"})
+            shown = json.loads(made.context_json)["arguments"]
+            assert shown["beside"] == "plain"
+            assert "jane" not in made.context_json + made.facts_json
+            for free in (SANITIZER.detail({"x": body}), SANITIZER.text(body)):
+                assert free != "[UNREADABLE]"
+            SANITIZER.finds({"x": body})
+            assert caplog.text == ""

@@ -92,6 +92,7 @@ class Command:
 
 def read(command: str | Sequence[str]) -> Command:
     """Describe a command line, or an argument vector that no shell sees."""
+    command = _whole(command) if isinstance(command, str) else [*map(_whole, command)]
     text = command if isinstance(command, str) else ""
     parts: list[list[str]] = [list(command)]
     if isinstance(command, str):
@@ -104,6 +105,11 @@ def read(command: str | Sequence[str]) -> Command:
         _read_one(words, programs, flags)
     reads = _line_reads(text) if isinstance(command, str) else _vector_reads(command)
     return Command(programs=tuple(programs), flags=tuple(sorted(flags)), reads=reads)
+
+
+def _whole(text: str) -> str:
+    """Without half characters, which JSON in a string may hold and RE2 does not take."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_item(item: str) -> Command:

@@ -151,7 +151,7 @@ def mark(survey: Survey) -> None:
         if id(leaf) in listed:
             continue
         data = leaf.text.encode("utf-8", "replace")
-        if len(data) > _MAX_BYTES or not _TRIGGER.search(data.decode("utf-8")):
+        if len(data) > _MAX_BYTES or not _TRIGGER.search(data):
             continue
         try:
             found = [*spans(data)]

@@ -92,7 +92,11 @@ class Statement:
 
 def read(text: str) -> Statement:
     """Tokenize and describe. Raises `UnreadableSqlError`."""
-    tokens = tokenize(text.encode("utf-8"))
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:  # half a character, out of JSON in a string: no database takes it
+        raise UnreadableSqlError from None
+    tokens = tokenize(data)
     hidden = tuple((t.start, t.end) for i, t in enumerate(tokens) if _is_hidden(tokens, i))
     code = [token for token in tokens if token.kind != "comment"]
     while code and code[-1].word == ";":
