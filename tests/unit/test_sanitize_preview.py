@@ -376,7 +376,7 @@ def test_half_a_character_in_a_string_of_json_costs_at_most_its_value(key, caplo
             shown = json.loads(made.context_json)["arguments"]
             assert shown["beside"] == "plain"
             assert "jane" not in made.context_json + made.facts_json
-            for free in (SANITIZER.detail({"x": body}), SANITIZER.text(body)):
-                assert free != "[UNREADABLE]"
+            for said in (SANITIZER.detail({"x": body}), SANITIZER.text(body)):
+                assert said != "[UNREADABLE]"
             SANITIZER.finds({"x": body})
             assert caplog.text == ""
