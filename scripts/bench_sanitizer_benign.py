@@ -82,7 +82,7 @@ MORE_SHELL: Final = (
     "git restore --source={h} config/app.yaml",
     "docker stop {c} && docker rm -f {c}",
     'docker run --rm -v "$PWD":/src -w /src -p 8080:80 --name tmp nginx:1.27-alpine',
-    "docker run -v ${PWD}:/app -v ~/.cache/pip:/root/.cache/pip -w /app python:3.12 pytest",
+    "docker run -v ${PWD}:/app -v ~/.cache/pip:/home/app/.cache/pip -w /app python:3.12 pytest",
     "docker volume rm $(docker volume ls -qf dangling=true)",
     "kubectl create configmap app-config --from-literal=LOG_LEVEL=debug --from-literal=MODE=on",
     "kubectl get events --field-selector type=Warning --sort-by=.lastTimestamp",

@@ -238,7 +238,9 @@ def test_a_token_file_holds_one_token_and_at_most_a_newline(
     path = tmp_path / "token"
     path.write_bytes((token + newline).encode())
     path.chmod(0o600)
-    assert read_token_file(path) == (token, path.stat())
+    read, seen = read_token_file(path)
+    assert read == token
+    assert os.path.samestat(seen, path.stat())
 
 
 @pytest.mark.parametrize(
