@@ -132,6 +132,30 @@ async def test_a_text_that_takes_too_long_is_not_passed_over(patterns, caplog):
     assert "bluebird" not in caplog.text
 
 
+async def test_half_a_character_costs_nobody_the_child(patterns):
+    asking = Asking(patterns, deadline_s=5)
+    async with asking as pool:
+        before = pool.pid
+        text = "x \ud800 \U0001f41f bluebird"
+        answer = await pool.recognize([text, "bluebird"])
+        (span,) = answer[text]
+        assert text.encode("utf-8", "replace")[span.start : span.end] == b"bluebird"
+        assert answer["bluebird"]
+        assert pool.pid == before
+
+
+async def test_a_text_on_which_a_recognizer_fails_is_as_if_nobody_had_looked(modelled):
+    """spaCy refuses texts of a million characters."""
+    async with Asking(modelled, ["PERSON"], deadline_s=10) as pool:
+        before = pool.pid
+        own = Sanitizer(recognizers=pool.recognizers)
+        long = "a " * 600_000
+        answer = await pool.recognize([long, "nobody may see this"])
+        assert long not in answer
+        assert own.text("nobody may see this", answer) == "nobody may see this"
+        assert pool.pid == before
+
+
 async def test_while_there_is_no_child_everybody_is_told_at_once(patterns):
     asking = Asking(patterns, deadline_s=30)
     async with asking as pool:

@@ -284,6 +284,56 @@ def test_the_guard_does_not_take_a_placeholder_for_a_secret(text):
         assert "hunter2" not in each
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"volumes": [{"name": "s", "secret": {"secretName": "tls"}}], "replicas": 3},
+        {"properties": {"password": {"type": "string"}, "size": {"type": "integer"}}},
+        {"errors": {"password": ["can't be blank"]}},
+        [{"user": "bob", "password": None}],
+        {"pagination": {"next_token": None}, "items": [{"id": 1}]},
+        {"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db"}}}]},
+        {"inner": '{"password": {"type": "string"}}'},
+    ],
+)
+def test_the_guard_reads_json_in_a_string_as_it_was_masked(value):
+    told = []
+    own = Sanitizer(on_guarded=told.append)
+    shown = own.scrub({"body": json.dumps(value)}, tag_key=KEY).value["body"]
+    assert told == []
+    assert "[GUARDED]" not in shown
+    assert json.loads(shown).keys() == value.keys() if isinstance(value, dict) else True
+
+
+def test_the_guard_still_looks_into_json_in_a_string():
+    inner = json.dumps({"a": json.dumps({"b": ["to bob@x.example"]}), "ok": 1})
+    made = guard.guard({"note": inner, "plain": "x"}, Sanitizer()._patterns)
+    assert made.value == {"note": "[GUARDED]", "plain": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("The password is Ada Lovelace.", "The password is [SECRET]."),
+        ("your password is +49 170 1234567.", "your password is [SECRET]."),
+        ("https://h/cb?token=4111 1111 1111 1111&a=b", "https://h/cb?token=[SECRET]&a=b"),
+    ],
+)
+def test_what_follows_a_placeholder_is_no_secret(text, shown):
+    told = []
+    assert Sanitizer(on_guarded=told.append).text(text) == shown
+    assert told == []
+
+
+def test_counts_of_tokens_are_no_secrets():
+    usage = {"max_tokens": 4096, "prompt_tokens": 77, "totalTokens": 5, "token": 123456}
+    shown = SANITIZER.scrub(usage, tag_key=KEY).value
+    assert shown == {**usage, "token": "[SECRET]"}
+    assert SANITIZER.scrub({"tokens": 4111111111111111}, tag_key=KEY).value == {
+        "tokens": "[SECRET]"
+    }
+
+
 def test_a_forgotten_secret_in_brackets_is_no_placeholder():
     made = guard.guard({"note": "see [AKIAQYLPMN5HHHFPZAM2] there"}, Sanitizer()._patterns)
     assert made.value == {"note": "[GUARDED]"}

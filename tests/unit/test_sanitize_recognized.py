@@ -82,6 +82,17 @@ def test_a_find_never_takes_a_stronger_mask_away():
     assert "ada" not in shown["reason"]
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_destination_names_nothing_that_was_found_or_not_looked_at(answered):
+    own = sanitizer(every_text=True)
+    action = context(to="https://heron.example/in", bucket="s3://heron-data/x")
+    answer = heron(own.asks(action, known=known)) if answered else None
+    found, shown, _, _ = looked_at(own, action, answer)
+    assert "heron" not in json.dumps([shown, found.facts])
+    assert found.facts["destination"]["count"] == 2
+    assert found.facts["destination"]["internal"] is False
+
+
 # --- no answer ------------------------------------------------------------------------
 
 
@@ -139,7 +150,9 @@ def test_all_texts_are_asked_about_where_that_is_wanted():
 def test_a_value_that_is_too_much_is_asked_about_no_more():
     own = sanitizer()
     assert own.asks_of(["a heron by the water"] * 6000) == []
-    assert not own.scrub(["a heron by the water"] * 6000, tag_key=KEY).complete
+    shown = own.scrub(["a heron by the water"] * 6000, tag_key=KEY)
+    assert not shown.complete
+    assert shown.report["ner"] == "failed"
 
 
 # --- which rules these are ------------------------------------------------------------

@@ -59,12 +59,17 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
-        """Finds by text. Raises `GoneError`; whoever gives up waiting must `stop` it."""
+    async def ask(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]] | None]:
+        """Finds by text, None for one that it failed on.
+
+        Raises `GoneError`; whoever gives up waiting must `stop` it.
+        """
         writer = self._process.stdin
         assert writer is not None  # noqa: S101 - `_spawn` asks for a pipe
         try:
-            writer.write(frames.encode({"texts": list(texts)}))
+            # Half a character, which no tokenizer takes, is one byte either way.
+            whole = [text.encode("utf-8", "replace").decode() for text in texts]
+            writer.write(frames.encode({"texts": whole}))
             await writer.drain()
         except OSError:
             raise GoneError("ended") from None
@@ -74,7 +79,10 @@ class Child:
             raise GoneError("answered something else")
         try:
             return [
-                [(int(start), int(end), str(what)) for start, end, what in each] for each in found
+                None
+                if each is None
+                else [(int(start), int(end), str(what)) for start, end, what in each]
+                for each in found
             ]
         except (TypeError, ValueError):
             raise GoneError("answered something else") from None

@@ -11,7 +11,7 @@ MAX_BYTES: Final = 32 << 20
 
 
 def encode(message: object) -> bytes:
-    """The bytes of a message. Escaped, so that a lone surrogate survives."""
+    """The bytes of a message."""
     data = json.dumps(message, separators=(",", ":")).encode()
     return len(data).to_bytes(LENGTH_BYTES) + data
 

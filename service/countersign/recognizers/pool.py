@@ -147,11 +147,13 @@ class Pool:
                 await self._replace(question)
 
     def _checked(
-        self, texts: Sequence[str], found: Sequence[Sequence[tuple[int, int, str]]]
+        self, texts: Sequence[str], found: Sequence[Sequence[tuple[int, int, str]] | None]
     ) -> Recognized:
-        """As spans; an answer that makes no sense is none."""
+        """As spans, without texts nobody could look at; an answer without sense is none."""
         answer: dict[str, list[Span]] = {}
         for text, finds in zip(texts, found, strict=True):
+            if finds is None:
+                continue
             size = len(text.encode("utf-8", "replace"))
             answer[text] = spans = []
             for start, end, entity in finds:

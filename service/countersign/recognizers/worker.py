@@ -3,9 +3,10 @@
     python -I -m countersign.recognizers.worker FILE ENTITY[,ENTITY…]
 
 The first frame out says what was loaded or why not; after that each `{"texts"}`
-is answered by `{"found"}`, one list a text. Invariants: no text leaves but as
-offsets (3): what anything in here prints or logs goes nowhere; no network, at
-import or later. It ends when its input does. Started by `child`.
+is answered by `{"found"}`, one list a text, or null for one that nobody can look at.
+Invariants: no text leaves but as offsets (3): what anything in here prints or logs
+goes nowhere; no network, at import or later. It ends when its input does. Started by
+`child`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from countersign.recognizers import frames
+
+if TYPE_CHECKING:
+    from countersign.recognizers.engine import Engine, Found
 
 _NETWORK: Final = frozenset(
     {
@@ -55,7 +59,15 @@ def main(file: str, entities: str) -> None:
         return
     _send(out, {"id": loaded.id})
     while (message := _receive(sys.stdin.buffer)) is not None:
-        _send(out, {"found": [loaded.find(text) for text in message["texts"]]})
+        _send(out, {"found": [_found(loaded, text) for text in message["texts"]]})
+
+
+def _found(loaded: Engine, text: str) -> list[Found] | None:
+    """What stands in a text; None where a recognizer fails on it: nobody looked at it then."""
+    try:
+        return loaded.find(text)
+    except Exception:  # noqa: BLE001 - it costs this text, and whoever wrote it only
+        return None
 
 
 def _why(error: Exception) -> str:

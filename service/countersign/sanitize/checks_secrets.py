@@ -33,6 +33,7 @@ VARIABLES: Final = re.compile(rb"(?:[\"']?\$\{?[A-Za-z_][A-Za-z0-9_]*\}?[\"']?:?
 
 def assigned(found: bytes) -> Parts:
     """The value given to a secret's name, unless it is a placeholder."""
+    found = found.rstrip(b" ")
     last = found[-1:]
     if last in _QUOTES and found.count(last) == 1:
         found = found[:-1]  # the quote was opened before the name

@@ -112,7 +112,8 @@ def build(
         by_fact.setdefault(field.fact, []).append(field.value)
     shown = readable.only(fields, clean)
     # A destination's domain is told where its mask hides who it is for.
-    if found := places.facts(by_fact.get("destination", []), internal_domains, clean):
+    told = readable.spared([each for each in fields if each.fact == "destination"], clean)
+    if found := places.facts(by_fact.get("destination", []), internal_domains, told):
         facts["destination"] = found
     if statements:
         facts["sql"] = _sql(statements, _unread_statements(fields), shown)

@@ -249,13 +249,14 @@ class Free:
         return kinds.GUARD.placeholder
 
     def _scrubbed(self, value: JsonValue, tag: Tagger, recognized: Recognized | None) -> Scrubbed:
+        asked = self._asked(recognized)
         try:
-            return self._looked_at(value, tag, self._asked(recognized))
+            return self._looked_at(value, tag, asked)
         except TooMuchError:
-            return self._dark(kinds.TOO_LONG.placeholder)
+            return self._dark(kinds.TOO_LONG.placeholder, asked)
         except Exception as error:  # noqa: BLE001 - fail closed
             _LOG.error("a value was masked whole: %s", type(error).__name__)
-            return self._dark(kinds.UNREADABLE.placeholder)
+            return self._dark(kinds.UNREADABLE.placeholder, asked)
 
     def _looked_at(self, value: JsonValue, tag: Tagger, asked: Asked | None) -> Scrubbed:
         whole = _below_a_key(value)
@@ -287,10 +288,9 @@ class Free:
             clean = clean[_ROOT] if isinstance(clean, dict) else kinds.UNREADABLE.placeholder
         return Scrubbed(value=clean, report=written, complete=survey.complete)
 
-    def _dark(self, placeholder: str) -> Scrubbed:
-        return Scrubbed(
-            value=placeholder, report=dark_report(self._ruleset, _PROFILE), complete=False
-        )
+    def _dark(self, placeholder: str, asked: Asked | None) -> Scrubbed:
+        report = dark_report(self._ruleset, _PROFILE, ner=asked.state if asked else "")
+        return Scrubbed(value=placeholder, report=report, complete=False)
 
     def _plain(self, text: str, *, prose: bool = False, more: Sequence[Span] = ()) -> str:
         joined = Joined([text])
@@ -322,7 +322,7 @@ def _below_a_key(value: JsonValue) -> JsonObject:
     return value if isinstance(value, dict) else {_ROOT: value}
 
 
-def dark_report(ruleset: str, profile: str) -> JsonObject:
+def dark_report(ruleset: str, profile: str, *, ner: str = "") -> JsonObject:
     """The report of what shows nothing."""
     return {
         "ruleset": ruleset,
@@ -331,4 +331,5 @@ def dark_report(ruleset: str, profile: str) -> JsonObject:
         "total": {kinds.UNREADABLE.name: 1},
         "cut": False,
         "guard": 0,
+        **({"ner": ner} if ner else {}),
     }

@@ -13,26 +13,34 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from countersign.model import JsonObject, JsonValue
 from countersign.sanitize import kinds
 from countersign.sanitize.detect import hidden_finds, is_digest, scan
 from countersign.sanitize.mask import Masked
 from countersign.sanitize.patterns import Patterns
-from countersign.sanitize.survey import LEAST_NUMBER, SHORTEST, spell
+from countersign.sanitize.survey import (
+    JSON_STARTS,
+    LEAST_NUMBER,
+    SHORTEST,
+    parse_json,
+    spell,
+)
 from countersign.sanitize.views import Joined
 
 Exempt = Mapping[str, Any]
 """Nested like the value; `True` at what must not be looked at."""
 
 _NOTHING: Final[Exempt] = {}
-_TAGGED: Final = (
-    r"\[[A-Z][A-Z0-9_]{2,30}:(?:[0-9a-f]{4}|[0-9a-f]{16}|-?[0-9kM]{1,4}[+-]?[0-9kM]{0,4})\]"
-)
-_PLACEHOLDER: Final = re.compile(_TAGGED)
-_PLACEHOLDER_BYTES: Final = re.compile(_TAGGED.encode())
-"""What masking itself wrote: `[ORDER_ID:9f2c]` would announce an id otherwise."""
+_TAG: Final = r"(?:[0-9a-f]{4}|[0-9a-f]{16}|-?[0-9kM]{1,4}[+-]?[0-9kM]{0,4})"
+_OWN: Final = "|".join(sorted({*kinds.ENTITIES, *(kind.name for kind in kinds.NOT_ENTITIES)}))
+_WRITTEN: Final = rf"\[(?:[A-Z][A-Z0-9_]{{2,30}}:{_TAG}|{_OWN})\]"
+_PLACEHOLDER: Final = re.compile(_WRITTEN)
+_PLACEHOLDER_BYTES: Final = re.compile(_WRITTEN.encode())
+"""What masking itself wrote. Texts are looked at between them: `[ORDER_ID:9f2c]` would announce
+an id, and `password=[SECRET].` be one. Without a tag only our own names count: `[AKIA…]` is a
+secret that was forgotten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,22 +66,32 @@ def guard(
     """
     if encoded is not None and _is_clear(encoded, patterns, ids):
         return Guarded(value, ())
-    texts: list[str] = []
-    owners: list[str] = []
-    _collect(value, "", texts, owners, exempt)
-    joined = Joined([_PLACEHOLDER.sub("[]", text) for text in texts])
-    bad = {
-        texts[index]
-        for index, _, _, rule in itertools.chain(
-            scan(joined, patterns), hidden_finds(joined, patterns)
-        )
-        if rule is None or not is_digest(rule, owners[index], texts[index])
-    }
+    seen = _Seen()
+    _collect(value, "", seen, exempt)
+    whole, parts = _between([each.text for each in seen])
+    joined = Joined(parts)
+    found = itertools.chain(scan(joined, patterns), hidden_finds(joined, patterns))
+    bad: set[str] = set()
+    for index, _, _, rule in found:
+        each = seen[whole[index]]
+        if rule is None or not is_digest(rule, each.key, each.text):
+            bad.add(each.field)
     if not bad:
         return Guarded(value, ())
     masked: list[Masked] = []
     result = _without(value, bad, exempt, (), masked)
     return Guarded(result if isinstance(result, dict) else {}, tuple(masked))
+
+
+def _between(texts: Sequence[str]) -> tuple[list[int], list[str]]:
+    """The parts of the texts that masking did not write, and which text each is of."""
+    whole: list[int] = []
+    parts: list[str] = []
+    for index, text in enumerate(texts):
+        for part in _PLACEHOLDER.split(text) if "[" in text else (text,):
+            whole.append(index)
+            parts.append(part)
+    return whole, parts
 
 
 def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
@@ -85,7 +103,7 @@ def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
     """
     if b"\\" in encoded:
         return False
-    encoded = _PLACEHOLDER_BYTES.sub(b"[]", encoded.replace(b'"', b"\x00"))
+    encoded = _PLACEHOLDER_BYTES.sub(b"\x00", encoded.replace(b'"', b"\x00"))
     left = list(ids)
     for start, end, _ in patterns.find(encoded, patterns.candidates(encoded)):
         if encoded[start:end] not in left:
@@ -97,30 +115,49 @@ def _is_clear(encoded: bytes, patterns: Patterns, ids: Sequence[bytes]) -> bool:
     return not hidden_finds(joined, patterns)
 
 
-def _collect(value: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any) -> None:
+class _Text(NamedTuple):
+    """One thing to look at."""
+
+    text: str
+    key: str
+    """Below which it stands; empty for a key itself."""
+    field: str
+    """What is masked if something is found: the text, or the one whose JSON it stands in."""
+
+
+_Seen = list[_Text]
+
+
+def _collect(value: JsonValue, key: str, seen: _Seen, exempt: Any, field: str = "") -> None:
     if isinstance(value, dict):
         for name, item in value.items():
             inner = exempt.get(name, _NOTHING) if exempt else _NOTHING
             if inner is True:
                 continue
             if len(name) >= SHORTEST:
-                texts.append(name)
-                owners.append("")
-            _collect_item(item, name, texts, owners, inner)
+                seen.append(_Text(name, "", field or name))
+            _collect_item(item, name, seen, inner, field)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             inner = exempt.get(str(index), _NOTHING) if exempt else _NOTHING
-            _collect_item(item, key, texts, owners, inner)
+            _collect_item(item, key, seen, inner, field)
 
 
-def _collect_item(
-    item: JsonValue, key: str, texts: list[str], owners: list[str], exempt: Any
-) -> None:
+def _collect_item(item: JsonValue, key: str, seen: _Seen, exempt: Any, field: str) -> None:
     if isinstance(item, dict | list):
-        _collect(item, key, texts, owners, exempt)
+        _collect(item, key, seen, exempt, field)
     elif (text := _text(item)) is not None:
-        texts.append(text)
-        owners.append(key)
+        parsed = _json_in(text)
+        if parsed is not None:  # looked at as it was when it was masked
+            _collect(parsed, key, seen, _NOTHING, field or text)
+        else:
+            seen.append(_Text(text, key, field or text))
+
+
+def _json_in(text: str) -> JsonValue:
+    """The object or list that a text holds."""
+    parsed: JsonValue | object = parse_json(text) if text[0] in JSON_STARTS else None
+    return parsed if isinstance(parsed, dict | list) else None
 
 
 def _text(value: JsonValue) -> str | None:

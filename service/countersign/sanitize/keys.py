@@ -234,6 +234,14 @@ def rule_of(key: str) -> KeyRule | None:
     return rule
 
 
+def counts_tokens(key: str, value: float) -> bool:
+    """`max_tokens: 4096`: how many words a model may read or write, not a secret."""
+    return -_MOST_TOKENS < value < _MOST_TOKENS and words(key)[-1:] == ["tokens"]
+
+
+_MOST_TOKENS: Final = 10**8
+
+
 def _says_nothing(key: str) -> bool:
     """Whether it ends like no name here, with the number at its end and without: most do."""
     plain = key.rstrip("0123456789").replace("_", "")[-3:].lower()

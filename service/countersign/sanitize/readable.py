@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from countersign.model import JsonValue
-from countersign.sanitize import shell
+from countersign.sanitize import kinds, shell
 
 if TYPE_CHECKING:
     from countersign.sanitize.survey import Field, Leaf
@@ -37,6 +37,30 @@ def only(fields: Sequence[Field], clean: Callable[[str], str]) -> Callable[[str]
         return shell.OTHER
 
     return shown
+
+
+def spared(fields: Sequence[Field], clean: Callable[[str], str]) -> Callable[[str], str]:
+    """`clean` for names that recognizers beside the rules leave alone.
+
+    What the rules mask may still name itself: whose an address is says where it leads.
+    """
+    hidden = [part for field in fields for leaf in field.leaves for part in _recognized(leaf)]
+
+    def shown(name: str) -> str:
+        folded = name.casefold()
+        if any(part in folded or folded in part for part in hidden):
+            return shell.OTHER
+        return clean(name)
+
+    return shown if hidden else clean
+
+
+def _recognized(leaf: Leaf) -> Iterator[str]:
+    """What of a text recognizers found, or all of it where they did not look."""
+    data = leaf.text.encode("utf-8", "replace")
+    for span in leaf.spans:
+        if span.rule.startswith("presidio.") or span.kind is kinds.UNEXAMINED:
+            yield data[span.start : span.end].decode("utf-8", "replace").casefold()
 
 
 def _all_visible(fields: Sequence[Field]) -> str | None:

@@ -286,7 +286,7 @@ class Sanitizer:
             return _written(profile, shown, view.facts, written, reviewable=reviewable)
         except Exception as error:  # noqa: BLE001 - fail closed: show nothing
             _LOG.error("a preview failed and shows nothing: %s", type(error).__name__)
-            dark = dark_report(self._ruleset, profile)
+            dark = dark_report(self._ruleset, profile, ner=findings.ner)
             return _written(profile, canonical.encode(envelope.dark()), {}, dark, reviewable=False)
 
     def clean(
@@ -314,7 +314,10 @@ class Sanitizer:
             return Clean(context=view.context, report=written)
         except Exception as error:  # noqa: BLE001 - fail closed: record nothing of it
             _LOG.error("a record shows nothing of its context: %s", type(error).__name__)
-            return Clean(context=envelope.dark(), report=dark_report(self._ruleset, _RECORD))
+            return Clean(
+                context=envelope.dark(),
+                report=dark_report(self._ruleset, _RECORD, ner=findings.ner),
+            )
 
     def _view(
         self,

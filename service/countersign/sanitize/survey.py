@@ -222,7 +222,7 @@ class Survey(Withheld):
             leaf.text = ""
             leaf.cover(kinds.TOO_LONG, "bound.string")
             self.complete = False
-        elif text[:1] in _JSON_STARTS and len(text) > 1:
+        elif text[:1] in JSON_STARTS and len(text) > 1:
             self._json_in(leaf, rule, depth)
 
     def _short_text(self, text: str, place: Place, key: str) -> None:
@@ -234,6 +234,8 @@ class Survey(Withheld):
             self._leaf(Leaf(text, place, key)).cover(rule.kind, rule.id)
 
     def _number(self, value: float, place: Place, rule: KeyRule | None, key: str) -> None:
+        if rule is not None and rule.kind is kinds.SECRET and keys.counts_tokens(key, value):
+            rule = None
         if rule is not None and rule.kind is not kinds.PERSON:
             self._cover(Leaf(spell(value), place, key, is_text=False), rule)
         elif not -LEAST_NUMBER < value < LEAST_NUMBER:
@@ -368,14 +370,14 @@ class Survey(Withheld):
 
     def _json_in(self, leaf: Leaf, rule: KeyRule | None, depth: int) -> None:
         """Walk the JSON a string holds; what cannot be walked safely is covered."""
-        parsed = _parse(leaf.text)
-        if parsed is _NOT_JSON:
+        parsed = parse_json(leaf.text)
+        if parsed is NOT_JSON:
             return
         before = len(self.leaves)
         self._room.spend(_JSON_COST)
         self._json_depth += 1
         try:
-            if self._json_depth > MAX_JSON_IN_STRINGS or parsed is _AMBIGUOUS:
+            if self._json_depth > MAX_JSON_IN_STRINGS or parsed is AMBIGUOUS:
                 raise _CannotWalkError
             deep = rule if rule is not None and rule.deep else None
             self._value(parsed, (leaf.place, PARSED), deep, leaf.key, depth + 1)
@@ -395,9 +397,9 @@ class _CannotWalkError(Exception):
     """Nested deeper than is looked into, or ambiguous."""
 
 
-_NOT_JSON: Final[Any] = object()
-_AMBIGUOUS: Final[Any] = object()
-_JSON_STARTS: Final = frozenset('{["' + " \t\r\n")
+NOT_JSON: Final[Any] = object()
+AMBIGUOUS: Final[Any] = object()
+JSON_STARTS: Final = frozenset('{["' + " \t\r\n")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -410,15 +412,16 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs)
 
 
-def _parse(text: str) -> Any:
+def parse_json(text: str) -> Any:
+    """The JSON in a text; `NOT_JSON`, or `AMBIGUOUS` for what two readers may read differently."""
     if text.lstrip(" \t\r\n")[:1] not in {"{", "[", '"'}:
-        return _NOT_JSON
+        return NOT_JSON
     try:
         return _DECODER.decode(text)
     except (_CannotWalkError, RecursionError):
-        return _AMBIGUOUS
+        return AMBIGUOUS
     except ValueError:
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def spell(value: float) -> str:
