@@ -9,7 +9,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck demo test lint fix proto lock bench fuzz cover guarantees clean
+.PHONY: help setup python opa fsck minio s3 demo test lint fix proto lock bench fuzz cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -26,11 +26,18 @@ opa:  ## a real OPA at .tools/opa: from $OPA, PATH, the release, or built by Go
 fsck:  ## Tessera's log checker at .tools/fsck, for tests only
 	@PYTHON=$(PYTHON) scripts/fsck
 
+minio:  ## MinIO, a real S3 server with Object Lock, at .tools/minio, for tests only
+	@PYTHON=$(PYTHON) scripts/minio
+
+s3: python minio  ## such a server on loopback, until Ctrl-C; prints its address and credentials
+	@PYTHONPATH=tests $(bin)/python tests/s3_server.py
+
 demo: python opa  ## the whole story in one terminal, from nothing
 	@scripts/demo
 
 test: setup  ## run the tests; T=... selects
 	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)
+	@PYTHON=$(PYTHON) scripts/minio $(if_possible)
 	$(bin)/pytest $(T)
 
 lint: setup  ## style, types, import contracts, stub drift, policies

@@ -32,8 +32,8 @@ def fsck() -> Path:
 
 
 def minio() -> Path:
-    """A real S3 server with Object Lock; a test server, never shipped."""
-    return _required(_find("minio"), "no MinIO: run `make minio`")
+    """MinIO, a real S3 server with Object Lock. A test server only, never shipped."""
+    return _required(_find("minio"), "no MinIO: run `make minio`, or set MINIO to one")
 
 
 def go() -> Path:
@@ -85,6 +85,10 @@ def _is_tessera_fsck(path: Path) -> bool:
     return "-storage_url" in _output(path, "-h")
 
 
+def _is_minio(path: Path) -> bool:
+    return _output(path, "--version").startswith("minio version ")
+
+
 def _output(path: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
@@ -109,9 +113,4 @@ def _is_go(path: Path) -> bool:
     return _output(path, "version").startswith("go version go1.")
 
 
-_CHECKS = {
-    "minio": lambda path: "minio" in _output(path, "--version"),
-    "opa": _is_good_opa,
-    "fsck": _is_tessera_fsck,
-    "go": _is_go,
-}
+_CHECKS = {"opa": _is_good_opa, "fsck": _is_tessera_fsck, "go": _is_go, "minio": _is_minio}

@@ -1,99 +1,178 @@
-"""A real S3 server that enforces Object Lock: MinIO, on loopback, for one test run."""
+"""A real S3 server for tests: MinIO on a free loopback port, thrown away afterwards.
+
+`running` starts one and waits until it says that it is ready. Its credentials
+are made up each time; `environment` hands them to whatever follows the AWS
+chain. As a program (`make s3`) it runs one until Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import dataclasses
+import os
 import secrets
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import realparts
-from countersign.audit.s3.client import Credentials, Place, make_client
 
-PATIENCE_S = 30
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+REGION: Final = "us-east-1"
+_READY_WITHIN_S: Final = 60
+_POLL_S: Final = 0.05
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class S3Server:
-    """A running server and its root's credentials."""
+    """Where a server is, and who may use it."""
 
-    def __init__(self, endpoint: str, key_id: str, secret: str) -> None:
-        self.endpoint = endpoint
-        self.credentials = Credentials(key_id=key_id, secret=secret)
-        self._numbers = itertools.count(1)
-        self._clients: dict[str, Any] = {}
+    endpoint: str
+    key_id: str
+    secret: str = dataclasses.field(repr=False)
+    _shared: dict[str, S3Client] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a process that asks as root."""
+        """The AWS chain's variables, and nothing of this machine's own AWS settings."""
         return {
-            "AWS_ACCESS_KEY_ID": self.credentials.key_id,
-            "AWS_SECRET_ACCESS_KEY": self.credentials.secret,
+            "AWS_ACCESS_KEY_ID": self.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, endpoint: str = "") -> Any:
-        """A client of the root's, who may do whatever the server lets anybody do.
+    @contextlib.contextmanager
+    def client(self) -> Iterator[S3Client]:
+        """The project's own client, as the server's administrator."""
+        from countersign.audit.s3.client import Credentials, Place, make_client
 
-        The same one each time: making one costs half a second.
-        """
+        credentials = Credentials(key_id=self.key_id, secret=self.secret)
+        place = Place(endpoint=self.endpoint, region=REGION)
+        with contextlib.closing(make_client(place, credentials=credentials)) as s3:
+            yield s3
+
+    def shared(self, endpoint: str = "") -> S3Client:
+        """The same, and always the same one: making one costs half a second."""
+        from countersign.audit.s3.client import Credentials, Place, make_client
+
         at = endpoint or self.endpoint
-        if at not in self._clients:
-            place = Place(endpoint=at, region="us-east-1")
-            self._clients[at] = make_client(place, credentials=self.credentials)
-        return self._clients[at]
+        if at not in self._shared:
+            credentials = Credentials(key_id=self.key_id, secret=self.secret)
+            place = Place(endpoint=at, region=REGION)
+            self._shared[at] = make_client(place, credentials=credentials)
+        return self._shared[at]
 
     def buckets(self) -> tuple[str, str]:
         """Two new ones: for records, with Object Lock, and for tiles."""
-        number = next(self._numbers)
-        records, tiles = f"records-{number}", f"tiles-{number}"
-        client = self.client()
-        client.create_bucket(Bucket=records, ObjectLockEnabledForBucket=True)
-        client.create_bucket(Bucket=tiles)
-        return records, tiles
+        names = f"records-{secrets.token_hex(6)}", f"tiles-{secrets.token_hex(6)}"
+        for name, locked in zip(names, (True, False), strict=True):
+            self.shared().create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
+        return names
+
+    def bucket(self, name: str = "", *, locked: bool = True) -> str:
+        """Make a bucket, with Object Lock unless told otherwise; return its name."""
+        name = name or f"test-{secrets.token_hex(6)}"
+        with self.client() as s3:
+            s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
+        return name
+
+    def versioned_bucket(self, name: str = "") -> str:
+        """Make a bucket that keeps versions but locks nothing."""
+        name = self.bucket(name, locked=False)
+        with self.client() as s3:
+            s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
 
 
 @contextlib.contextmanager
-def s3_server(directory: Path) -> Iterator[S3Server]:
-    """Start one in that directory; stop it afterwards."""
-    key_id, secret = secrets.token_hex(8), secrets.token_hex(16)
-    port = _free_port()
-    environment = {
-        "HOME": str(directory),
-        "MINIO_ROOT_USER": key_id,
-        "MINIO_ROOT_PASSWORD": secret,
-        "MINIO_BROWSER": "off",
-    }
-    process = subprocess.Popen(
-        [str(realparts.minio()), "server", "--quiet", "--address", f"127.0.0.1:{port}", directory],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+def running(directory: Path, *, key_id: str = "", secret: str = "") -> Iterator[S3Server]:
+    """A MinIO that keeps its data below `directory`."""
+    server = S3Server(
+        endpoint=f"http://127.0.0.1:{free_port()}",
+        key_id=key_id or f"test{secrets.token_hex(8)}",
+        secret=secret or secrets.token_urlsafe(24),
     )
+    address = server.endpoint.removeprefix("http://")
+    data, log = directory / "data", directory / "minio.log"
+    data.mkdir(parents=True)
+    command: list[Any] = [realparts.minio(), "server", "--quiet", "--address", address, data]
+    environment = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(directory),
+        "MINIO_ROOT_USER": server.key_id,
+        "MINIO_ROOT_PASSWORD": server.secret,
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
-        endpoint = f"http://127.0.0.1:{port}"
-        _until_ready(process, endpoint)
-        yield S3Server(endpoint, key_id, secret)
+        _wait_until_ready(server, process, log)
+        yield server
     finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _until_ready(process: subprocess.Popen[bytes], endpoint: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        assert process.poll() is None, "the S3 server ended"
-        assert time.monotonic() < deadline, "the S3 server is not ready"
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up_at = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < give_up_at:
+        if process.poll() is not None:
+            raise AssertionError(f"MinIO ended at once: {log.read_text(errors='replace')}")
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{endpoint}/minio/health/ready", timeout=1).close()
-            return
-        time.sleep(0.05)
+            url = f"{server.endpoint}/minio/health/ready"
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        time.sleep(_POLL_S)
+    raise AssertionError(f"MinIO was not ready in time: {log.read_text(errors='replace')}")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def main() -> None:
+    """Run a server in the foreground and say how to use it."""
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory() as temporary,
+        running(Path(temporary)) as server,
+    ):
+        variables = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")
+        lines = [
+            f"MinIO for tests at {server.endpoint}; its data go when it ends (Ctrl-C).",
+            *(f"export {name}={server.environment[name]}" for name in variables),
+            f"countersign audit probe-store s3://scratch --create --endpoint {server.endpoint}",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

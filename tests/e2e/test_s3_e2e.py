@@ -15,7 +15,7 @@ from countersign.client import Context
 from countersign.model import new_id
 from countersign.v1 import activity_pb2, context_pb2, decisions_pb2, reviews_pb2
 from s3_faults import Fault, Proxy
-from s3_server import S3Server, s3_server
+from s3_server import S3Server, running
 from service import Service, context, eventually
 
 POLICY = """
@@ -38,14 +38,14 @@ reason := {"code": "log.rule", "message": "a rule of the log's stories"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("s3")) as started:
+        yield started
 
 
 @pytest.fixture
 def proxy(server: S3Server) -> Iterator[Proxy]:
-    with Proxy(server.endpoint).running() as running:
-        yield running
+    with Proxy(server.endpoint).running() as started:
+        yield started
 
 
 class Story:
@@ -54,7 +54,7 @@ class Story:
     def __init__(self, service: Service, server: S3Server, proxy: Proxy) -> None:
         self.service, self.server, self.proxy = service, server, proxy
         self.records, self.tiles = server.buckets()
-        self.client = server.client()
+        self.client = server.shared()
         (service.directory / "policy" / "decision.rego").write_text(POLICY, "utf-8")
         service.environment.update(server.environment)
         service.configure(

@@ -19,15 +19,15 @@ from countersign.audit.s3.sink import S3Sink
 from countersign.audit.verify import verify
 from countersign.errors import ConfigurationError, LogError
 from s3_faults import Fault, Proxy
-from s3_server import S3Server, s3_server
+from s3_server import S3Server, running
 
 SEGMENT = "records/dt=2026-11-22/hour=10/" + "0" * 20 + "-" + "0" * 20 + ".jsonl.gz"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("s3")) as started:
+        yield started
 
 
 class Bucket:
@@ -36,14 +36,14 @@ class Bucket:
     def __init__(self, server: S3Server, endpoint: str = "", **more) -> None:
         self.server = server
         self.records, self.tiles = server.buckets()
-        self.client = server.client()
+        self.client = server.shared()
         self.sink = self.another(endpoint, **more)
 
     def another(self, endpoint: str = "", *, patience_s: float = 15.0, **more) -> S3Sink:
         """Another process's sink."""
         settings = {"retention": Retention(days=1, max_days=2), **more}
         return S3Sink(
-            self.server.client(endpoint),
+            self.server.shared(endpoint),
             records_bucket=self.records,
             tiles_bucket=self.tiles,
             calls=Calls(patience_s=patience_s, pause=lambda _s: None),
@@ -256,7 +256,7 @@ def test_buckets_that_cannot_hold_evidence_are_refused_at_the_start(server, buck
         (bucket.records, bucket.records, "is both"),
     ):
         sink = S3Sink(
-            server.client(),
+            server.shared(),
             records_bucket=records,
             tiles_bucket=tiles,
             retention=Retention(days=1, max_days=2),
@@ -287,8 +287,8 @@ def test_a_wrong_key_says_so_without_the_key(server, bucket):
 
 @pytest.fixture
 def proxy(server):
-    with Proxy(server.endpoint).running() as running:
-        yield running
+    with Proxy(server.endpoint).running() as started:
+        yield started
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NONE])
