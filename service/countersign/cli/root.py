@@ -14,6 +14,7 @@ from countersign.cli import (
     doctor,
     operator,
     output,
+    probe,
     register,
     reviews,
     sanitize,
@@ -47,6 +48,7 @@ app.add_typer(register.people, name="person")
 app.add_typer(register.channels, name="channel")
 app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
+audit.app.registered_commands += probe.app.registered_commands
 app.add_typer(audit.app, name="audit")
 
 

@@ -77,3 +77,9 @@ def make_client(
             f"no S3 client can be made of these settings: {error}",
             advice="Correct the endpoint, the region, or the profile the AWS settings name.",
         ) from error
+
+
+def key_id_in_use() -> str:
+    """The access key that the AWS chain leads to; empty if there is none."""
+    found = boto3.session.Session().get_credentials()
+    return found.access_key if found else ""
