@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 
 from countersign.audit.s3.client import Place, make_client
 from countersign.audit.s3.probe import Verdict
-from countersign.audit.s3.probe_run import PROBES
+from countersign.audit.s3.probe_run import PROBES, run
 from countersign.audit.s3.probe_scratch import Limits, Scratch, Target
+from countersign.errors import ConfigurationError
 from simulators.s3_flawed import KEY_ID, SECRET, FlawedS3, serving
 
 FLAWS = {
@@ -115,6 +117,19 @@ def test_a_flaw_is_found_by_name(flaw):
     with scratch_on(flaw) as scratch:
         judged = BY_NAME[FLAWS[flaw]].run(scratch)
     assert judged.verdict is Verdict.BROKEN, judged
+
+
+def test_a_bucket_that_would_keep_scratch_objects_for_long_is_left_alone():
+    with scratch_on() as scratch:
+        target = dataclasses.replace(scratch.target, own=False)
+        rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 2}}
+        scratch.s3.put_object_lock_configuration(
+            Bucket="scratch",
+            ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
+        )
+        with pytest.raises(ConfigurationError, match="longer than a day"):
+            run(target)
+        assert scratch.versions("") == []
 
 
 def test_every_probe_was_seen_to_fail():

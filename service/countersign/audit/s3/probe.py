@@ -88,8 +88,8 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether it said no, rather than that it could not."""
-        return 400 <= self.status < 500 or self.status == 501
+        """Whether it said no, rather than that it could not, or not now."""
+        return (400 <= self.status < 500 and self.status not in {408, 429}) or self.status == 501
 
     def __str__(self) -> str:
         if not self.status:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from countersign.audit.s3.asking import Call
 from countersign.audit.s3.probe import Answer, Guarantee, Judgement, Power
 from countersign.audit.s3.probe_judge import (
     COMPLIANCE,
@@ -13,7 +14,7 @@ from countersign.audit.s3.probe_judge import (
     still_there,
     unharmed,
 )
-from countersign.audit.s3.probe_scratch import Call, Probe, Scratch, SetUpError, Version, probe
+from countersign.audit.s3.probe_scratch import Probe, Scratch, SetUpError, Version, probe
 
 _BYPASS: Final[dict[str, Any]] = {"BypassGovernanceRetention": True}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from countersign.audit.s3.asking import Call
 from countersign.audit.s3.probe import Answer, Guarantee, Judgement, Power, Seen
 from countersign.audit.s3.probe_deletes import attacked, compliance_only
 from countersign.audit.s3.probe_judge import (
@@ -19,7 +20,6 @@ from countersign.audit.s3.probe_judge import (
 from countersign.audit.s3.probe_scratch import (
     DAY_S,
     GOVERNANCE,
-    Call,
     Probe,
     Scratch,
     Version,

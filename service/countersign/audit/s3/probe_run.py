@@ -129,6 +129,20 @@ def _open(scratch: Scratch) -> None:
     answer = scratch.attempt(lambda s3: s3.head_bucket(Bucket=bucket))
     if not answer.done:
         _refuse(answer, scratch)
+    _require_no_long_default(scratch)
+
+
+def _require_no_long_default(scratch: Scratch) -> None:
+    """Some probes upload without a date: a default would keep that for as long as it says."""
+    answer, reply = scratch.ask(lambda s3: s3.get_object_lock_configuration(Bucket=scratch.bucket))
+    found = reply.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention", {})
+    if answer.status == 403 or found.get("Years") or found.get("Days", 0) > 1:
+        told = "cannot be read" if answer.status == 403 else "is longer than a day"
+        raise ConfigurationError(
+            "s3.default_too_long",
+            f"bucket {scratch.bucket}: its default retention {told}; scratch objects would stay",
+            advice="Probe a bucket of its own on the same store: another name, and --create.",
+        )
 
 
 def _first_key(bucket: str) -> Callable[[S3Client], Any]:

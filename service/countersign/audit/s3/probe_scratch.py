@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from countersign.audit.s3.asking import FAULTS, Call, ask
 from countersign.audit.s3.client import Credentials, Place, make_client
 from countersign.audit.s3.probe import Answer, Guarantee, Judgement, Leftover, Power, Seen
 from countersign.audit.s3.probe_judge import COMPLIANCE
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 GOVERNANCE: Final = "GOVERNANCE"
 DAY_S: Final = 86_400
-_FAULTS: Final = (ClientError, BotoCoreError)
-
-Call = Callable[["S3Client"], Any]
 
 
 class SetUpError(Exception):
@@ -123,16 +121,9 @@ class Scratch:
 
     def ask(self, call: Call, s3: S3Client | None = None) -> tuple[Answer, dict[str, Any]]:
         """One request: how it was answered, and with what."""
-        try:
-            reply = call(s3 or self.s3)
-        except ClientError as error:
-            self._learn(error.response)
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            return Answer(status=status, code=error.response.get("Error", {}).get("Code", "")), {}
-        except BotoCoreError as error:
-            return Answer(status=0, code=type(error).__name__), {}
+        answer, reply = ask(call, s3 or self.s3)
         self._learn(reply)
-        return Answer(status=reply["ResponseMetadata"]["HTTPStatusCode"]), reply
+        return answer, reply
 
     def attempt(self, call: Call, s3: S3Client | None = None) -> Answer:
         """One request of an attack."""
@@ -207,14 +198,18 @@ class Scratch:
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             # 405 is how a delete marker answers.
-            return Seen(there=False if status in {400, 404, 405} else None, at=self.now())
+            return Seen(there=False if status in {404, 405} else None, at=self.now())
         except BotoCoreError:
             return Seen(there=None, at=self.now())
+        seen = self.shown(reply, given)
+        return dataclasses.replace(seen, sha256=hashlib.sha256(body).hexdigest())
+
+    def shown(self, reply: Mapping[str, Any], given: Mapping[str, Any]) -> Seen:
+        """The lock as an answer to GET or HEAD tells it."""
         until = reply.get("ObjectLockRetainUntilDate")
         mode = reply.get("ObjectLockMode", "")
         return Seen(
             there=True,
-            sha256=hashlib.sha256(body).hexdigest(),
             mode=mode,
             until=int(until.timestamp()) if until else 0,
             hold=reply.get("ObjectLockLegalHoldStatus") == "ON",
@@ -230,7 +225,7 @@ class Scratch:
         """The ids of all versions of a key, without markers; None if they cannot be listed."""
         try:
             return [version for name, version, marker in self.listed(key) if not marker]
-        except _FAULTS:
+        except FAULTS:
             return None
 
     def listed(self, prefix: str) -> Iterator[tuple[str, str, bool]]:
@@ -261,7 +256,7 @@ class Scratch:
     def _remove_once(self) -> tuple[Leftover, ...]:
         try:
             found = list(self.listed(f"{self.folder}/"))
-        except _FAULTS:
+        except FAULTS:
             return (Leftover(key=f"{self.folder}/", version="", until=0),)
         return tuple(filter(None, (self._remove(*each) for each in found)))
 
