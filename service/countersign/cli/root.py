@@ -12,6 +12,7 @@ from countersign.cli import (
     audit,
     delegations,
     doctor,
+    init_bucket,
     operator,
     output,
     probe,
@@ -48,7 +49,8 @@ app.add_typer(register.people, name="person")
 app.add_typer(register.channels, name="channel")
 app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
-audit.app.registered_commands += probe.app.registered_commands
+for tree in (probe.app, init_bucket.app):
+    audit.app.registered_commands += tree.registered_commands
 app.add_typer(audit.app, name="audit")
 
 
