@@ -158,6 +158,8 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: P
 
 def main() -> None:
     """Run a server in the foreground and say how to use it."""
+    # Ended by another process, it ends as by Ctrl-C: the server goes with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory() as temporary,
