@@ -12,7 +12,7 @@ if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 .PHONY: help setup python opa fsck minio s3 demo test lint fix proto lock bench fuzz cover guarantees clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: python  ## .venv from requirements.lock, and a real OPA
 	@$(PYTHON) scripts/opa $(if_possible)

@@ -44,8 +44,12 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The AWS chain's variables, and nothing of this machine's own AWS settings."""
+        """All that a process needs to run this checkout's command against the server.
+
+        Nothing of this machine's own AWS settings is in it.
+        """
         return {
+            "PYTHONPATH": str(realparts.ROOT / "service"),
             "AWS_ACCESS_KEY_ID": self.key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "AWS_REGION": REGION,
@@ -111,7 +115,6 @@ def running(directory: Path, *, key_id: str = "", secret: str = "") -> Iterator[
     data.mkdir(parents=True)
     command: list[Any] = [realparts.minio(), "server", "--quiet", "--address", address, data]
     environment = {
-        "PATH": os.environ.get("PATH", ""),
         "HOME": str(directory),
         "MINIO_ROOT_USER": server.key_id,
         "MINIO_ROOT_PASSWORD": server.secret,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -25,7 +24,7 @@ def init_bucket(server, records, tiles, *options):
             sys.executable, "-c", code, "audit", "init-bucket", f"s3://{records}",
             "--tiles", f"s3://{tiles}", "--endpoint", server.endpoint, *options,
         ],
-        env={**os.environ, **server.environment},
+        env=server.environment,
         capture_output=True,
         text=True,
         timeout=60,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +76,7 @@ def countersign(server, *arguments):
     code = "from countersign.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, **server.environment},
+        env=server.environment,
         capture_output=True,
         text=True,
         timeout=240,
