@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from countersign.audit.s3 import probe_bucket, probe_deletes, probe_retention, probe_writes
 from countersign.audit.s3.client import make_client
@@ -22,9 +22,6 @@ from countersign.audit.s3.probe_scratch import (
     Version,
 )
 from countersign.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from types_boto3_s3.client import S3Client
 
 # Last what attacks the bucket: the others' objects are then judged already.
 PROBES: Final[tuple[Probe, ...]] = (
@@ -52,9 +49,12 @@ def run(
         started = datetime.fromtimestamp(scratch.now(), UTC)
         try:
             powers, results = _examine(scratch, tell)
-        finally:
-            tell("remove scratch objects")
-            leftovers = _close(scratch, wait=wait)
+        except BaseException:
+            # Interrupted: remove what can be, and let nobody wait for the rest.
+            _close(scratch, wait=False)
+            raise
+        tell("remove scratch objects")
+        leftovers = _close(scratch, wait=wait)
     return Report(
         target=f"s3://{target.bucket}/{scratch.folder}",
         server=scratch.server or "unnamed",
@@ -114,22 +114,23 @@ def _judged(run: Callable[[Scratch], Judgement], scratch: Scratch) -> Judgement:
 
 
 def _open(scratch: Scratch) -> None:
-    """Make the bucket if the kit is to own it, and see that it can be reached."""
-    bucket, region = scratch.bucket, scratch.s3.meta.region_name
-    if scratch.target.own:
+    """Make the bucket if the kit is to own it, and see that it can be used."""
+    bucket, own = scratch.bucket, scratch.target.own
+    answer = scratch.attempt(lambda s3: s3.head_bucket(Bucket=bucket))
+    if own and answer.status == 404:
+        region = scratch.s3.meta.region_name
         where: Any = {} if region == "us-east-1" else {"LocationConstraint": region}
         more: Any = {"CreateBucketConfiguration": where} if where else {}
         answer = scratch.attempt(
             lambda s3: s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True, **more)
         )
-        # In us-east-1 making one's own bucket again is no error: look who is in it.
-        if answer.done and scratch.attempt(_first_key(bucket)).done and _is_empty(scratch):
-            return
-        _refuse(answer if not answer.done else Answer(status=409, code="BucketNotEmpty"), scratch)
-    answer = scratch.attempt(lambda s3: s3.head_bucket(Bucket=bucket))
+    elif own and answer.done:
+        # In us-east-1 AWS would let us make it again, and it would be removed at the end.
+        answer = Answer(status=409, code="BucketAlreadyExists")
     if not answer.done:
         _refuse(answer, scratch)
-    _require_no_long_default(scratch)
+    if not own:
+        _require_no_long_default(scratch)
 
 
 def _require_no_long_default(scratch: Scratch) -> None:
@@ -143,15 +144,6 @@ def _require_no_long_default(scratch: Scratch) -> None:
             f"bucket {scratch.bucket}: its default retention {told}; scratch objects would stay",
             advice="Probe a bucket of its own on the same store: another name, and --create.",
         )
-
-
-def _first_key(bucket: str) -> Callable[[S3Client], Any]:
-    return lambda s3: s3.list_object_versions(Bucket=bucket, MaxKeys=1)
-
-
-def _is_empty(scratch: Scratch) -> bool:
-    _answer, reply = scratch.ask(_first_key(scratch.bucket))
-    return not reply.get("Versions") and not reply.get("DeleteMarkers")
 
 
 def _refuse(answer: Answer, scratch: Scratch) -> NoReturn:
