@@ -12,9 +12,9 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from countersign.audit.directory import Directory, Inventory, UnsafeFileError
 from countersign.audit.findings import Findings
 from countersign.audit.merkle import HASH_BYTES, Frontier, leaf_hash, perfect_root
+from countersign.audit.source import Inventory, Source, UnsafeFileError
 from countersign.audit.tiles import (
     WIDTH,
     bundle_path,
@@ -31,8 +31,8 @@ UNKNOWN: Final = bytes(HASH_BYTES)
 class TreeChecker:
     """Grows with the accepted leaves and checks tiles as they fill."""
 
-    def __init__(self, directory: Directory, inventory: Inventory, findings: Findings) -> None:
-        self._directory = directory
+    def __init__(self, source: Source, inventory: Inventory, findings: Findings) -> None:
+        self._source = source
         self._partials = inventory.partials
         self._findings = findings
         self.frontier = Frontier()
@@ -40,6 +40,12 @@ class TreeChecker:
         """A leaf is unknown: roots mean nothing from here on."""
         self._levels: list[list[bytes]] = []
         self._lines: list[bytes | None] = []
+
+    def resume(self, frontier: Frontier, levels: Sequence[bytes]) -> None:
+        """Go on after so many leaves; `levels` are the partial tiles of that tree."""
+        self.frontier = frontier
+        self._levels = [hashes_of(tile) for tile in levels]
+        self._lines = [None] * (frontier.size % WIDTH)
 
     @property
     def size(self) -> int:
@@ -145,11 +151,12 @@ class TreeChecker:
             if data is not None:
                 yield found, path(found), data
             elif found == WIDTH:
-                self._findings.add(f"{kind}.missing", "the tile is gone", file=path(width))
+                where = path(width)
+                self._findings.add(f"{kind}.missing", "the tile is gone", file=where, gone=True)
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return self._directory.read(name)
+            return self._source.read(name)
         except UnsafeFileError:
             return None
 

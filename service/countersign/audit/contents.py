@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from countersign.audit.directory import Directory, UnsafeFileError
 from countersign.audit.findings import Findings
 from countersign.audit.plan import OBJECTS, SegmentName
+from countersign.audit.source import Source, UnsafeFileError
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -24,11 +24,20 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class Contents:
     """Reads the records of one log in order."""
 
-    def __init__(self, origin: str, findings: Findings) -> None:
+    def __init__(self, origin: str, present: Iterable[str], findings: Findings) -> None:
+        """`present` are the objects there are."""
         self._origin = origin
         self._findings = findings
-        self._time = ""
-        self._named_objects: dict[str, int] = {}
+        self._present = set(present)
+        self._missing: dict[str, int] = {}
+        self._new: set[str] | None = None
+        self.time = ""
+        """Of the newest record so far."""
+
+    def resume(self, time: str) -> None:
+        """Go on after a record of that time: objects named before are not read again."""
+        self.time = time
+        self._new = set()
 
     def check(self, name: SegmentName, lines: Sequence[bytes]) -> None:
         """What intact records say of themselves must fit where they stand."""
@@ -42,9 +51,9 @@ class Contents:
                 self._record("record.misplaced", "names another sequence number", seq)
             if body.get("log_id") != self._origin:
                 self._record("record.foreign", "names another log", seq)
-            if time < self._time:
+            if time < self.time:
                 self._record("record.backdated", "is dated before its predecessor", seq)
-            self._time = max(self._time, time)
+            self.time = max(self.time, time)
             if seq == name.first and (time[:10], time[11:13]) != (name.day, name.hour):
                 self._findings.add(
                     "segment.misplaced",
@@ -53,28 +62,38 @@ class Contents:
                     file=str(name),
                 )
             for digest in named_objects(body):
-                self._named_objects.setdefault(digest, seq)
+                if digest not in self._present:
+                    self._missing.setdefault(digest, seq)
+                elif self._new is not None:
+                    self._new.add(digest)
 
     def _record(self, code: str, problem: str, seq: int) -> None:
         self._findings.add(code, f"record {seq} {problem}", seq=seq)
 
-    def check_objects(self, directory: Directory, present: Iterable[str]) -> None:
-        """Objects have the hash they are named by, and none that is named is missing."""
-        there = set(present)
-        for digest in sorted(there):
+    def check_objects(self, source: Source) -> int:
+        """Objects have the hash they are named by, and none that is named is missing.
+
+        Returns how many were read.
+        """
+        chosen = sorted(self._present if self._new is None else self._new)
+        for digest in chosen:
             name = f"{OBJECTS}{digest}"
             try:
-                data = directory.read(name) or b""
+                data = source.read(name) or b""
             except UnsafeFileError:
                 self._findings.add("file.unsafe", "too large", file=name)
                 continue
             if hashlib.sha256(data).hexdigest() != digest:
                 self._findings.add("object.differs", "its bytes have another hash", file=name)
-        for digest, seq in self._named_objects.items():
-            if digest not in there:
-                self._findings.add(
-                    "object.missing", f"record {seq} names it", seq=seq, file=f"{OBJECTS}{digest}"
-                )
+        for digest, seq in self._missing.items():
+            self._findings.add(
+                "object.missing",
+                f"record {seq} names it",
+                seq=seq,
+                file=f"{OBJECTS}{digest}",
+                gone=True,
+            )
+        return len(chosen)
 
 
 _OURS: Final = ("chain", "findings", "mask_report", "policy", "requirement", "review_state")

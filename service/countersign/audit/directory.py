@@ -1,45 +1,20 @@
 """Reading a log's directory that may be hostile.
 
 Nothing here follows a symbolic link, opens a device or pipe, or reads more
-than a bound. Used by the verifier alone; a directory is data to judge.
+than a bound. The `Source` of a local copy; a directory is data to judge.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, TILES, SegmentName
+from countersign.audit.source import MAX_FILE_BYTES, Inventory, UnsafeFileError, inventory_of
 
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _MAX_DEPTH: Final = 12
-_TEMPORARY: Final = ".writing-"
-_SIZE: Final = re.compile(r"[0-9]{20}", re.ASCII)
-_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_PARTIAL: Final = re.compile(r"(.+)\.p/([1-9][0-9]{0,2})", re.ASCII)
-
-
-class UnsafeFileError(Exception):
-    """A file that is not a plain one of bearable size."""
-
-
-@dataclasses.dataclass(slots=True)
-class Inventory:
-    """The names in a directory, sorted out."""
-
-    segments: list[SegmentName] = dataclasses.field(default_factory=list)
-    checkpoints: list[int] = dataclasses.field(default_factory=list)
-    objects: list[str] = dataclasses.field(default_factory=list)
-    partials: dict[str, list[int]] = dataclasses.field(default_factory=dict)
-    """Full tile or bundle name to the widths of its partial versions."""
-    unexpected: list[str] = dataclasses.field(default_factory=list)
-    """Files among segments, checkpoints or objects that are none."""
-    unsafe: list[str] = dataclasses.field(default_factory=list)
 
 
 class Directory:
@@ -65,15 +40,7 @@ class Directory:
 
     def inventory(self) -> Inventory:
         """Sort out every name below the directory."""
-        found = Inventory()
-        for name, plain in self._walk("", _MAX_DEPTH):
-            if not plain:
-                found.unsafe.append(name)
-            elif not name.rpartition("/")[2].startswith(_TEMPORARY):
-                _sort_out(name, found)
-        found.segments.sort()
-        found.checkpoints.sort()
-        return found
+        return inventory_of(self._walk("", _MAX_DEPTH))
 
     def _walk(self, folder: str, depth: int) -> Iterator[tuple[str, bool]]:
         try:
@@ -90,26 +57,3 @@ class Directory:
                 yield from self._walk(name, depth - 1)
             else:
                 yield name, False
-
-
-def _sort_out(name: str, found: Inventory) -> None:
-    if name.startswith(RECORDS):
-        segment = SegmentName.parse(name)
-        if segment is not None:
-            found.segments.append(segment)
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(CHECKPOINTS):
-        size = name.removeprefix(CHECKPOINTS)
-        if _SIZE.fullmatch(size):
-            found.checkpoints.append(int(size))
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(OBJECTS):
-        digest = name.removeprefix(OBJECTS)
-        if _HASH.fullmatch(digest):
-            found.objects.append(digest)
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(TILES) and (match := _PARTIAL.fullmatch(name)):
-        found.partials.setdefault(match[1], []).append(int(match[2]))

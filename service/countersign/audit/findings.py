@@ -28,6 +28,8 @@ Pure. Codes are stable; scripts may match them:
     log.truncated        records at the end are gone that an anchor covers
     log.incomplete       so much is missing that the rest was not judged
     log.forked           a remembered head or the store contradicts these records
+    witness.missing      a witness that the trust file demands did not cosign
+    witness.signature    a cosignature by such a witness is wrong
     file.unsafe          a symbolic link, a device, or too large a file
 """
 
@@ -50,6 +52,8 @@ class Finding:
     """The record it concerns, or the first of a range."""
     file: str = ""
     """The file it is in, below the log's directory."""
+    gone: bool = False
+    """Something is not here; nothing that is here contradicts what was signed."""
 
 
 class Findings:
@@ -58,12 +62,23 @@ class Findings:
     def __init__(self) -> None:
         self.found: list[Finding] = []
         self.suppressed = 0
+        self.tampered = False
+        """One of them, the suppressed included, is more than something that is gone."""
 
-    def add(self, code: str, message: str, *, seq: int | None = None, file: str = "") -> None:
+    def add(
+        self,
+        code: str,
+        message: str,
+        *,
+        seq: int | None = None,
+        file: str = "",
+        gone: bool = False,
+    ) -> None:
         """Note one finding. A file's name is made safe to print."""
+        self.tampered = self.tampered or not gone
         if len(self.found) < MAX_FINDINGS:
             safe = "".join(c if c.isascii() and c.isprintable() else "?" for c in file[:200])
-            self.found.append(Finding(code=code, message=message, seq=seq, file=safe))
+            self.found.append(Finding(code=code, message=message, seq=seq, file=safe, gone=gone))
         else:
             self.suppressed += 1
 

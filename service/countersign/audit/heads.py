@@ -10,12 +10,14 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import enum
+from collections.abc import Sequence
 
-from countersign.audit.directory import Directory, Inventory, UnsafeFileError
+from countersign.audit.cosignature import WitnessKey
 from countersign.audit.findings import Findings
 from countersign.audit.merkle import Frontier
-from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Verifier, open_checkpoint
+from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Note, Verifier, open_checkpoint
 from countersign.audit.plan import POINTER, checkpoint_name
+from countersign.audit.source import Inventory, Source, UnsafeFileError
 from countersign.errors import LogError
 
 
@@ -25,6 +27,7 @@ class Witness(enum.Enum):
     OWN = "its own checkpoint"
     REMEMBERED = "the remembered checkpoint"
     STORE = "the store"
+    EARLIER = "the state of an earlier verification"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,14 +43,21 @@ class Heads:
     """All heads of one log, by size."""
 
     def __init__(
-        self, directory: Directory, inventory: Inventory, verifier: Verifier, findings: Findings
+        self,
+        source: Source,
+        inventory: Inventory,
+        verifier: Verifier,
+        findings: Findings,
+        start: int = 0,
     ) -> None:
-        self._directory = directory
+        """Checkpoints of less than `start` records are left unread."""
+        self._source = source
         self._verifier = verifier
         self._findings = findings
         self._by_size: dict[int, list[Head]] = {}
         self.checkpoints = 0
-        for size in inventory.checkpoints:
+        first = bisect.bisect_left(inventory.checkpoints, start)
+        for size in inventory.checkpoints[first:]:
             name = checkpoint_name(size)
             head = self._open(name)
             if head is not None and head.size != size:
@@ -64,8 +74,12 @@ class Heads:
         """The size of the newest own checkpoint, or None without any."""
         self._sizes = sorted(self._by_size)
 
-    def remember(self, checkpoint: Checkpoint | None, store: Frontier | None) -> None:
+    def remember(
+        self, checkpoint: Checkpoint | None, store: Frontier | None, earlier: Frontier | None
+    ) -> None:
         """Add the heads that the verifying person brought along."""
+        if earlier is not None:
+            self._add(earlier.size, Head(Witness.EARLIER, earlier.root()))
         if checkpoint is not None:
             self._add(checkpoint.size, Head(Witness.REMEMBERED, checkpoint.root))
         if store is not None:
@@ -97,6 +111,7 @@ class Heads:
             f"the checkpoint of size {size} is gone",
             seq=size,
             file=checkpoint_name(size),
+            gone=True,
         )
 
     def _add(self, size: int, head: Head) -> None:
@@ -104,7 +119,7 @@ class Heads:
 
     def _open(self, name: str) -> Checkpoint | None:
         try:
-            data = self._directory.read(name, MAX_NOTE_BYTES)
+            data = self._source.read(name, MAX_NOTE_BYTES)
             return None if data is None else open_checkpoint(data, self._verifier)
         except LogError as error:
             forged = error.code == "log.signature_invalid"
@@ -113,3 +128,34 @@ class Heads:
         except UnsafeFileError:
             self._findings.add("file.unsafe", "not a plain file of bearable size", file=name)
         return None
+
+
+def newest_note(
+    source: Source,
+    verifier: Verifier,
+    size: int,
+    witnesses: Sequence[WitnessKey],
+    findings: Findings,
+) -> tuple[bytes, tuple[tuple[str, int], ...]]:
+    """The note of the newest checkpoint, and which witnesses cosigned it."""
+    notes: list[bytes] = []
+    for name in (checkpoint_name(size), POINTER):
+        try:
+            data = source.read(name, MAX_NOTE_BYTES)
+            if data is not None and open_checkpoint(data, verifier).size == size:
+                notes.append(data)
+        except (LogError, UnsafeFileError):
+            continue  # found already, when the heads were read
+    seen: dict[str, int] = {}
+    for witness in witnesses:
+        try:
+            times = [time for time in map(witness.cosigned_s, map(Note.parse, notes)) if time]
+        except LogError as error:
+            findings.add("witness.signature", f"{witness.name}: {error.message}", seq=size)
+            continue
+        if times:
+            seen[witness.name] = min(times)
+        else:
+            what = f"{witness.name} did not cosign the checkpoint of size {size}"
+            findings.add("witness.missing", what, seq=size, gone=True)
+    return notes[0] if notes else b"", tuple(seen.items())

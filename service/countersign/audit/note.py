@@ -57,7 +57,7 @@ class Signature:
 
     def line(self) -> str:
         """As it stands in a note."""
-        return f"\u2014 {self.name} {_encode(self.key_id + self.signature)}\n"
+        return f"\u2014 {self.name} {encode_base64(self.key_id + self.signature)}\n"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Verifier:
         return self.key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_encode(_ED25519 + self._raw())}"
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self._raw())}"
 
     def accepts(self, text: str, signature: bytes) -> bool:
         """Whether this key made the signature over the text."""
@@ -126,7 +126,7 @@ class Signer:
         """The secret in the form `parse` reads. Keep it secret."""
         seed = self.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         key_id = self.verifier.key_id.hex()
-        return f"PRIVATE+KEY+{self.name}+{key_id}+{_encode(_ED25519 + seed)}"
+        return f"PRIVATE+KEY+{self.name}+{key_id}+{encode_base64(_ED25519 + seed)}"
 
     def sign(self, text: str) -> Signature:
         """Sign a text. Ed25519 is deterministic: the same note, byte for byte."""
@@ -219,14 +219,14 @@ class Checkpoint:
         origin, size, root, *extensions = lines
         if not _DECIMAL.fullmatch(size) or int(size) > MAX_LOG_SIZE:
             raise _bad_checkpoint("has a size that is not a plain decimal number")
-        digest = _decode(root)
+        digest = decode_base64(root)
         if digest is None or len(digest) != HASH_BYTES:
             raise _bad_checkpoint("has a root that is not 32 bytes of base64")
         return cls(origin=origin, size=int(size), root=digest, extensions=tuple(extensions))
 
     def text(self) -> str:
         """The note text."""
-        lines = (self.origin, str(self.size), _encode(self.root), *self.extensions)
+        lines = (self.origin, str(self.size), encode_base64(self.root), *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -244,22 +244,23 @@ def open_checkpoint(data: bytes, verifier: Verifier) -> Checkpoint:
     return checkpoint
 
 
-def _encode(data: bytes) -> str:
+def encode_base64(data: bytes) -> str:
+    """Standard base64."""
     return base64.b64encode(data).decode()
 
 
-def _decode(text: str) -> bytes | None:
+def decode_base64(text: str) -> bytes | None:
     """Standard base64 in its one canonical spelling, else None."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return data if _encode(data) == text else None
+    return data if encode_base64(data) == text else None
 
 
 def _signature(line: str) -> Signature:
     match = _SIGNATURE.fullmatch(line)
-    data = _decode(match[2]) if match else None
+    data = decode_base64(match[2]) if match else None
     if match is None or data is None or len(data) < 5:
         raise _bad_note("has a malformed signature line")
     if not _is_name(match[1]):
@@ -287,7 +288,7 @@ def _name(name: str) -> str:
 
 
 def _material(text: str) -> bytes:
-    data = _decode(text)
+    data = decode_base64(text)
     if data is None or data[:1] != _ED25519 or len(data) != _KEY_BYTES + 1:
         raise _bad_key("the key is not base64 of 0x01 and 32 bytes of Ed25519")
     return data[1:]

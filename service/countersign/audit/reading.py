@@ -1,4 +1,4 @@
-"""Reads the records of a log's directory as they stand. Proves nothing.
+"""Reads the records of a log as they stand. Proves nothing.
 
 For showing and searching; `verify` is what says whether they are the records
 that were logged. Called by the command line.
@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from countersign.audit.directory import Directory, UnsafeFileError
 from countersign.audit.plan import decompress
+from countersign.audit.source import Source, UnsafeFileError
 from countersign.errors import LogError
 from countersign.model import JsonObject
 
 _MAX_SEGMENT_BYTES: Final = 256 * 1024 * 1024
 
 
-def read_records(directory: Path) -> Iterator[JsonObject]:
+def read_records(source: Source) -> Iterator[JsonObject]:
     """Every record of a log, oldest first.
 
     Raises `LogError` at a segment that cannot be read: verify the log then.
     """
-    source = Directory(directory)
     for segment in source.inventory().segments:
         name = str(segment)
         try:

@@ -1,4 +1,4 @@
-"""Verifies a log from a copy of its directory and the log's public key.
+"""Verifies a log from a copy of it and the log's public key.
 
 Needs nothing else: no store, no network, no trust in whoever made the copy.
 Stored bytes are hashed as they are, never canonicalised again. What a copy
@@ -10,79 +10,77 @@ three witnesses of the leaf hashes. The one whose tree has the root that the
 log's key signed is the truth, and the others are held against it, so that a
 finding names the record that was changed and not all that follow. Called by
 the command line; `verify` blocks, streams, and never raises on a bad log.
+
+With the `State` of an earlier verification it goes on from there: the tree it
+remembers must be the beginning of the one that is signed now, so every later
+checkpoint is checked to extend it, and earlier segments are only counted.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from countersign.audit.checking import UNKNOWN, TreeChecker
 from countersign.audit.contents import Contents, parse
-from countersign.audit.directory import MAX_FILE_BYTES, Directory, Inventory, UnsafeFileError
-from countersign.audit.findings import Finding, Findings, Line, compare
-from countersign.audit.heads import Head, Heads, Witness
+from countersign.audit.cosignature import WitnessKey
+from countersign.audit.directory import Directory
+from countersign.audit.findings import Findings, Line, compare
+from countersign.audit.heads import Head, Heads, Witness, newest_note
 from countersign.audit.merkle import Frontier, leaf_hash
 from countersign.audit.note import Verifier, open_checkpoint
 from countersign.audit.plan import SegmentName, decompress
+from countersign.audit.result import Result
+from countersign.audit.source import MAX_FILE_BYTES, Inventory, Source, UnsafeFileError
+from countersign.audit.state import State
+from countersign.audit.tiles import Tail, restore
 from countersign.errors import LogError
+
+Progress = Callable[[int, int], None]
+"""Told after each segment: records judged so far, and how many there are."""
 
 _MAX_MISSING: Final = 1_000_000
 """Longest run of missing records that tiles are asked for."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a verification found."""
-
-    origin: str
-    size: int
-    """Records that a signed checkpoint covers."""
-    root: bytes
-    findings: tuple[Finding, ...]
-    suppressed: int
-    """Findings beyond the bound, counted only."""
-    anchors: tuple[str, ...]
-    """What the records were verified against, in words."""
-    segments: int
-    checkpoints: int
-    objects: int
-    pending: int
-    """Records in segments that no checkpoint covers yet: not verified."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found. Read `anchors` for what that means."""
-        return not self.findings
-
-
 def verify(
-    directory: Path,
+    log: Path | Source,
     vkey: str,
     *,
     checkpoint: bytes | None = None,
     store: Frontier | None = None,
+    earlier: State | None = None,
+    from_start: bool = False,
+    witnesses: Sequence[WitnessKey] = (),
+    progress: Progress | None = None,
 ) -> Result:
-    """Verify the log in a directory under its verifier key.
+    """Verify a log under its verifier key.
 
-    `checkpoint` is a signed note somebody kept from earlier; `store` the tree
-    the store says it published. Raises `LogError` only when the key or the
-    remembered checkpoint is itself no good.
+    `checkpoint` is a signed note somebody kept; `store` the tree the store says
+    it published; `earlier` what a verification before this one found whole:
+    judged again only `from_start`. `witnesses` must have cosigned the newest
+    checkpoint. Raises `LogError` only when the key or the remembered checkpoint
+    is itself no good.
     """
     verifier = Verifier.parse(vkey)
     remembered = None if checkpoint is None else open_checkpoint(checkpoint, verifier)
-    findings = Findings()
-    source = Directory(directory)
+    source = Directory(log) if isinstance(log, Path) else log
     inventory = source.inventory()
-    heads = Heads(source, inventory, verifier, findings)
-    heads.remember(remembered, store)
-    run = _Verification(source, inventory, heads, verifier.name, findings)
+    findings = Findings()
+    start = None if earlier is None or from_start else _resumable(earlier, source, inventory)
+    size = start.size if start else 0
+    heads = Heads(source, inventory, verifier, findings, size)
+    heads.remember(remembered, store, earlier.frontier if earlier else None)
+    run = _Verification(source, inventory, heads, verifier.name, findings, progress)
+    if earlier is not None and start is not None:
+        run.resume(start, earlier)
     run.segments(inventory.segments)
     run.ending()
-    run.contents.check_objects(source, inventory.objects)
+    objects = run.contents.check_objects(source)
+    note, seen = newest_note(source, verifier, run.tree.size, witnesses, findings)
+    whole = bool(note) and not findings.found
     return Result(
         origin=verifier.name,
         size=run.tree.size,
@@ -92,9 +90,35 @@ def verify(
         anchors=tuple(run.anchors),
         segments=run.count,
         checkpoints=heads.checkpoints,
-        objects=len(inventory.objects),
+        objects=objects,
         pending=run.pending,
+        judged=heads.newest is not None,
+        tampered=findings.tampered,
+        remembered=any(item is not None for item in (remembered, store, earlier)),
+        resumed_at=size,
+        witnesses=seen,
+        state=State(
+            key=str(verifier), frontier=run.tree.frontier, time=run.contents.time, checkpoint=note
+        )
+        if whole
+        else None,
     )
+
+
+def _resumable(earlier: State, source: Source, inventory: Inventory) -> Tail | None:
+    """The tree of the earlier verification as the tiles show it, if they still do.
+
+    None means to start from the beginning, which names what is wrong with them.
+    """
+    known = earlier.frontier
+    straddles = any(name.first < known.size <= name.last for name in inventory.segments)
+    if straddles or not known.size:
+        return None
+    try:
+        tail = restore(known.size, source.read)
+    except (LogError, UnsafeFileError):
+        return None
+    return tail if tail.frontier() == known else None
 
 
 class _Verification:
@@ -102,17 +126,19 @@ class _Verification:
 
     def __init__(
         self,
-        directory: Directory,
+        source: Source,
         inventory: Inventory,
         heads: Heads,
         origin: str,
         findings: Findings,
+        progress: Progress | None,
     ) -> None:
-        self._directory = directory
+        self._source = source
+        self._progress = progress
         self._heads = heads
         self._findings = findings
-        self.tree = TreeChecker(directory, inventory, findings)
-        self.contents = Contents(origin, findings)
+        self.tree = TreeChecker(source, inventory, findings)
+        self.contents = Contents(origin, inventory.objects, findings)
         self.count = 0
         self.pending = 0
         self.anchors: list[str] = []
@@ -124,15 +150,24 @@ class _Verification:
         for name in inventory.unexpected:
             findings.add("segment.unexpected", "no file of a log is named so", file=name)
 
+    def resume(self, tail: Tail, earlier: State) -> None:
+        """Go on where an earlier verification ended."""
+        self.tree.resume(earlier.frontier, tail.levels)
+        self.contents.resume(earlier.time)
+
     # --- the order of segments ---
 
-    def segments(self, names: Iterable[SegmentName]) -> None:
+    def segments(self, names: Sequence[SegmentName]) -> None:
         """Judge every segment up to the newest checkpoint."""
-        self._judge_heads(0, Frontier())
+        start = self.tree.size
+        self._judge_heads(start, self.tree.frontier)
+        self._count_earlier(names, start)
         for first, group in itertools.groupby(names, key=lambda name: name.first):
             if self._stopped:
                 return
             candidates = list(group)
+            if first < start:
+                continue
             if first >= self._end:
                 self.pending += max(name.last for name in candidates) - first + 1
                 continue
@@ -142,22 +177,47 @@ class _Verification:
                 chosen = max(candidates, key=self._plausible)
                 candidates.remove(chosen)
                 self._segment(chosen)
+                if self._progress is not None:
+                    self._progress(self.tree.size, self._end)
             for name in candidates:
-                self._findings.add(
-                    "segment.overlap",
-                    "these records already have a segment",
-                    seq=name.first,
-                    file=str(name),
-                )
+                self._overlap(name)
+
+    def _count_earlier(self, names: Iterable[SegmentName], start: int) -> None:
+        """Segments that were verified before must still be there; their bytes are not read."""
+        at = 0
+        for name in names:
+            if name.first >= start:
+                break
+            if name.first > at:
+                self._gap(at, name.first)
+            elif name.first < at:
+                self._overlap(name)
+            at = max(at, name.last + 1)
+        if at < start:
+            self._gap(at, start)
 
     def _plausible(self, name: SegmentName) -> tuple[bool, int]:
         """Of two segments, believe the one that ends at a checkpoint."""
         return bool(self._heads.at(name.last + 1)), name.last
 
-    def _missing(self, first: int, end: int) -> None:
+    def _overlap(self, name: SegmentName) -> None:
         self._findings.add(
-            "segment.missing", f"records {first} to {end - 1} are in no segment", seq=first
+            "segment.overlap",
+            "these records already have a segment",
+            seq=name.first,
+            file=str(name),
         )
+
+    def _gap(self, first: int, end: int) -> None:
+        self._findings.add(
+            "segment.missing",
+            f"records {first} to {end - 1} are in no segment",
+            seq=first,
+            gone=True,
+        )
+
+    def _missing(self, first: int, end: int) -> None:
+        self._gap(first, end)
         self._without_segment(first, end)
 
     def _without_segment(self, first: int, end: int) -> None:
@@ -173,7 +233,7 @@ class _Verification:
 
     def _stop(self, seq: int) -> None:
         self._stopped = True
-        self._findings.add("log.incomplete", "what follows was not judged", seq=seq)
+        self._findings.add("log.incomplete", "what follows was not judged", seq=seq, gone=True)
 
     # --- one segment ---
 
@@ -204,7 +264,7 @@ class _Verification:
 
     def _lines(self, name: SegmentName) -> list[bytes] | None:
         try:
-            data = self._directory.read(str(name))
+            data = self._source.read(str(name))
             lines = decompress(data or b"", MAX_FILE_BYTES)
         except LogError as error:
             self._findings.add("segment.unreadable", error.message, seq=name.first, file=str(name))
@@ -298,7 +358,9 @@ class _Verification:
     def ending(self) -> None:
         """What the heads say should be there, and is not."""
         if self._heads.newest is None:
-            self._findings.add("checkpoint.missing", "no checkpoint: nothing here proves anything")
+            self._findings.add(
+                "checkpoint.missing", "no checkpoint: nothing here proves anything", gone=True
+            )
         if self._stopped:
             return
         if self.tree.size < self._end:
@@ -306,6 +368,7 @@ class _Verification:
                 "log.truncated",
                 f"segments end at {self.tree.size}, a checkpoint covers {self._end} records",
                 seq=self.tree.size,
+                gone=True,
             )
             self._without_segment(self.tree.size, self._end)
         for size, head in self._heads.beyond(self._end):

@@ -1,0 +1,86 @@
+"""Where an auditor reads a log from: a copy in a directory, or a bucket.
+
+The protocol is all that the verifier, the prover and the searches need of a
+place, so that each of them works on every place alike. `directory.Directory`
+is the one for a local copy. What comes from a source is data to judge, never
+to trust. Names and bounds are the same for all: `inventory_of` sorts them out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, TILES, SegmentName
+
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+_TEMPORARY: Final = ".writing-"
+_SIZE: Final = re.compile(r"[0-9]{20}", re.ASCII)
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PARTIAL: Final = re.compile(r"(.+)\.p/([1-9][0-9]{0,2})", re.ASCII)
+
+
+class UnsafeFileError(Exception):
+    """A file that is not a plain one of bearable size."""
+
+
+@dataclasses.dataclass(slots=True)
+class Inventory:
+    """The names in a log, sorted out."""
+
+    segments: list[SegmentName] = dataclasses.field(default_factory=list)
+    checkpoints: list[int] = dataclasses.field(default_factory=list)
+    objects: list[str] = dataclasses.field(default_factory=list)
+    partials: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    """Full tile or bundle name to the widths of its partial versions."""
+    unexpected: list[str] = dataclasses.field(default_factory=list)
+    """Files among segments, checkpoints or objects that are none."""
+    unsafe: list[str] = dataclasses.field(default_factory=list)
+
+
+class Source(Protocol):
+    """One log, read only."""
+
+    def read(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
+        """The bytes of a file, None if there is none; raises `UnsafeFileError`."""
+
+    def inventory(self) -> Inventory:
+        """Every name there is, sorted out."""
+
+
+def inventory_of(names: Iterable[tuple[str, bool]]) -> Inventory:
+    """Sort out names below a log's root; False marks what is not a plain file."""
+    found = Inventory()
+    for name, plain in names:
+        if not plain:
+            found.unsafe.append(name)
+        elif not name.rpartition("/")[2].startswith(_TEMPORARY):
+            _sort_out(name, found)
+    found.segments.sort()
+    found.checkpoints.sort()
+    return found
+
+
+def _sort_out(name: str, found: Inventory) -> None:
+    if name.startswith(RECORDS):
+        segment = SegmentName.parse(name)
+        if segment is not None:
+            found.segments.append(segment)
+        else:
+            found.unexpected.append(name)
+    elif name.startswith(CHECKPOINTS):
+        size = name.removeprefix(CHECKPOINTS)
+        if _SIZE.fullmatch(size):
+            found.checkpoints.append(int(size))
+        else:
+            found.unexpected.append(name)
+    elif name.startswith(OBJECTS):
+        digest = name.removeprefix(OBJECTS)
+        if _HASH.fullmatch(digest):
+            found.objects.append(digest)
+        else:
+            found.unexpected.append(name)
+    elif name.startswith(TILES) and (match := _PARTIAL.fullmatch(name)):
+        found.partials.setdefault(match[1], []).append(int(match[2]))

@@ -1,0 +1,11 @@
+"""What an auditor types. Each subject has a file; `chosen` finds the log they are about."""
+
+from __future__ import annotations
+
+import typer
+
+from countersign.cli.audit import reading, trusting, verifying
+
+app = typer.Typer(help="Verify the log, and read what happened.", no_args_is_help=True)
+for _part in (trusting, verifying, reading):
+    app.registered_commands += _part.app.registered_commands

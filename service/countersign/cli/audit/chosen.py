@@ -1,0 +1,184 @@
+"""Which log an audit command is about, and what it is trusted by.
+
+A copy in a directory, given with a trust file or a key; or the log of the
+service that is configured here. Commands take it as a `Source`, so that they do
+not know where it is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from countersign.audit.cosignature import WitnessKey
+from countersign.audit.directory import Directory
+from countersign.audit.merkle import Frontier
+from countersign.audit.note import MAX_NOTE_BYTES, Signer, Verifier
+from countersign.audit.plan import POINTER
+from countersign.audit.source import Source, UnsafeFileError
+from countersign.audit.trust import Trust, TrustedLog
+from countersign.config import config_path, load
+from countersign.errors import ConfigurationError
+from countersign.keys import read_key
+from countersign.model import TenantId
+from countersign.store import sqlite_file
+from countersign.store.sqlite_reads import SqliteReads
+
+LogOption = Annotated[
+    Path | None,
+    typer.Option("--log", help="A copy of one log's directory; default: the service's."),
+]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="The log's verifier key, or a file holding it.")
+]
+TrustOption = Annotated[
+    Path | None, typer.Option("--trust", help="What you trust: `audit trust` writes it.")
+]
+TenantOption = Annotated[str, typer.Option(help="Whose log, when it is the service's.")]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One log, and what it is verified with."""
+
+    source: Source
+    place: str
+    verifier: Verifier
+    witnesses: tuple[WitnessKey, ...] = ()
+    store: Frontier | None = None
+    """What the service's store says it published; None when only a copy is at hand."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was typed to choose a log."""
+
+    log: Path | None
+    key: str = ""
+    trust: Path | None = None
+    tenant: str = "default"
+    config: Path | None = None
+
+    def choose(self) -> Log:
+        """The log, with the key it is trusted by."""
+        if self.key and self.trust is not None:
+            raise ConfigurationError(
+                "audit.key_twice",
+                "--key, --trust: both say which key to trust",
+                advice="Give one of them.",
+            )
+        if self.log is None:
+            return self._of_service()
+        if not self.key and self.trust is None:
+            raise ConfigurationError(
+                "audit.key_missing",
+                "--key: a copy of a log is verified with its verifier key",
+                advice="`Trust.GetKeys` and `countersign audit key` tell it; get it from a place "
+                "that whoever could change the log cannot change. Or give a --trust file.",
+            )
+        source = self.source()
+        trusted = self.trusted(source)
+        return Log(
+            source=source,
+            place=str(self.log),
+            verifier=trusted.verifier,
+            witnesses=trusted.witnesses,
+        )
+
+    def trusted(self, source: Source | None = None) -> TrustedLog:
+        """What the key or trust file says about the log; `source` tells which one it claims to be.
+
+        The claim only chooses among the trusted keys: the key then has to fit.
+        """
+        if self.trust is None:
+            return TrustedLog(verifier=key_of(self.key))
+        trust = Trust.parse(read_file("--trust", self.trust))
+        return trust.find(None if source is None else _claims(source))
+
+    def source(self) -> Source:
+        """The log to read, whether trusted or not."""
+        directory = self.log or self._directory()
+        if not directory.is_dir():
+            raise ConfigurationError(
+                "audit.no_log",
+                f"there is no log at {directory}",
+                advice="Name its --tenant or --log. A log begins when the service first starts.",
+            )
+        return Directory(directory)
+
+    def _directory(self) -> Path:
+        settings = load(config_path(self.config))
+        name = f"{settings.log.name}/{TenantId(self.tenant)}"
+        return settings.path(settings.log.directory) / name
+
+    def _of_service(self) -> Log:
+        settings = load(config_path(self.config))
+        source = self.source()
+        if self.key or self.trust is not None:
+            trusted = self.trusted(source)
+        else:
+            name = f"{settings.log.name}/{TenantId(self.tenant)}"
+            signer = Signer(name=name, key=read_key("keys.log", settings.path(settings.keys.log)))
+            trusted = TrustedLog(verifier=signer.verifier)
+        return Log(
+            source=source,
+            place=str(self._directory()),
+            verifier=trusted.verifier,
+            witnesses=trusted.witnesses,
+            store=_published(settings.path(settings.store.path), TenantId(self.tenant)),
+        )
+
+
+def _claims(source: Source) -> str | None:
+    """The origin in the first line of the newest checkpoint, unproven."""
+    try:
+        note = source.read(POINTER, MAX_NOTE_BYTES) or b""
+    except UnsafeFileError:
+        return None
+    return note.partition(b"\n")[0].decode("utf-8", "replace") or None
+
+
+def _published(path: Path, tenant: TenantId) -> Frontier | None:
+    """What the store beside the log says it published; read only, server or not."""
+    if not path.exists():
+        return None
+    with sqlite_file.opening(path), contextlib.closing(sqlite_file.connect_reading(path)) as store:
+        state = SqliteReads(store).log_state(tenant)
+    return Frontier(hashes=state.frontier, size=state.published)
+
+
+def key_of(given: str) -> Verifier:
+    """A verifier key, as typed or in a file."""
+    if "+" not in given or Path(given).is_file():  # every verifier key has a plus
+        given = read_file("--key", Path(given)).decode("ascii", "replace").strip()
+    return Verifier.parse(given)
+
+
+def read_file(option: str, path: Path) -> bytes:
+    """The bytes of a file that was named. Raises `ConfigurationError`, which names the option."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            "audit.unreadable",
+            f"{option}: {path}: {error.strerror}",
+            advice="Name a file that this user may read.",
+        ) from None
+
+
+def write_file(option: str, path: Path, data: bytes) -> None:
+    """Replace a file whole. Raises `ConfigurationError`, which names the option."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigurationError(
+            "audit.unwritable",
+            f"{option}: {path}: {error.strerror}",
+            advice="Name a file in a directory that this user may write.",
+        ) from None

@@ -1,0 +1,155 @@
+"""`audit verify`: every record of a log, in one answer that says what it leaves open."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from countersign.audit.note import Verifier, open_checkpoint
+from countersign.audit.result import Result
+from countersign.audit.state import State
+from countersign.audit.verdict import line, not_checked, verdict
+from countersign.audit.verify import Progress, verify
+from countersign.cli import output
+from countersign.cli.audit.chosen import (
+    Given,
+    KeyOption,
+    Log,
+    LogOption,
+    TenantOption,
+    TrustOption,
+    read_file,
+    write_file,
+)
+from countersign.cli.operator import ConfigOption, JsonOption
+from countersign.errors import ConfigurationError, LogError
+
+app = typer.Typer()
+
+
+@app.command("verify")
+def verify_log(
+    log: LogOption = None,
+    key: KeyOption = "",
+    trust: TrustOption = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint you kept: finds truncation and forks.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Your file: go on from the last time, and keep what is found whole."),
+    ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="With --state: read earlier records again too.")
+    ] = False,
+    tenant: TenantOption = "default",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Verify every record of a log. Exit code 0 whole, 1 tampered, 3 incomplete, 4 unknown."""
+    given = Given(log=log, key=key, trust=trust, tenant=tenant, config=config)
+    chosen = given.choose()
+    with progress_bar() as progress:
+        result = verify(
+            chosen.source,
+            str(chosen.verifier),
+            checkpoint=_kept(checkpoint, chosen.verifier) if checkpoint else None,
+            store=chosen.store,
+            earlier=_earlier(state, chosen.verifier) if state else None,
+            from_start=from_start,
+            witnesses=chosen.witnesses,
+            progress=progress,
+        )
+    if state is not None and result.state is not None:
+        write_file("--state", state, result.state.encode())
+    if as_json:
+        output.as_json(plain(result))
+    else:
+        _print(result, chosen)
+    return verdict(result).exit_code
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """A bar on standard error, if that is a terminal; None otherwise."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _earlier(path: Path, verifier: Verifier) -> State | None:
+    """What an earlier verification kept; None the first time."""
+    if not path.exists():
+        return None
+    return State.parse(read_file("--state", path), verifier)
+
+
+def _kept(path: Path, verifier: Verifier) -> bytes:
+    """A checkpoint as somebody kept it: it has to be one, signed by this log's key."""
+    data = read_file("--checkpoint", path)
+    try:
+        open_checkpoint(data, verifier)
+    except LogError as error:
+        raise ConfigurationError(
+            "audit.checkpoint_invalid",
+            f"--checkpoint: {path}: {error.message}",
+            advice="Name a copy of the `checkpoint` file that this log once had.",
+        ) from error
+    return data
+
+
+def _print(result: Result, log: Log) -> None:
+    print(f"{'VERIFIED' if result.ok else 'NOT VERIFIED'}: log {output.safe(result.origin)}")
+    output.field("place", log.place)
+    output.field("records", f"{result.size} in {result.segments} segment(s)")
+    if result.resumed_at:
+        output.field("from", f"record {result.resumed_at}; what is before was verified earlier")
+    output.field("root", result.root.hex())
+    output.field("checkpoints", f"{result.checkpoints} signed by the log's key")
+    for anchor in result.anchors:
+        output.field("against", anchor)
+    for name, _ in result.witnesses:
+        output.field("witness", name)
+    for finding in result.findings:
+        where = f" (in {finding.file})" if finding.file else ""
+        seq = f" record {finding.seq}:" if finding.seq is not None else ""
+        output.field("finding", f"{finding.code}:{seq} {finding.message}{where}")
+    if result.suppressed:
+        output.field("and", f"{result.suppressed} more finding(s)")
+    sys.stdout.flush()
+    print(line(result))
+
+
+def plain(result: Result) -> dict[str, object]:
+    """A result as JSON."""
+    return {
+        "verdict": verdict(result).value,
+        "ok": result.ok,
+        "origin": result.origin,
+        "size": result.size,
+        "root": result.root.hex(),
+        "findings": [dataclasses.asdict(finding) for finding in result.findings],
+        "suppressed": result.suppressed,
+        "anchors": list(result.anchors),
+        "witnesses": [{"name": name, "time_s": time_s} for name, time_s in result.witnesses],
+        "resumed_at": result.resumed_at,
+        "segments": result.segments,
+        "checkpoints": result.checkpoints,
+        "objects": result.objects,
+        "pending": result.pending,
+        "not_checked": list(not_checked(result)),
+    }
