@@ -8,8 +8,6 @@ and the command line; `prove` blocks on the reader it is given.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 import re
 from typing import Final, Self
@@ -21,7 +19,15 @@ from countersign.audit.merkle import (
     leaf_hash,
     verify_inclusion,
 )
-from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Note, Verifier, open_checkpoint
+from countersign.audit.note import (
+    MAX_NOTE_BYTES,
+    Checkpoint,
+    Note,
+    Verifier,
+    decode_base64,
+    encode_base64,
+    open_checkpoint,
+)
 from countersign.audit.tiles import (
     WIDTH,
     Reader,
@@ -32,7 +38,8 @@ from countersign.audit.tiles import (
 )
 from countersign.errors import LogError
 
-MAX_PROOF_BYTES: Final = MAX_NOTE_BYTES + 8_192
+MAX_PROOF_BYTES: Final = MAX_NOTE_BYTES + 98_304
+"""Room for a note, a path and the largest record in base64."""
 _HEADER: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
 _MAX_PATH: Final = 63
@@ -46,26 +53,32 @@ class Proof:
     path: tuple[bytes, ...]
     note: bytes
     """The signed checkpoint."""
+    record: bytes = dataclasses.field(default=b"", compare=False)
+    """The record's bytes in the format's `extra` line: carried, and proven like any others."""
 
     def encode(self) -> bytes:
         """As a C2SP tlog-proof."""
-        lines = (_HEADER, f"index {self.index}", *map(_encode, self.path), "", "")
+        extra = (f"extra {encode_base64(self.record)}",) if self.record else ()
+        lines = (_HEADER, *extra, f"index {self.index}", *map(encode_base64, self.path), "", "")
         return "\n".join(lines).encode() + self.note
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Read a tlog-proof. Its `extra` line is not authenticated: ignored."""
+        """Read a tlog-proof. Its `extra` line proves nothing until it is verified as the record."""
         head, blank, note = data[:MAX_PROOF_BYTES].partition(b"\n\n")
         try:
             header, *lines = head.decode("ascii").split("\n")
         except UnicodeDecodeError:
             raise _malformed() from None
+        record = b""
         if lines and lines[0].startswith("extra "):
-            del lines[0]
+            record = _base64(lines.pop(0).removeprefix("extra "))
         match = _INDEX.fullmatch(lines[0]) if lines else None
         if not blank or header != _HEADER or match is None or len(lines) > _MAX_PATH + 1:
             raise _malformed()
-        return cls(index=int(match[1]), path=tuple(map(_decode, lines[1:])), note=note)
+        return cls(
+            index=int(match[1]), path=tuple(map(_decode, lines[1:])), note=note, record=record
+        )
 
     def verify(self, record: bytes, verifier: Verifier) -> Checkpoint:
         """The checkpoint that covers these record bytes, or `LogError`."""
@@ -104,16 +117,16 @@ def record_at(seq: int, size: int, read: Reader) -> bytes:
     return entries[at]
 
 
-def _encode(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 def _decode(line: str) -> bytes:
-    try:
-        data = base64.b64decode(line, validate=True)
-    except (binascii.Error, ValueError):
-        raise _malformed() from None
-    if len(data) != HASH_BYTES or _encode(data) != line:
+    data = _base64(line)
+    if len(data) != HASH_BYTES:
+        raise _malformed()
+    return data
+
+
+def _base64(text: str) -> bytes:
+    data = decode_base64(text)
+    if data is None:
         raise _malformed()
     return data
 

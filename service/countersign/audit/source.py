@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, TILES, SegmentName
+from countersign.audit.tiles import Reader
+from countersign.errors import LogError
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _TEMPORARY: Final = ".writing-"
@@ -84,3 +86,19 @@ def _sort_out(name: str, found: Inventory) -> None:
             found.unexpected.append(name)
     elif name.startswith(TILES) and (match := _PARTIAL.fullmatch(name)):
         found.partials.setdefault(match[1], []).append(int(match[2]))
+
+
+def reader_of(source: Source) -> Reader:
+    """A source for those who make proofs: what cannot be read is a `LogError`."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(name)
+        except UnsafeFileError:
+            raise LogError(
+                "log.tile_invalid",
+                "a file of the log is not a plain one of bearable size",
+                advice="Run `countersign audit verify`: it names what is wrong.",
+            ) from None
+
+    return read

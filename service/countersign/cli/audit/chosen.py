@@ -81,7 +81,7 @@ class Given:
                 "that whoever could change the log cannot change. Or give a --trust file.",
             )
         source = self.source()
-        trusted = self.trusted(source)
+        trusted = self.trusted_under(_claims(source))
         return Log(
             source=source,
             place=str(self.log),
@@ -89,15 +89,14 @@ class Given:
             witnesses=trusted.witnesses,
         )
 
-    def trusted(self, source: Source | None = None) -> TrustedLog:
-        """What the key or trust file says about the log; `source` tells which one it claims to be.
+    def trusted_under(self, origin: str | None) -> TrustedLog:
+        """What the key or trust file says about the log that claims this name.
 
         The claim only chooses among the trusted keys: the key then has to fit.
         """
         if self.trust is None:
             return TrustedLog(verifier=key_of(self.key))
-        trust = Trust.parse(read_file("--trust", self.trust))
-        return trust.find(None if source is None else _claims(source))
+        return Trust.parse(read_file("--trust", self.trust)).find(origin)
 
     def source(self) -> Source:
         """The log to read, whether trusted or not."""
@@ -119,7 +118,7 @@ class Given:
         settings = load(config_path(self.config))
         source = self.source()
         if self.key or self.trust is not None:
-            trusted = self.trusted(source)
+            trusted = self.trusted_under(_claims(source))
         else:
             name = f"{settings.log.name}/{TenantId(self.tenant)}"
             signer = Signer(name=name, key=read_key("keys.log", settings.path(settings.keys.log)))

@@ -1,0 +1,144 @@
+"""What an auditor types, with only a copy of a log: each command once, and what it refuses.
+
+Runs in this process, through the whole command line.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from audit_world import LOG_ID, VKEY, written
+from countersign.cli.root import run
+
+
+def types(*words):
+    """Type a command; its exit code and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["countersign", *map(str, words)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = run()
+            except SystemExit as ended:
+                code = ended.code
+    finally:
+        sys.argv = before
+    return SimpleNamespace(code=code or 0, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("log"), 10, 300, 5)
+
+
+@pytest.fixture
+def log(pristine, tmp_path):
+    return shutil.copytree(pristine, tmp_path / "copy")
+
+
+@pytest.fixture
+def trust(tmp_path):
+    path = tmp_path / "acme.trust"
+    assert types("audit", "trust", "--key", VKEY, "--place", "a bucket", "--out", path).code == 0
+    return path
+
+
+def test_a_trust_file_is_written_once_and_used_in_place_of_the_key(log, trust):
+    done = types("audit", "verify", "--log", log, "--trust", trust)
+    assert done.code == 0
+    assert done.out.startswith(f"VERIFIED: log {LOG_ID}\n")
+    last = done.out.splitlines()[-1]
+    assert last.startswith("WHOLE: 315 record(s), root ")
+    assert "NOT CHECKED: locks" in last
+    again = types("audit", "trust", "--key", VKEY, "--out", trust)
+    assert (again.code, again.out) == (1, "")
+    assert "[audit.exists]" in again.err
+
+
+def test_a_log_that_is_not_trusted_is_not_judged(log, trust):
+    lines = (log / "checkpoint").read_text().replace(LOG_ID, "log.example/other", 1)
+    (log / "checkpoint").write_text(lines)
+    done = types("audit", "verify", "--log", log, "--trust", trust)
+    assert done.code == 1
+    assert "[audit.not_trusted]" in done.err
+    both = types("audit", "verify", "--log", log, "--trust", trust, "--key", VKEY)
+    assert "[audit.key_twice]" in both.err
+
+
+def test_the_state_file_is_kept_and_continued(log, trust, tmp_path):
+    state = tmp_path / "state"
+    verify = ("audit", "verify", "--log", log, "--trust", trust, "--state", state)
+    assert types(*verify).code == 0
+    kept = state.read_bytes()
+    again = types(*verify, "--json")
+    assert json.loads(again.out)["resumed_at"] == 315
+    assert types(*verify, "--from-start").code == 0
+    assert state.read_bytes() == kept
+    (log / "tile/0/001.p/59").write_bytes(b"x")
+    assert types(*verify, "--from-start").code == 1
+    assert state.read_bytes() == kept, "a damaged log changes nothing that is remembered"
+    state.write_text("{}")
+    bad = types(*verify)
+    assert (bad.code, bad.out) == (1, "")
+    assert "[audit.state_invalid]" in bad.err
+
+
+@pytest.mark.parametrize(
+    ("harm", "code", "word"),
+    [
+        (lambda log: (log / "tile/0/001.p/59").unlink(), 3, "INCOMPLETE"),
+        (lambda log: (log / "tile/0/001.p/59").write_bytes(b""), 1, "TAMPERED"),
+        (lambda log: shutil.rmtree(log / "checkpoints") or (log / "checkpoint").unlink(), 4, "U"),
+    ],
+)
+def test_each_verdict_ends_in_its_code(log, harm, code, word):
+    harm(log)
+    done = types("audit", "verify", "--log", log, "--key", VKEY)
+    assert done.code == code
+    assert done.out.splitlines()[-1].startswith(word)
+
+
+def test_a_proof_is_made_and_checked_without_the_log(log, trust, tmp_path):
+    bare, carrying = tmp_path / "bare", tmp_path / "carrying"
+    prove = ("audit", "prove", "200", "--log", log, "--trust", trust)
+    assert types(*prove, "--out", bare).code == 0
+    assert types(*prove, "--with-record", "--out", carrying).code == 0
+    assert types(*prove).out.encode() == bare.read_bytes()
+    shutil.rmtree(log)
+    check = ("audit", "check-proof", "--trust", trust)
+    good = types(*check, carrying)
+    assert good.code == 0
+    assert good.out.startswith(f"PROVEN: record 200 of 315 in {LOG_ID}\n")
+    told = json.loads(types(*check, carrying, "--json").out)
+    assert (told["seq"], told["record"]["seq"]) == (200, 200)
+    unknown = types(*check, bare)
+    assert (unknown.code, unknown.out.split(":")[0]) == (4, "UNKNOWN")
+    record = tmp_path / "record"
+    record.write_text(json.dumps(told["record"], sort_keys=True, separators=(",", ":")) + "\n")
+    assert types(*check, bare, "--record", record).code == 0
+    record.write_text("{}")
+    wrong = types(*check, bare, "--record", record)
+    assert wrong.code == 1
+    assert "[log.proof_invalid]" in wrong.out
+    carrying.write_bytes(carrying.read_bytes().replace(b"index 200", b"index 201"))
+    assert types(*check, carrying).code == 1
+
+
+def test_what_cannot_be_proven_says_why(log, trust, tmp_path):
+    beyond = types("audit", "prove", "315", "--log", log, "--trust", trust)
+    assert (beyond.code, beyond.out) == (1, "")
+    assert "[log.not_included]" in beyond.err
+    (log / "tile/0/000").write_bytes(bytes(256 * 32))
+    damaged = types("audit", "prove", "20", "--log", log, "--trust", trust)
+    assert "[log.proof_invalid]" in damaged.err
+    nothing = tmp_path / "nothing"
+    nothing.write_bytes(b"\xff")
+    assert types("audit", "check-proof", nothing, "--key", VKEY).code == 1
+    assert "[audit.key_missing]" in types("audit", "check-proof", nothing).err
+    assert "--trust: " in types("audit", "check-proof", nothing, "--trust", Path("none")).err
