@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from audit_world import LOG_ID, VKEY, written
+from countersign.canonical import bound_bytes, commitment
+from countersign.cli.context_file import read_context
 from countersign.cli.root import run
 
 
@@ -142,3 +144,56 @@ def test_what_cannot_be_proven_says_why(log, trust, tmp_path):
     assert types("audit", "check-proof", nothing, "--key", VKEY).code == 1
     assert "[audit.key_missing]" in types("audit", "check-proof", nothing).err
     assert "--trust: " in types("audit", "check-proof", nothing, "--trust", Path("none")).err
+
+
+# --- commitments ---
+
+CONTEXT = {
+    "action": "db.export",
+    "actor": "agent",
+    "arguments": {"table": "customers", "limit": 100},
+    "environment": "production",
+    "resource": {"type": "table", "id": "customers"},
+}
+SALT = bytes(range(32))
+
+
+def committed(context_file):
+    bound = bound_bytes("acme", read_context(context_file).canonical_bytes)
+    return commitment(bound, SALT).hex()
+
+
+def test_only_the_very_context_and_salt_open_a_commitment(tmp_path):
+    shown = tmp_path / "context.json"
+    shown.write_text(json.dumps(CONTEXT))
+    log = written(tmp_path, 3, kind="decision", effect="allow", commitment=committed(shown))
+    ask = ("audit", "open", "--seq", "1", "--log", log, "--key", VKEY)
+    yes = types(*ask, "--context", shown, "--salt", SALT.hex())
+    assert yes.code == 0
+    assert yes.out.startswith("YES: ")
+    assert "record       1, decision, 2026-" in yes.out
+    saved = tmp_path / "saved"
+    saved.write_text(json.dumps({"format": "x", "salt": SALT.hex()}))
+    assert types(*ask, "--context", shown, "--salt", saved).code == 0
+
+    no = types(*ask, "--context", shown, "--salt", bytes(32).hex(), "--json")
+    assert (no.code, json.loads(no.out)["opens"]) == (1, False)
+    shown.write_text(json.dumps({**CONTEXT, "arguments": {"table": "customers", "limit": 101}}))
+    other = types(*ask, "--context", shown, "--salt", SALT.hex())
+    assert other.code == 1
+    assert other.out.startswith("NO: ")
+    for salt in ("", "zz", SALT.hex()[:-2], SALT.hex() + "00"):
+        refused = types(*ask, "--context", shown, "--salt", salt)
+        assert (refused.code, refused.out) == (1, "")
+        assert "[audit.salt_invalid]" in refused.err
+
+
+def test_a_record_without_a_commitment_answers_nothing(log, tmp_path):
+    shown = tmp_path / "context.json"
+    shown.write_text(json.dumps(CONTEXT))
+    ask = ("--context", shown, "--salt", SALT.hex(), "--log", log, "--key", VKEY)
+    assert types("audit", "open", "--seq", "1", *ask).code == 4
+    shown.write_text(json.dumps({**CONTEXT, "more": 1}))
+    bad = types("audit", "open", "--seq", "1", *ask)
+    assert bad.code == 1
+    assert "has a key that is none of" in bad.err

@@ -10,7 +10,7 @@ record, `sentences` its pieces. Called by the command line.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from countersign.audit.sentences import Fact, object_of, plain, text_of
@@ -84,7 +84,7 @@ def story(records: Sequence[JsonObject], subject: str) -> Story:
         for digest in object_of(record, "previews").values()
         if isinstance(digest, str)
     }
-    return Story(subject=subject, entries=tuple(_entry(record, shown) for record in chosen))
+    return Story(subject=subject, entries=tuple(tell(record, shown) for record in chosen))
 
 
 def _is_about(record: JsonObject, subject: str) -> bool:
@@ -92,10 +92,11 @@ def _is_about(record: JsonObject, subject: str) -> bool:
     return subject in names
 
 
-def _entry(record: JsonObject, shown: set[str]) -> Entry:
+def tell(record: JsonObject, shown: Collection[str] = ()) -> Entry:
+    """One record, given the previews its review showed."""
     kind = text_of(record, "kind") or "unknown"
     teller = TELLERS.get(kind, tell_other)
-    title, *facts = teller(record, shown)
+    title, *facts = teller(record, set(shown))
     seq = record.get("seq")
     return Entry(
         seq=seq if isinstance(seq, int) else None,
