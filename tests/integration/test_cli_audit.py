@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from audit_affairs import day
 from audit_world import LOG_ID, VKEY, written
 from countersign.canonical import bound_bytes, commitment
 from countersign.cli.context_file import read_context
@@ -197,3 +198,44 @@ def test_a_record_without_a_commitment_answers_nothing(log, tmp_path):
     bad = types("audit", "open", "--seq", "1", *ask)
     assert bad.code == 1
     assert "has a key that is none of" in bad.err
+
+
+# --- searching and exporting ---
+
+
+def test_what_is_searched_is_found_and_is_no_evidence(tmp_path):
+    log = day(tmp_path)
+    votes = types("audit", "search", "--log", log, "--kind", "vote*", "--reviewer", "bob")
+    assert votes.code == 0
+    assert [line.split()[0] for line in votes.out.splitlines()] == ["5", "25"]
+    assert "bob approved" in votes.out
+    assert "`countersign audit verify` is what proves" in votes.err
+    whole = types("audit", "search", "--log", log, "--id", "rev_exp", "--jsonl", "--limit", "2")
+    assert [json.loads(line)["seq"] for line in whole.out.splitlines()] == [2, 3]
+    assert "raise --limit" in whole.err
+    none = types("audit", "search", "--log", log, "--from", "2020-01-01", "--to", "2020-01-02")
+    assert (none.code, none.out) == (1, "")
+    assert types("audit", "search", "--log", log, "--from", "soon").code == 2
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "parquet", "ocsf"])
+def test_an_export_is_a_new_file_and_says_that_it_proves_nothing(tmp_path, format):
+    log, out = day(tmp_path), tmp_path / "table"
+    export = ("audit", "export", "--log", log, "--format", format, "--out", out)
+    done = types(*export, "--effect", "allow")
+    assert done.code == 0
+    assert f"6 record(s) as {format}" in done.out
+    assert "no evidence by itself" in done.out
+    before = out.read_bytes()
+    again = types(*export)
+    assert (again.code, out.read_bytes()) == (1, before)
+    assert "--out: " in again.err
+
+
+def test_an_export_that_fails_leaves_no_half_file(tmp_path):
+    log, out = day(tmp_path), tmp_path / "table"
+    max(log.glob("records/*/*/*.gz")).write_bytes(b"no")
+    failed = types("audit", "export", "--log", log, "--out", out)
+    assert failed.code == 1
+    assert "[log.segment_unreadable]" in failed.err
+    assert not out.exists()

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from countersign.v1 import context_pb2
 
 _UNPRINTABLE: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
 DENIED: Final = 3

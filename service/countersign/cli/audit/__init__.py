@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from countersign.cli.audit import opening, proving, reading, trusting, verifying
+from countersign.cli.audit import finding, opening, proving, reading, trusting, verifying
 
 app = typer.Typer(help="Verify the log, and read what happened.", no_args_is_help=True)
-for _part in (trusting, verifying, proving, opening, reading):
+for _part in (trusting, verifying, proving, opening, reading, finding):
     app.registered_commands += _part.app.registered_commands
