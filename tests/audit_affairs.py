@@ -65,7 +65,7 @@ def created(name, action):
         action,
         "pending",
         previews={"reviewer": PREVIEW},
-        requirement={"stages": [{"name": "owners", "quorum": 1}], "report_within_s": 900},
+        requirement={"stages": [{"name": "owners", "quorum": 1}], "report_within_s": 1800},
     )
 
 
@@ -81,6 +81,7 @@ def claimed(name, action, *, effect="allow", **more):
     body = {
         **asked(name, action, effect),
         "kind": "claim",
+        "policy": {"revision": "rev-1", "effect": "needs_approval"},
         "decision": f"dec_{name}_claim",
         "review": f"rev_{name}",
         "review_state": {"state": "claimed" if effect == "allow" else "approved", "votes": []},

@@ -239,3 +239,12 @@ def test_an_export_that_fails_leaves_no_half_file(tmp_path):
     assert failed.code == 1
     assert "[log.segment_unreadable]" in failed.err
     assert not out.exists()
+
+
+def test_what_does_not_add_up_is_named_and_ends_in_one(tmp_path, log):
+    done = types("audit", "reconcile", "--log", day(tmp_path))
+    assert done.code == 1
+    assert done.out.startswith("NOT RECONCILED: 2 exception(s)\n")
+    assert "claim.unreported: record 27: nobody said how it ended (rev_mute)" in done.out
+    plain = types("audit", "reconcile", "--log", log, "--json")
+    assert (plain.code, json.loads(plain.out)["found"]) == (0, [])

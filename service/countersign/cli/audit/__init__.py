@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from countersign.cli.audit import finding, opening, proving, reading, trusting, verifying
+from countersign.cli.audit import (
+    finding,
+    opening,
+    proving,
+    reading,
+    reconciling,
+    trusting,
+    verifying,
+)
 
 app = typer.Typer(help="Verify the log, and read what happened.", no_args_is_help=True)
-for _part in (trusting, verifying, proving, opening, reading, finding):
+for _part in (trusting, verifying, proving, opening, reading, finding, reconciling):
     app.registered_commands += _part.app.registered_commands
