@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from audit_world import LOG_ID, VKEY, written
 from countersign.canonical import bound_bytes, commitment
 from countersign.cli.context_file import read_context
 from countersign.cli.root import run
+from realparts import ROOT
 
 
 def types(*words):
@@ -248,3 +250,52 @@ def test_what_does_not_add_up_is_named_and_ends_in_one(tmp_path, log):
     assert "claim.unreported: record 27: nobody said how it ended (rev_mute)" in done.out
     plain = types("audit", "reconcile", "--log", log, "--json")
     assert (plain.code, json.loads(plain.out)["found"]) == (0, [])
+
+
+# --- evidence ---
+
+CHECKER = ROOT / "tools" / "check_proof.py"
+
+
+def test_an_evidence_folder_is_checked_without_us(tmp_path):
+    log, out = day(tmp_path), tmp_path / "evidence"
+    pack = ("audit", "evidence", "--log", log, "--key", VKEY, "--seed", "lot", "--sample", "4")
+    done = types(*pack, "--out", out)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1].startswith("WHOLE: 40 record(s)")
+    verify_sums = ["sha256sum", "-c", "SHA256SUMS"]
+    sums = subprocess.run(verify_sums, cwd=out, capture_output=True, text=True, check=False)
+    assert sums.returncode == 0, sums.stdout
+    named = {line.split("  ")[1] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files - named == {"SHA256SUMS"}
+    population = json.loads((out / "population.json").read_text())
+    assert population["tree_size"] == population["records"] == 40
+    proofs = sorted(out.glob("sample/*.proof"))
+    assert [int(path.stem) for path in sorted(proofs, key=lambda path: int(path.stem))] == (
+        population["sample"]
+    )
+    check = [sys.executable, "-I", "-S", str(CHECKER), "--key", VKEY, *map(str, proofs)]
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
+    assert types("audit", "verify", "--log", log, "--trust", out / "trust.toml").code == 0
+
+    again = tmp_path / "again"
+    assert types(*pack, "--out", again).code == 0
+    for name in files:
+        assert (out / name).read_bytes() == (again / name).read_bytes(), name
+    assert "[audit.unwritable]" in types(*pack, "--out", out).err
+    unknown = types(*pack, "--out", tmp_path / "x", "--controls", "iso")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert not (tmp_path / "x").exists()
+
+
+def test_evidence_of_a_tampered_log_says_so(tmp_path):
+    log, out = day(tmp_path), tmp_path / "evidence"
+    (log / "tile/0/000.p/40").write_bytes(bytes(32 * 40))
+    done = types("audit", "evidence", "--log", log, "--key", VKEY, "--out", out)
+    assert done.code == 1
+    report = (out / "report.html").read_text()
+    assert "TAMPERED" in report
+    assert "tile.differs" in report
+    assert "NOT PROVEN" in report
+    assert list(out.glob("sample/*")) == []

@@ -69,14 +69,14 @@ class Reconciliation:
 
 def reconcile(records: Iterable[JsonObject]) -> Reconciliation:
     """Reconcile the records of a whole log."""
-    run = _Run()
+    run = Reconciler()
     for record in records:
         run.take(record)
     return run.finish()
 
 
-class _Run:
-    """One pass."""
+class Reconciler:
+    """One pass, record by record."""
 
     def __init__(self) -> None:
         self._reviews: dict[str, _Affair] = {}

@@ -7,6 +7,7 @@ import typer
 from countersign.cli.audit import (
     finding,
     opening,
+    packing,
     proving,
     reading,
     reconciling,
@@ -15,5 +16,5 @@ from countersign.cli.audit import (
 )
 
 app = typer.Typer(help="Verify the log, and read what happened.", no_args_is_help=True)
-for _part in (trusting, verifying, proving, opening, reading, finding, reconciling):
+for _part in (trusting, verifying, proving, opening, reading, finding, reconciling, packing):
     app.registered_commands += _part.app.registered_commands
