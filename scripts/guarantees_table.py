@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from guarantees_auditor import AUDITOR_GUARDS
 from guarantees_guard import STORE, UNIT, Guard
 from guarantees_trust import TRUST_GUARDS
 
@@ -719,4 +720,5 @@ GUARDS: Final = (
         tests=(f"{STORE}::test_recent_counts_committed_decisions_by_effect",),
     ),
     *TRUST_GUARDS,
+    *AUDITOR_GUARDS,
 )
