@@ -16,6 +16,8 @@ import pytest
 
 from audit_affairs import day
 from audit_world import LOG_ID, VKEY, written
+from countersign.audit.plan import compress, decompress
+from countersign.audit.verify import verify
 from countersign.canonical import bound_bytes, commitment
 from countersign.cli.context_file import read_context
 from countersign.cli.root import run
@@ -299,3 +301,32 @@ def test_evidence_of_a_tampered_log_says_so(tmp_path):
     assert "tile.differs" in report
     assert "NOT PROVEN" in report
     assert list(out.glob("sample/*")) == []
+
+
+def test_what_no_checkpoint_covers_is_no_part_of_the_population(tmp_path):
+    log = day(tmp_path, segments=2)
+    (log / f"checkpoints/{40:020}").unlink()
+    shutil.copy(log / f"checkpoints/{20:020}", log / "checkpoint")
+    shutil.rmtree(log / "tile")
+    out = tmp_path / "evidence"
+    assert types("audit", "evidence", "--log", log, "--key", VKEY, "--out", out).code == 3
+    population = json.loads((out / "population.json").read_text())
+    assert (population["tree_size"], population["records"]) == (20, 20)
+
+
+def test_a_copy_that_changes_while_it_is_read_is_no_evidence(tmp_path, monkeypatch):
+    log = day(tmp_path)
+
+    def meanwhile(*arguments, **more):
+        result = verify(*arguments, **more)
+        last = max(log.glob("records/*/*/*.gz"))
+        lines = decompress(last.read_bytes(), 1 << 24)
+        last.write_bytes(compress(lines.replace(b"hello", b"hullo")))
+        return result
+
+    monkeypatch.setattr("countersign.cli.audit.packing.verify", meanwhile)
+    out = tmp_path / "evidence"
+    changed = types("audit", "evidence", "--log", log, "--key", VKEY, "--out", out)
+    assert changed.code == 1
+    assert "[log.changed]" in changed.err
+    assert not out.exists()

@@ -136,6 +136,18 @@ def test_a_new_record_dated_before_what_was_seen_is_named(tmp_path):
     assert "record.backdated" in codes(verify(log, VKEY, earlier=kept))
 
 
+def test_a_remembered_checkpoint_from_before_is_judged_all_the_same(grown, tmp_path):
+    """It cannot be held against the middle of the log: everything is read."""
+    log, kept = grown
+    note = (log / plan.checkpoint_name(300)).read_bytes()
+    result = verify(log, VKEY, earlier=kept, checkpoint=note)
+    assert result.ok
+    assert result.resumed_at == 0
+    assert "the remembered checkpoint of size 300" in result.anchors
+    later = (log / plan.checkpoint_name(913)).read_bytes()
+    assert verify(log, VKEY, earlier=kept, checkpoint=later).resumed_at == 513
+
+
 # --- the state file ---
 
 

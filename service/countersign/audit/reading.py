@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from countersign.audit.criteria import Criteria
+from countersign.audit.merkle import Frontier, leaf_hash
 from countersign.audit.plan import SegmentName, decompress
 from countersign.audit.source import Source, UnsafeFileError
 from countersign.errors import LogError
@@ -21,12 +22,22 @@ from countersign.model import JsonObject
 _MAX_SEGMENT_BYTES: Final = 256 * 1024 * 1024
 
 
-def read_records(source: Source) -> Iterator[JsonObject]:
-    """Every record of a log, oldest first.
+class _All:
+    """Every record; can be gone through again."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        return find_records(self._source, Criteria())
+
+
+def read_records(source: Source) -> Iterable[JsonObject]:
+    """Every record of a log, oldest first, as often as it is gone through.
 
     Raises `LogError` at a segment that cannot be read: verify the log then.
     """
-    return find_records(source, Criteria())
+    return _All(source)
 
 
 def find_records(source: Source, criteria: Criteria) -> Iterator[JsonObject]:
@@ -37,18 +48,59 @@ def find_records(source: Source, criteria: Criteria) -> Iterator[JsonObject]:
             yield from filter(criteria.fit, _records(source, segment))
 
 
+class Covered:
+    """The first `size` records of a log, hashed as they are read.
+
+    So that what was counted can be held against what was verified: a copy may
+    change between the two readings.
+    """
+
+    def __init__(self, source: Source, size: int) -> None:
+        self._source = source
+        self._size = size
+        self._frontier = Frontier()
+
+    def __iter__(self) -> Iterator[JsonObject]:
+        self._frontier = Frontier()
+        for segment in self._source.inventory().segments:
+            seen = self._frontier.size
+            if segment.first > seen or seen >= self._size:
+                return
+            lines = _lines(self._source, segment)[seen - segment.first : self._size - segment.first]
+            self._frontier = self._frontier.extend(map(leaf_hash, lines))
+            yield from _parsed(lines, segment)
+
+    def root(self) -> bytes:
+        """Of the records that were read."""
+        return self._frontier.root()
+
+
 def _records(source: Source, segment: SegmentName) -> Iterator[JsonObject]:
-    name = str(segment)
+    return _parsed(_lines(source, segment), segment)
+
+
+def _lines(source: Source, segment: SegmentName) -> list[bytes]:
     try:
-        data = source.read(name)
+        data = source.read(str(segment))
         lines = decompress(data, _MAX_SEGMENT_BYTES).split(b"\n") if data else []
-        for line in filter(None, lines):
+    except (LogError, UnsafeFileError) as error:
+        raise _unreadable(segment) from error
+    return list(filter(None, lines))
+
+
+def _parsed(lines: Iterable[bytes], segment: SegmentName) -> Iterator[JsonObject]:
+    try:
+        for line in lines:
             record = json.loads(line)
             if isinstance(record, dict):
                 yield record
-    except (LogError, UnsafeFileError, ValueError, RecursionError) as error:
-        raise LogError(
-            "log.segment_unreadable",
-            f"{name} cannot be read",
-            advice="Run `countersign audit verify`: it names what is wrong.",
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(segment) from error
+
+
+def _unreadable(segment: SegmentName) -> LogError:
+    return LogError(
+        "log.segment_unreadable",
+        f"{segment} cannot be read",
+        advice="Run `countersign audit verify`: it names what is wrong.",
+    )

@@ -34,12 +34,17 @@ class State:
     checkpoint: bytes
     """The signed note of that size: proof of what the log once said."""
 
+    @property
+    def size(self) -> int:
+        """How many records that were."""
+        return self.frontier.size
+
     def encode(self) -> bytes:
         """As a file."""
         body = {
             "format": FORMAT,
             "key": self.key,
-            "size": self.frontier.size,
+            "size": self.size,
             "root": self.frontier.root().hex(),
             "frontier": [item.hex() for item in self.frontier.hashes],
             "time": self.time,
@@ -76,7 +81,7 @@ class State:
             head = open_checkpoint(self.checkpoint, verifier)
         except LogError:
             raise _bad("holds no checkpoint that this log's key signed") from None
-        if (head.size, head.root) != (self.frontier.size, self.frontier.root()):
+        if (head.size, head.root) != (self.size, self.frontier.root()):
             raise _bad("contradicts its own checkpoint")
 
 

@@ -10,7 +10,7 @@ record, `sentences` its pieces. Called by the command line.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from countersign.audit.sentences import Fact, object_of, plain, text_of
@@ -66,13 +66,17 @@ class Story:
         }
 
 
-def story(records: Sequence[JsonObject], subject: str) -> Story:
+def story(records: Iterable[JsonObject], subject: str) -> Story:
     """Tell the records of a review, decision, permit, session or trace.
 
-    Everything about a review that the subject led to belongs to it.
+    Everything about a review that the subject led to belongs to it. The records
+    are gone through twice, and only those that are told are kept.
     """
-    direct = [record for record in records if _is_about(record, subject)]
-    reviews = {record["review"] for record in direct if isinstance(record.get("review"), str)}
+    reviews = {
+        record["review"]
+        for record in records
+        if isinstance(record.get("review"), str) and _is_about(record, subject)
+    }
     chosen = [
         record
         for record in records

@@ -30,7 +30,7 @@ from countersign.audit.directory import Directory
 from countersign.audit.findings import Findings, Line, compare
 from countersign.audit.heads import Head, Heads, Witness, newest_note
 from countersign.audit.merkle import Frontier, leaf_hash
-from countersign.audit.note import Verifier, open_checkpoint
+from countersign.audit.note import MAX_LOG_SIZE, Verifier, open_checkpoint
 from countersign.audit.plan import SegmentName, decompress
 from countersign.audit.result import Result
 from countersign.audit.source import MAX_FILE_BYTES, Inventory, Source, UnsafeFileError
@@ -69,7 +69,11 @@ def verify(
     source = Directory(log) if isinstance(log, Path) else log
     inventory = source.inventory()
     findings = Findings()
-    start = None if earlier is None or from_start else _resumable(earlier, source, inventory)
+    known = [head.size for head in (remembered, store) if head is not None]
+    start = None
+    if earlier is not None and not from_start and min(known, default=MAX_LOG_SIZE) >= earlier.size:
+        # A head from before what was seen is judged on the way there: then all is read.
+        start = _resumable(earlier, source, inventory)
     size = start.size if start else 0
     heads = Heads(source, inventory, verifier, findings, size)
     heads.remember(remembered, store, earlier.frontier if earlier else None)

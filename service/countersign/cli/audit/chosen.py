@@ -29,7 +29,7 @@ from countersign.store import sqlite_file
 from countersign.store.sqlite_reads import SqliteReads
 
 LogOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--log", help="A copy of one log's directory; default: the service's."),
 ]
 KeyOption = Annotated[
@@ -57,7 +57,8 @@ class Log:
 class Given:
     """What was typed to choose a log."""
 
-    log: Path | None
+    log: str | None
+    """Where the copy is."""
     key: str = ""
     trust: Path | None = None
     tenant: str = "default"
@@ -84,7 +85,7 @@ class Given:
         trusted = self.trusted_under(_claims(source))
         return Log(
             source=source,
-            place=str(self.log),
+            place=self.log,
             verifier=trusted.verifier,
             witnesses=trusted.witnesses,
         )
@@ -100,7 +101,7 @@ class Given:
 
     def source(self) -> Source:
         """The log to read, whether trusted or not."""
-        directory = self.log or self._directory()
+        directory = self._directory() if self.log is None else Path(self.log)
         if not directory.is_dir():
             raise ConfigurationError(
                 "audit.no_log",

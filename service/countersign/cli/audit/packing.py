@@ -14,9 +14,8 @@ import typer
 from countersign.audit.controls import chosen as controls_of
 from countersign.audit.criteria import Criteria
 from countersign.audit.evidence import MAX_SAMPLE, Evidence, Rows, gather
-from countersign.audit.flat import flat
 from countersign.audit.plan import POINTER
-from countersign.audit.reading import read_records
+from countersign.audit.reading import Covered
 from countersign.audit.report import Pack, render
 from countersign.audit.result import Result
 from countersign.audit.source import reader_of
@@ -77,9 +76,14 @@ def evidence(
             progress=progress,
         )
     # What no checkpoint covers is not verified, and no part of the population.
-    records = read_records(chosen.source)
-    covered = (record for record in records if flat(record)["seq"] in range(result.size))
+    covered = Covered(chosen.source, result.size)
     found = gather(covered, period, seed=seed or result.root.hex(), size=sample)
+    if result.ok and covered.root() != result.root:
+        raise LogError(
+            "log.changed",
+            "the log changed while it was read",
+            advice="Make a copy that nobody writes to, and try again.",
+        )
     folder = _new_folder(out)
     trusted = TrustedLog(verifier=chosen.verifier, witnesses=chosen.witnesses)
     proofs = dict(_proofs(folder, found, chosen))

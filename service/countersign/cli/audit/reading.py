@@ -28,20 +28,20 @@ def show(
 ) -> int:
     """Tell what happened about one thing, in the order it was recorded."""
     source = Given(log=log, tenant=tenant, config=config).source()
-    records = list(read_records(source))
     if subject.isdigit():
-        found = [record for record in records if record.get("seq") == int(subject)]
-        if found:
-            output.as_json(found[0])
+        records = read_records(source)
+        found = next((record for record in records if record.get("seq") == int(subject)), None)
+        if found is not None:
+            output.as_json(found)
         else:
-            print(f"There is no record {subject}; the log has {len(records)}.", file=sys.stderr)
-        return 0 if found else 1
-    told = story(records, subject)
+            print(f"The log has no record {subject}.", file=sys.stderr)
+        return 1 if found is None else 0
+    told = story(read_records(source), subject)
     if as_json:
         output.as_json(told.json())
     elif told.entries:
         print(told.text())
         print("As recorded. `countersign audit verify` says whether the log is whole.")
     else:
-        print(f"None of the {len(records)} records is about {output.safe(subject)}.")
+        print(f"No record is about {output.safe(subject)}.")
     return 0 if told.entries else 1
