@@ -3,14 +3,11 @@
 Runs in this process, through the whole command line.
 """
 
-import contextlib
-import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,23 +17,8 @@ from countersign.audit.plan import compress, decompress
 from countersign.audit.verify import verify
 from countersign.canonical import bound_bytes, commitment
 from countersign.cli.context_file import read_context
-from countersign.cli.root import run
 from realparts import ROOT
-
-
-def types(*words):
-    """Type a command; its exit code and what it printed."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["countersign", *map(str, words)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = run()
-            except SystemExit as ended:
-                code = ended.code
-    finally:
-        sys.argv = before
-    return SimpleNamespace(code=code or 0, out=out.getvalue(), err=err.getvalue())
+from typed import types
 
 
 @pytest.fixture(scope="module")
