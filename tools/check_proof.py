@@ -130,7 +130,7 @@ def parse_key(vkey: str) -> tuple[str, bytes, bytes]:
     data = decode64(text, "the key")
     if not name or re.search(r"\s", name) or len(data) != 33 or data[:1] != b"\x01":
         raise NotProven("the key is not <name>+<key id>+<base64 of 0x01 and 32 bytes>")
-    expected = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4]
+    expected = hashlib.sha256(name.encode("utf-8", "replace") + b"\n" + data).digest()[:4]
     if key_id != expected.hex():
         raise NotProven("the key id does not belong to this name and key")
     return name, expected, data[1:]

@@ -1,12 +1,15 @@
 """A log is verified again: from where the last time ended, and against what was seen then."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import struct
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from audit_world import LOG_ID, SIGNER, VKEY, MemorySource, publish, record, written
 from countersign.audit import plan
@@ -176,6 +179,25 @@ def test_a_state_that_contradicts_itself_is_refused(grown, change):
     with pytest.raises(ConfigurationError) as refused:
         State.parse(json.dumps(body).encode(), SIGNER.verifier)
     assert refused.value.code == "audit.state_invalid"
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_nothing_read_as_a_state_fails_otherwise(grown, data):
+    _, kept = grown
+    body = json.loads(kept.encode())
+    body[data.draw(st.sampled_from(sorted(body)))] = data.draw(ANY)
+    with contextlib.suppress(ConfigurationError):
+        State.parse(json.dumps(body).encode(), SIGNER.verifier)
+    with pytest.raises(ConfigurationError):
+        State.parse(data.draw(st.binary(max_size=40)), SIGNER.verifier)
 
 
 def test_a_state_of_another_size_than_its_checkpoint_is_refused(grown, tmp_path):

@@ -72,6 +72,12 @@ def test_the_sample_is_the_same_for_everybody_with_the_seed():
     assert gathered(size=0).sample == []
 
 
+def test_records_that_claim_the_same_number_break_nothing():
+    found = gathered([RECORDS[2]] * 4 + [{}, {"seq": True}], size=3)
+    assert [row["seq"] for row in found.sample] == [2, 2, 2]
+    assert not found.gapless
+
+
 def test_a_sample_is_fair():
     """Each of 40 records is drawn about as often as any other."""
     drawn = Counter()

@@ -1,6 +1,10 @@
 """The trust file: what an auditor believes, read strictly."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audit_world import SIGNER, VKEY
 from countersign.audit.cosignature import WitnessKey
@@ -69,3 +73,9 @@ def test_one_log_under_two_keys_is_refused():
     twice = GOOD + GOOD[GOOD.index("[[logs]]") :]
     with pytest.raises(ConfigurationError, match="twice"):
         Trust.parse(twice.encode())
+
+
+@given(st.text(max_size=60), st.integers(0, len(GOOD)))
+def test_nothing_read_as_a_trust_file_fails_otherwise(junk, at):
+    with contextlib.suppress(ConfigurationError):
+        Trust.parse((GOOD[:at] + junk + GOOD[at:]).encode("utf-8", "replace"))

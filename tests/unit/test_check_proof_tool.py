@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audit_world import LOG_ID, SIGNER, VKEY, written
 from countersign.audit.local import LocalSink
@@ -270,6 +272,18 @@ def test_a_leaf_that_is_no_record_of_this_log_is_not_proven():
         root = leaf_hash(body)
         note = sign(Checkpoint(origin=LOG_ID, size=1, root=root).text(), [SIGNER]).encode()
         assert refused(Proof(index=0, path=(), note=note, record=body).encode())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 3))
+def test_whatever_it_is_given_it_says_no(read, junk, place):
+    """No input ends in anything but an answer."""
+    text = proof(read, 7)
+    at = (0, text.index(b"index"), text.index(b"\n\n") + 2, len(text))[place]
+    for hostile in (junk, text[:at] + junk, junk + text[at:], text[:at] + junk + text[at + 40 :]):
+        assert hostile == text or refused(hostile)
+        assert refused(text, record=junk)
+    assert refused(text, key=junk.decode("utf-8", "surrogateescape"))
 
 
 # --- the command, alone ---

@@ -36,6 +36,8 @@ _CHANGES: Final = frozenset({"policy.changed", "directory.changed", "config.chan
 _EMERGENCIES: Final = frozenset({"break_glass", "after_review.closed"})
 
 Row = dict[str, str | int | None]
+_Drawn = tuple[int, int, JsonObject]
+"""Minus its rank, its place among the acts, and the record: the first in a heap goes first."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -91,17 +93,18 @@ def gather(records: Iterable[JsonObject], period: Criteria, *, seed: str, size: 
     """Go through a whole log: the period is counted, all of it reconciled."""
     evidence = Evidence(since=period.since, until=period.until, seed=seed, size=size)
     reconciler = Reconciler()
-    heap: list[tuple[int, int, Row]] = []
+    heap: list[_Drawn] = []
     for record in records:
         reconciler.take(record)
         if period.in_time(record):
             _take(evidence, record, heap)
-    evidence.sample = sorted((row for _, _, row in heap), key=lambda row: row["seq"] or 0)
+    drawn = [record for _, _, record in sorted(heap, key=lambda entry: entry[1])]
+    evidence.sample = [{**flat(record), "title": tell(record).title} for record in drawn]
     evidence.reconciliation = reconciler.finish()
     return evidence
 
 
-def _take(evidence: Evidence, record: JsonObject, heap: list[tuple[int, int, Row]]) -> None:
+def _take(evidence: Evidence, record: JsonObject, heap: list[_Drawn]) -> None:
     row = flat(record)
     kind = str(row["kind"] or "unknown")
     _follow(evidence, row)
@@ -129,7 +132,7 @@ def _take(evidence: Evidence, record: JsonObject, heap: list[tuple[int, int, Row
             rows.add(record)
     if kind in ACTS and isinstance(row["seq"], int):
         evidence.acts += 1
-        _draw(evidence, {**row, "title": tell(record).title}, row["seq"], heap)
+        _draw(evidence, record, row["seq"], heap)
 
 
 def rank(seed: str, seq: int) -> int:
@@ -140,12 +143,12 @@ def rank(seed: str, seq: int) -> int:
     return int.from_bytes(digest, "big")
 
 
-def _draw(evidence: Evidence, row: Row, seq: int, heap: list[tuple[int, int, Row]]) -> None:
-    entry = (-rank(evidence.seed, seq), seq, row)
+def _draw(evidence: Evidence, record: JsonObject, seq: int, heap: list[_Drawn]) -> None:
+    drawn = -rank(evidence.seed, seq)
     if len(heap) < evidence.size:
-        heapq.heappush(heap, entry)
-    elif heap and entry > heap[0]:
-        heapq.heapreplace(heap, entry)
+        heapq.heappush(heap, (drawn, evidence.acts, record))
+    elif heap and drawn > heap[0][0]:
+        heapq.heapreplace(heap, (drawn, evidence.acts, record))
 
 
 def _follow(evidence: Evidence, row: Row) -> None:

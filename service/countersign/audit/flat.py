@@ -44,23 +44,31 @@ COLUMNS: Final[dict[str, str]] = {
 """Column to the place in the record; a list becomes its items with spaces between."""
 
 _MAX_SEQ: Final = 2**63 - 1
-_PLACES: Final = tuple((column, place.split(".")) for column, place in COLUMNS.items())
+_EMPTY: Final[dict[str, str | int | None]] = dict.fromkeys(COLUMNS)
+_TOP: Final = frozenset(column for column, place in COLUMNS.items() if "." not in place)
+_BELOW: Final = tuple(
+    (column, *place.split(".")) for column, place in COLUMNS.items() if "." in place
+)
 
 
 def flat(record: JsonObject) -> dict[str, str | int | None]:
     """The row of a record; what it does not say, or not as text, is None."""
-    row: dict[str, str | int | None] = {column: _cell(record, place) for column, place in _PLACES}
+    row = _EMPTY.copy()
+    for name, value in record.items():
+        if name in _TOP:
+            row[name] = _text(value)
+    for column, part, field in _BELOW:
+        value = record.get(part)
+        if isinstance(value, dict):
+            row[column] = _text(value.get(field))
+        elif isinstance(value, list):
+            row[column] = _text([item.get(field) for item in value if isinstance(item, dict)])
     seq = record.get("seq")
     row["seq"] = seq if type(seq) is int and 0 <= seq <= _MAX_SEQ else None
     return row
 
 
-def _cell(value: JsonValue, place: list[str]) -> str | None:
-    for step in place:
-        if isinstance(value, list):  # each item has that field
-            value = [item.get(step) for item in value if isinstance(item, dict)]
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
+def _text(value: JsonValue) -> str | None:
     if isinstance(value, list):
         value = " ".join(item for item in value if isinstance(item, str)) or None
     if not isinstance(value, str):

@@ -19,6 +19,16 @@ from countersign.errors import ConfigurationError, LogError
 
 FORMAT: Final = "countersign/audit-state/v1"
 MAX_BYTES: Final = 262_144
+_UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    LogError,
+)
+"""What anything else than a state may raise while it is read as one."""
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)?", re.ASCII)
 
 
@@ -69,7 +79,7 @@ class State:
             )
             if not _TIME.fullmatch(state.time) or state.frontier.root().hex() != body["root"]:
                 raise _bad("contradicts itself")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LogError):
+        except _UNREADABLE:
             raise _bad("is not a state that `verify` wrote") from None
         state._check(verifier)
         return state
