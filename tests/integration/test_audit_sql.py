@@ -7,6 +7,7 @@ import pytest
 
 from audit_affairs import day, rows
 from audit_world import VKEY
+from countersign.audit.fields import COLUMNS
 from countersign.audit.plan import compress
 from countersign.audit.verify import verify
 from realparts import ROOT
@@ -45,6 +46,13 @@ def test_there_are_ten_questions_and_each_is_asked_here():
     asked = {name for name in globals() if re.fullmatch(r"test_\d+_.*", name)}
     assert len(QUESTIONS) == 11
     assert {int(name.split("_")[1]) for name in asked} == set(range(1, 11))
+
+
+def test_the_view_has_every_field_of_a_record():
+    columns = re.search(r"columns = \{(.*?)\}", DUCKDB, re.DOTALL)[1]
+    told = dict(re.findall(r"(\w+): '(\w+)'", columns))
+    types = {"text": "VARCHAR", "time": "VARCHAR", "integer": "BIGINT"}
+    assert told == {field.name: types.get(field.type, "JSON") for field in COLUMNS}
 
 
 def test_1_all_records_each_once(ask):
