@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SPREAD_S: Final = 3.0
 HEALTH_POLL_S: Final = 0.2
+RECEIPT_SLACK_S: Final = 60.0
+"""Beyond the longest that a record may wait for its sink."""
 
 
 async def serve(
@@ -91,6 +93,7 @@ class App:
             config.server.issuer,
             [read_key("keys.permit", config.path(path)) for path in config.keys.permit],
         )
+        self._receipt_key = read_key("keys.receipt", config.path(config.keys.receipt))
         self._signer_of = lambda tenant: Signer(name=self._log_id_of(tenant), key=log_key)
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
@@ -229,7 +232,14 @@ class App:
         decoder = Decoder(
             max_context_bytes=settings.max_context_bytes, mask_pointer=self._sanitizer.pointer
         )
-        published = PublishedLogs(self._publisher, self._sink, self._signer_of)
+        published = PublishedLogs(
+            self._publisher,
+            self._sink,
+            self._store,
+            self._signer_of,
+            receipt_key=self._receipt_key,
+            include_within_s=self._config.log.max_backlog_age_s + RECEIPT_SLACK_S,
+        )
         handlers = (
             Decisions(flow, decoder, EvidenceReader(self._issuers), self._metrics).handlers(rpc),
             Activity(flow, decoder).handlers(rpc),

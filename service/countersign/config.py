@@ -163,6 +163,7 @@ class KeysSection(_Section):
         default_factory=lambda: ["keys/permit.pem"]
     )
     log: str = "keys/log.pem"
+    receipt: str = "keys/receipt.pem"
 
 
 class LimitsSection(_Section):

@@ -18,6 +18,7 @@ import pytest
 from google.protobuf.message import Message
 
 from countersign.audit.local import LocalSink
+from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
@@ -349,7 +350,7 @@ def test_every_verb_that_takes_an_id_is_told_here() -> None:
     """One that is added has to be asked the same questions."""
     told = {str(asking) for asking in (*of_machines(SCOUT), *of_people())}
     told |= {"Decisions.Report", "Reviews.List", "Reviews.BatchDecide"}
-    told |= {"Reviews.Delegate", "Reviews.EndDelegation", "Trust.Prove"}
+    told |= {"Reviews.Delegate", "Reviews.EndDelegation", "Trust.Prove", "Trust.GetReceipt"}
     without_id = {"Reviews.Watch", "Reviews.ListDelegations", "Trust.GetKeys"}
     without_id |= {"Trust.GetCheckpoint"}
     services = (
@@ -620,6 +621,14 @@ async def test_the_named_executor_may_claim_and_report_and_knows_nothing_else(ed
 # --- the log ---------------------------------------------------------------------------
 
 
+async def record_of(world: World, seq: int) -> context_pb2.RecordRef:
+    """What an answer said of a record."""
+    (stored,) = await world.store.records(TENANT, seq, 1)
+    return context_pb2.RecordRef(
+        log_id=f"log.test/{TENANT}", seq=seq, leaf_hash=leaf_hash(stored.body)
+    )
+
+
 async def test_a_proof_tells_nothing_of_another_tenants_log(tmp_path: Path) -> None:
     """`Trust` counts records of the reader's own log, however long others are."""
     world = await World.open(tmp_path)
@@ -639,7 +648,10 @@ async def test_a_proof_tells_nothing_of_another_tenants_log(tmp_path: Path) -> N
         settings=PublisherSettings(flush_after_s=0.01),
     )
     await publisher.start()
-    edge = Edge(world, Trust(PublishedLogs(publisher, sink, signer_of), world.permits.jwks))
+    published = PublishedLogs(
+        publisher, sink, world.store, signer_of, receipt_key=key, include_within_s=60
+    )
+    edge = Edge(world, Trust(published, world.permits.jwks))
     await edge.server.start()
     town = Town(world)
     try:
@@ -657,6 +669,15 @@ async def test_a_proof_tells_nothing_of_another_tenants_log(tmp_path: Path) -> N
             for seq in (0, size - 1, size, 10**9)
         ]
         assert alike([*empty, *theirs], "Prove").says("log.empty")
+        asked = trust_pb2.GetReceiptRequest(record=await record_of(world, size - 1))
+        assert (await edge.call("Trust.GetReceipt", asked, BOB)).count(b"countersign/receipt/v1")
+        unknown = [await edge.told("Trust.GetReceipt", asked, ZOE)]
+        for name in ("log.test/other", "log.test/nowhere"):
+            asked.record.log_id = name
+            unknown.append(await edge.told("Trust.GetReceipt", asked, ZOE))
+        asked.record.seq = 10**9
+        unknown.append(await edge.told("Trust.GetReceipt", asked, ZOE))
+        assert alike(unknown, "GetReceipt").says("log.unknown_record")
         keys = await edge.call("Trust.GetKeys", trust_pb2.GetKeysRequest(), ZOE)
         assert b"log.test/other" in keys
         assert b"log.test/acme" not in keys

@@ -26,6 +26,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_KEYS = ("permit", "log", "receipt")
 _CALLERS = "# Machines that may ask. `countersign caller add` appends; see docs/reference.\n"
 _PEOPLE = "# People who may decide. `countersign person add` appends; see docs/reference.\n"
 
@@ -45,7 +46,7 @@ def init(
 ) -> None:
     """Write commented default settings, keys, empty registers and the example policy."""
     made = [directory / name for name in (CONFIG_NAME, "callers.toml", "people.toml", "policy")]
-    for path in (*made, directory / "keys" / "permit.pem", directory / "keys" / "log.pem"):
+    for path in (*made, *(directory / "keys" / f"{name}.pem" for name in _KEYS)):
         if path.exists():
             raise ConfigurationError(
                 "init.exists",
@@ -60,7 +61,7 @@ def init(
             f"{error.filename}: {error.strerror}",
             advice="Name a directory that this user may write to.",
         ) from None
-    print(f"Wrote {made[0]}, two keys, callers.toml, people.toml and policy/.")
+    print(f"Wrote {made[0]}, three keys, callers.toml, people.toml and policy/.")
     print("Next:")
     print(f"  cd {directory}")
     print("  countersign person add alice --name Alice --credential alice.credential")
@@ -75,7 +76,7 @@ def _write_everything(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     text = importlib.resources.files("countersign").joinpath("default.toml").read_text("utf-8")
     (directory / CONFIG_NAME).write_text(text, "utf-8")
-    for name in ("permit", "log"):
+    for name in _KEYS:
         create_key(directory / "keys" / f"{name}.pem")
     for name, content in (("callers.toml", _CALLERS), ("people.toml", _PEOPLE)):
         path = directory / name

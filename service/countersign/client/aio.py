@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from countersign.client import scrubbing
+from countersign.client import receipts, scrubbing
 from countersign.client.aio_line import AioLine, OnQuestion
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
@@ -141,6 +141,14 @@ class AsyncClient(AsyncOpened):
     ) -> ReviewStatus | None:
         """Say how the action ended. `acted_on` is the grant, or a permit's id."""
         return await self._line.run(self._conversations.report(acted_on, outcome, detail))
+
+    async def receipt(self, record: RecordRef) -> bytes:
+        """A signed promise that a record is in the log: `decision.record` names one.
+
+        Keep it. When the log is published without that record, it proves the omission
+        (`countersign audit check-receipt`).
+        """
+        return await self._line.run(receipts.receipt(self._conversations, record))
 
     async def scrub(self, value: Any) -> Any:
         """A text or JSON value without personal data and secrets, in the same shape.

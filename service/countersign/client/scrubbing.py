@@ -24,13 +24,15 @@ from countersign.model import JsonValue, RecordRef, new_id
 from countersign.v1 import activity_pb2
 from countersign.v1.activity_pb2_grpc import ActivityStub
 from countersign.v1.decisions_pb2_grpc import DecisionsStub
+from countersign.v1.trust_pb2_grpc import TrustStub
 
 _FIELD: Final = "content"
 
 
 def machine_stub(channel: grpc.Channel | grpc.aio.Channel) -> object:
-    """The verbs of both services that machines speak to."""
-    return SimpleNamespace(**vars(DecisionsStub(channel)), **vars(ActivityStub(channel)))
+    """The verbs of all services that machines speak to."""
+    stubs = (DecisionsStub(channel), ActivityStub(channel), TrustStub(channel))
+    return SimpleNamespace(**{name: verb for stub in stubs for name, verb in vars(stub).items()})
 
 
 def scrub(exchange: Exchange, value: Any) -> Conversation[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from countersign.client import scrubbing
+from countersign.client import receipts, scrubbing
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
 from countersign.client.exchange import Timing
@@ -142,6 +142,14 @@ class Client(Opened):
     ) -> ReviewStatus | None:
         """Say how the action ended. `acted_on` is the grant, or a permit's id."""
         return self._line.run(self._conversations.report(acted_on, outcome, detail))
+
+    def receipt(self, record: RecordRef) -> bytes:
+        """A signed promise that a record is in the log: `decision.record` names one.
+
+        Keep it. When the log is published without that record, it proves the omission
+        (`countersign audit check-receipt`).
+        """
+        return self._line.run(receipts.receipt(self._conversations, record))
 
     def scrub(self, value: Any) -> Any:
         """A text or JSON value without personal data and secrets, in the same shape.

@@ -12,7 +12,7 @@ from countersign import canonical
 from countersign.edge.authentication import Subject
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import NotFoundError
-from countersign.model import JsonObject, TenantId
+from countersign.model import JsonObject, RecordRef, TenantId
 from countersign.v1 import trust_pb2
 
 
@@ -27,6 +27,12 @@ class Published(Protocol):
 
     def prove(self, tenant: TenantId, seq: int, note: bytes) -> tuple[bytes, tuple[bytes, ...]]:
         """Leaf hash and inclusion path of a record. Reads files: call it in a thread."""
+
+    def receipt_key(self, tenant: TenantId) -> str:
+        """The key of receipts, as a signed-note verifier key."""
+
+    async def receipt(self, tenant: TenantId, record: RecordRef) -> bytes | None:
+        """A receipt for a record of the tenant's log; None when there is no such record."""
 
 
 def _anybody(subject: Subject) -> Subject:
@@ -52,6 +58,9 @@ class Trust:
                     request=trust_pb2.GetCheckpointRequest, role=_anybody, verb=self.get_checkpoint
                 ),
                 "Prove": Unary(request=trust_pb2.ProveRequest, role=_anybody, verb=self.prove),
+                "GetReceipt": Unary(
+                    request=trust_pb2.GetReceiptRequest, role=_anybody, verb=self.get_receipt
+                ),
             },
         )
 
@@ -62,6 +71,7 @@ class Trust:
         return trust_pb2.GetKeysResponse(
             jwks_json=canonical.encode(self._jwks()),
             log_verifier_key=self._published.verifier_key(call.subject.tenant),
+            receipt_verifier_key=self._published.receipt_key(call.subject.tenant),
         )
 
     async def get_checkpoint(
@@ -89,6 +99,21 @@ class Trust:
             hashes=path,
             leaf_hash=leaf,
         )
+
+    async def get_receipt(
+        self, call: Call[Subject], message: trust_pb2.GetReceiptRequest
+    ) -> trust_pb2.Receipt:
+        """GetReceipt."""
+        asked = message.record
+        record = RecordRef(log_id=asked.log_id, seq=asked.seq, leaf_hash=asked.leaf_hash)
+        note = await self._published.receipt(call.subject.tenant, record)
+        if note is None:
+            raise NotFoundError(
+                "log.unknown_record",
+                "record: no such record in this log",
+                advice="Send log_id, seq and leaf_hash as an answer named them.",
+            )
+        return trust_pb2.Receipt(note=note)
 
     def _newest(self, tenant: TenantId) -> tuple[bytes, int]:
         found = self._published.checkpoint(tenant)

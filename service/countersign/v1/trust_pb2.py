@@ -22,27 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from countersign.v1 import context_pb2 as countersign_dot_v1_dot_context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ountersign/v1/trust.proto\x12\x0e\x63ountersign.v1\"\x10\n\x0eGetKeysRequest\">\n\x0fGetKeysResponse\x12\x11\n\tjwks_json\x18\x01 \x01(\x0c\x12\x18\n\x10log_verifier_key\x18\x02 \x01(\t\"\x16\n\x14GetCheckpointRequest\"-\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x03\"\x1b\n\x0cProveRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"g\n\x05Proof\x12.\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1a.countersign.v1.Checkpoint\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x11\n\tleaf_hash\x18\x04 \x01(\x0c\x32\xe4\x01\n\x05Trust\x12J\n\x07GetKeys\x12\x1e.countersign.v1.GetKeysRequest\x1a\x1f.countersign.v1.GetKeysResponse\x12Q\n\rGetCheckpoint\x12$.countersign.v1.GetCheckpointRequest\x1a\x1a.countersign.v1.Checkpoint\x12<\n\x05Prove\x12\x1c.countersign.v1.ProveRequest\x1a\x15.countersign.v1.Proofb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63ountersign/v1/trust.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\"\x10\n\x0eGetKeysRequest\"\\\n\x0fGetKeysResponse\x12\x11\n\tjwks_json\x18\x01 \x01(\x0c\x12\x18\n\x10log_verifier_key\x18\x02 \x01(\t\x12\x1c\n\x14receipt_verifier_key\x18\x03 \x01(\t\"\x16\n\x14GetCheckpointRequest\"-\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x03\"\x1b\n\x0cProveRequest\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"g\n\x05Proof\x12.\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x1a.countersign.v1.Checkpoint\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12\x0e\n\x06hashes\x18\x03 \x03(\x0c\x12\x11\n\tleaf_hash\x18\x04 \x01(\x0c\">\n\x11GetReceiptRequest\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.countersign.v1.RecordRef\"\x17\n\x07Receipt\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x32\xae\x02\n\x05Trust\x12J\n\x07GetKeys\x12\x1e.countersign.v1.GetKeysRequest\x1a\x1f.countersign.v1.GetKeysResponse\x12Q\n\rGetCheckpoint\x12$.countersign.v1.GetCheckpointRequest\x1a\x1a.countersign.v1.Checkpoint\x12<\n\x05Prove\x12\x1c.countersign.v1.ProveRequest\x1a\x15.countersign.v1.Proof\x12H\n\nGetReceipt\x12!.countersign.v1.GetReceiptRequest\x1a\x17.countersign.v1.Receiptb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'countersign.v1.trust_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETKEYSREQUEST']._serialized_start=46
-  _globals['_GETKEYSREQUEST']._serialized_end=62
-  _globals['_GETKEYSRESPONSE']._serialized_start=64
-  _globals['_GETKEYSRESPONSE']._serialized_end=126
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=128
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=150
-  _globals['_CHECKPOINT']._serialized_start=152
-  _globals['_CHECKPOINT']._serialized_end=197
-  _globals['_PROVEREQUEST']._serialized_start=199
-  _globals['_PROVEREQUEST']._serialized_end=226
-  _globals['_PROOF']._serialized_start=228
-  _globals['_PROOF']._serialized_end=331
-  _globals['_TRUST']._serialized_start=334
-  _globals['_TRUST']._serialized_end=562
+  _globals['_GETKEYSREQUEST']._serialized_start=76
+  _globals['_GETKEYSREQUEST']._serialized_end=92
+  _globals['_GETKEYSRESPONSE']._serialized_start=94
+  _globals['_GETKEYSRESPONSE']._serialized_end=186
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=188
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=210
+  _globals['_CHECKPOINT']._serialized_start=212
+  _globals['_CHECKPOINT']._serialized_end=257
+  _globals['_PROVEREQUEST']._serialized_start=259
+  _globals['_PROVEREQUEST']._serialized_end=286
+  _globals['_PROOF']._serialized_start=288
+  _globals['_PROOF']._serialized_end=391
+  _globals['_GETRECEIPTREQUEST']._serialized_start=393
+  _globals['_GETRECEIPTREQUEST']._serialized_end=455
+  _globals['_RECEIPT']._serialized_start=457
+  _globals['_RECEIPT']._serialized_end=480
+  _globals['_TRUST']._serialized_start=483
+  _globals['_TRUST']._serialized_end=785
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 What an outsider needs to check us."""
 
 from collections import abc as _abc
+from countersign.v1 import context_pb2 as _context_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -39,19 +40,23 @@ class GetKeysResponse(_message.Message):
 
     JWKS_JSON_FIELD_NUMBER: _builtins.int
     LOG_VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    RECEIPT_VERIFIER_KEY_FIELD_NUMBER: _builtins.int
     jwks_json: _builtins.bytes
     """RFC 7517 JWK Set, JSON."""
     log_verifier_key: _builtins.str
     """"<name>+<hash>+<key>", as in C2SP signed-note."""
+    receipt_verifier_key: _builtins.str
+    """The key of receipts, in the same form."""
     def __init__(
         self,
         *,
         jwks_json: _builtins.bytes = ...,
         log_verifier_key: _builtins.str = ...,
+        receipt_verifier_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jwks_json", b"jwks_json", "log_verifier_key", b"log_verifier_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jwks_json", b"jwks_json", "log_verifier_key", b"log_verifier_key", "receipt_verifier_key", b"receipt_verifier_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -145,3 +150,47 @@ class Proof(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Proof: _TypeAlias = Proof  # noqa: Y015
+
+@_typing.final
+class GetReceiptRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def record(self) -> _context_pb2.RecordRef:
+        """As an answer named it."""
+
+    def __init__(
+        self,
+        *,
+        record: _context_pb2.RecordRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptRequest: _TypeAlias = GetReceiptRequest  # noqa: Y015
+
+@_typing.final
+class Receipt(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    note: _builtins.bytes
+    """A signed note: "countersign/receipt/v1", log id, seq, leaf hash in base64 and
+    the time by which it is published, in seconds, each a line.
+    """
+    def __init__(
+        self,
+        *,
+        note: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipt: _TypeAlias = Receipt  # noqa: Y015

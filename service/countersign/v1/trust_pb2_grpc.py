@@ -49,6 +49,11 @@ class TrustStub:
                 request_serializer=countersign_dot_v1_dot_trust__pb2.ProveRequest.SerializeToString,
                 response_deserializer=countersign_dot_v1_dot_trust__pb2.Proof.FromString,
                 _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/countersign.v1.Trust/GetReceipt',
+                request_serializer=countersign_dot_v1_dot_trust__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_trust__pb2.Receipt.FromString,
+                _registered_method=True)
 
 
 class TrustServicer:
@@ -76,6 +81,14 @@ class TrustServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReceipt(self, request, context):
+        """A signed promise that a record is in the log. Whoever keeps it can prove that
+        the record was left out later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrustServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +106,11 @@ def add_TrustServicer_to_server(servicer, server):
                     servicer.Prove,
                     request_deserializer=countersign_dot_v1_dot_trust__pb2.ProveRequest.FromString,
                     response_serializer=countersign_dot_v1_dot_trust__pb2.Proof.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=countersign_dot_v1_dot_trust__pb2.GetReceiptRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_trust__pb2.Receipt.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +194,33 @@ class Trust:
             '/countersign.v1.Trust/Prove',
             countersign_dot_v1_dot_trust__pb2.ProveRequest.SerializeToString,
             countersign_dot_v1_dot_trust__pb2.Proof.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Trust/GetReceipt',
+            countersign_dot_v1_dot_trust__pb2.GetReceiptRequest.SerializeToString,
+            countersign_dot_v1_dot_trust__pb2.Receipt.FromString,
             options,
             channel_credentials,
             insecure,

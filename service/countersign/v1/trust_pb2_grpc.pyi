@@ -39,6 +39,10 @@ class TrustStub:
     """The newest published checkpoint of the reader's log."""
     Prove: _grpc.UnaryUnaryMultiCallable[_trust_pb2.ProveRequest, _trust_pb2.Proof]
     """An inclusion proof (RFC 6962) of one record in the newest checkpoint."""
+    GetReceipt: _grpc.UnaryUnaryMultiCallable[_trust_pb2.GetReceiptRequest, _trust_pb2.Receipt]
+    """A signed promise that a record is in the log. Whoever keeps it can prove that
+    the record was left out later.
+    """
 
 @_typing.type_check_only
 class TrustAsyncStub(TrustStub):
@@ -51,6 +55,10 @@ class TrustAsyncStub(TrustStub):
     """The newest published checkpoint of the reader's log."""
     Prove: _aio.UnaryUnaryMultiCallable[_trust_pb2.ProveRequest, _trust_pb2.Proof]  # type: ignore[assignment]
     """An inclusion proof (RFC 6962) of one record in the newest checkpoint."""
+    GetReceipt: _aio.UnaryUnaryMultiCallable[_trust_pb2.GetReceiptRequest, _trust_pb2.Receipt]  # type: ignore[assignment]
+    """A signed promise that a record is in the log. Whoever keeps it can prove that
+    the record was left out later.
+    """
 
 class TrustServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -78,5 +86,15 @@ class TrustServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trust_pb2.Proof, _abc.Awaitable[_trust_pb2.Proof]]:
         """An inclusion proof (RFC 6962) of one record in the newest checkpoint."""
+
+    @_abc_1.abstractmethod
+    def GetReceipt(
+        self,
+        request: _trust_pb2.GetReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trust_pb2.Receipt, _abc.Awaitable[_trust_pb2.Receipt]]:
+        """A signed promise that a record is in the log. Whoever keeps it can prove that
+        the record was left out later.
+        """
 
 def add_TrustServicer_to_server(servicer: TrustServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
