@@ -1,7 +1,11 @@
 """An auditor with both buckets: what was done to a live log is caught and named."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -11,13 +15,13 @@ from countersign.audit.s3.sink import S3Sink
 from countersign.audit.s3.source import S3Source
 from countersign.audit.verify import verify
 from countersign.errors import ConfigurationError
-from s3_server import s3_server
+from s3_server import running
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("s3")) as started:
+        yield started
 
 
 class Live:
@@ -25,7 +29,7 @@ class Live:
 
     def __init__(self, server, *, mode=Mode.COMPLIANCE):
         self.records, self.tiles = server.buckets()
-        self.client = server.client()
+        self.client = server.shared()
         retention = Retention(days=1, max_days=2, mode=mode)
         sink = S3Sink(
             self.client, records_bucket=self.records, tiles_bucket=self.tiles, retention=retention
@@ -121,7 +125,64 @@ def test_tiles_that_somebody_changed_are_named(live):
 
 def test_a_bucket_that_is_not_there_says_so(server):
     source = S3Source(
-        server.client(), records_bucket="not-there", tiles_bucket="neither", root=LOG_ID
+        server.shared(), records_bucket="not-there", tiles_bucket="neither", root=LOG_ID
     )
     with pytest.raises(ConfigurationError, match="404"):
         source.inventory()
+
+
+# --- what an auditor types ------------------------------------------------------------
+
+
+def audits(server, *words):
+    """The command with this server's credentials and nothing else."""
+    return subprocess.run(
+        [sys.executable, "-c", "from countersign.cli import main; main()", "audit", *words],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def address(live, server, **changed):
+    query = {"tiles": live.tiles, "endpoint": server.endpoint, **changed}
+    return f"s3://{live.records}/{LOG_ID}?{urlencode(query)}"
+
+
+def test_verify_reads_a_log_in_s3_and_tells_its_locks(server, live):
+    done = audits(server, "verify", "--log", address(live, server), "--key", VKEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 object(s) under COMPLIANCE, the first until" in done.stdout
+    assert "locks (a directory" not in done.stdout
+    live.client.delete_object(Bucket=live.records, Key=live.key("records/"))
+    done = audits(server, "verify", "--log", address(live, server), "--key", VKEY, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [finding["code"] for finding in told["findings"]] == ["object.hidden"]
+    assert told["locks"]["locked"] == 6
+
+
+def test_a_proof_and_the_evidence_come_from_the_bucket_as_well(server, live, tmp_path):
+    out = tmp_path / "pack"
+    done = audits(
+        *(server, "evidence", "--out", str(out), "--log", address(live, server), "--key", VKEY)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((out / "verification.json").read_text())["locks"]["locked"] == 6
+    proof = tmp_path / "7.proof"
+    where = ("--log", address(live, server), "--key", VKEY)
+    done = audits(server, "prove", "7", *where, "--with-record", "--out", str(proof))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert audits(server, "check-proof", str(proof), "--key", VKEY).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["s3://", "s3://bucket", "s3://bucket/log?tiles=", "s3://bucket/log?tiles=x&tile=y"],
+)
+def test_an_address_that_is_none_says_how_one_looks(server, wrong):
+    done = audits(server, "verify", "--log", wrong, "--key", VKEY)
+    assert done.returncode == 2 or "audit.address_invalid" in done.stderr
+    assert "s3://RECORDS/PREFIX/ORIGIN?tiles=BUCKET" in done.stderr

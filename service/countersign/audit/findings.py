@@ -31,6 +31,10 @@ Pure. Codes are stable; scripts may match them:
     witness.missing      a witness that the trust file demands did not cosign
     witness.signature    a cosignature by such a witness is wrong
     file.unsafe          a symbolic link, a device, or too large a file
+    object.hidden        a delete marker lies over a locked object
+    object.shadowed      another version lies over a locked object
+    lock.missing         an object that is evidence is not locked
+    lock.weak            it is locked in a mode that somebody can undo
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from countersign.audit.findings import Finding
+from countersign.audit.locks import Locks
 from countersign.audit.state import State
 
 
@@ -41,8 +42,20 @@ class Result:
     """Who cosigned the newest checkpoint, and when, in seconds."""
     state: State | None
     """What to keep for the next verification; None with findings."""
+    locks: Locks | None = None
+    """Of the bucket it was read from; None for a copy, which has none."""
 
     @property
     def ok(self) -> bool:
         """Whether nothing was found. Read `anchors` for what that means."""
         return not self.findings
+
+    def with_locks(self, locks: Locks) -> Result:
+        """The same, and what the bucket says of itself."""
+        return dataclasses.replace(
+            self,
+            findings=(*self.findings, *locks.findings),
+            tampered=self.tampered or bool(locks.findings),
+            state=None if locks.findings else self.state,
+            locks=locks,
+        )

@@ -37,11 +37,13 @@ def verdict(result: Result) -> Verdict:
     return Verdict.TAMPERED if result.tampered else Verdict.INCOMPLETE
 
 
-def not_checked(result: Result, *, locks: bool = False) -> tuple[str, ...]:
-    """What was not checked, in words. `locks` says whether a bucket's locks were."""
+def not_checked(result: Result) -> tuple[str, ...]:
+    """What was not checked, in words."""
     said = []
-    if not locks:
+    if result.locks is None:
         said.append("locks (a directory has none: found out is not prevented)")
+    elif result.locks.unknown:
+        said.append(f"{result.locks.unknown} lock(s) of which the bucket does not tell")
     if not result.remembered:
         said.append("truncation and forks by whoever has the key (no remembered checkpoint)")
     if not result.witnesses:
@@ -54,12 +56,12 @@ def not_checked(result: Result, *, locks: bool = False) -> tuple[str, ...]:
     return tuple(said)
 
 
-def line(result: Result, *, locks: bool = False) -> str:
+def line(result: Result) -> str:
     """The result in one line."""
     found = verdict(result)
     count = len(result.findings) + result.suppressed
     what = f"{result.size} record(s), root {result.root.hex()[:16]}…"
     if count:
         what += f", {count} finding(s)"
-    missing = "; ".join(not_checked(result, locks=locks))
+    missing = "; ".join(not_checked(result))
     return f"{found.value.upper()}: {what}. NOT CHECKED: {missing}"

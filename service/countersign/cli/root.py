@@ -12,10 +12,8 @@ from countersign.cli import (
     audit,
     delegations,
     doctor,
-    init_bucket,
     operator,
     output,
-    probe,
     register,
     reviews,
     sanitize,
@@ -49,8 +47,6 @@ app.add_typer(register.people, name="person")
 app.add_typer(register.channels, name="channel")
 app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
-for tree in (probe.app, init_bucket.app):
-    audit.app.registered_commands += tree.registered_commands
 app.add_typer(audit.app, name="audit")
 
 

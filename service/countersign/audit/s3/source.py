@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from countersign.audit.findings import Finding
+from countersign.audit.locks import Locks
 from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS
 from countersign.audit.s3.calls import Calls, code_of, status_of
 from countersign.audit.s3.retention import Lock, Mode
@@ -38,21 +39,6 @@ class Version:
     id: str
     marker: bool
     at: datetime
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Locks:
-    """What the bucket says of the locks of a log."""
-
-    findings: tuple[Finding, ...]
-    locked: int
-    """Objects under COMPLIANCE whose time is not over."""
-    over: int
-    """Objects whose time is over: they may be deleted now."""
-    unknown: int
-    """Objects of which the bucket does not tell: `s3:GetObjectRetention` is not granted."""
-    until: datetime | None
-    """When the first of the locks ends."""
 
 
 class S3Source:
@@ -161,25 +147,25 @@ class S3Source:
     def _incidents(self, name: str, lock: Lock | None) -> Iterator[Finding]:
         versions = self.versions()[name]
         if any(version.marker for version in versions):
-            yield Finding(
-                code="object.hidden",
-                message=f"a delete marker of {versions[-1].at:%Y-%m-%dT%H:%M:%SZ} hides it: "
+            yield _incident(
+                "object.hidden",
+                f"a delete marker of {versions[-1].at:%Y-%m-%dT%H:%M:%SZ} hides it: "
                 "somebody deleted",
-                file=name,
+                name,
             )
         if sum(not version.marker for version in versions) > 1:
-            yield Finding(
-                code="object.shadowed",
-                message="another version lies over it: somebody wrote where nobody may write",
-                file=name,
+            yield _incident(
+                "object.shadowed",
+                "another version lies over it: somebody wrote where nobody may write",
+                name,
             )
         if lock is not None and not lock.mode:
-            yield Finding(code="lock.missing", message="it is not locked", file=name)
+            yield _incident("lock.missing", "it is not locked", name)
         elif lock is not None and lock.mode != Mode.COMPLIANCE.value:
-            yield Finding(
-                code="lock.weak",
-                message=f"its mode is {lock.mode}: whoever has the permission can delete it",
-                file=name,
+            yield _incident(
+                "lock.weak",
+                f"its mode is {lock.mode}: whoever has the permission can delete it",
+                name,
             )
 
     # --- listing ---
@@ -204,6 +190,10 @@ class S3Source:
 
     def _name(self, key: str) -> str:
         return key.removeprefix(self._root)
+
+
+def _incident(code: str, message: str, file: str) -> Finding:
+    return Finding(code=code, message=message, file=file)
 
 
 def _version(each: Any, *, marker: bool) -> Version:

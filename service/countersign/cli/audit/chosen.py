@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,15 @@ import typer
 
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.directory import Directory
+from countersign.audit.locks import Locks
 from countersign.audit.merkle import Frontier
 from countersign.audit.note import MAX_NOTE_BYTES, Signer, Verifier
 from countersign.audit.plan import POINTER
+from countersign.audit.result import Result
 from countersign.audit.source import Source, UnsafeFileError
 from countersign.audit.trust import Trust, TrustedLog
-from countersign.config import config_path, load
+from countersign.cli.audit import bucket
+from countersign.config import Config, config_path, load
 from countersign.errors import ConfigurationError
 from countersign.keys import read_key
 from countersign.model import TenantId
@@ -30,7 +34,7 @@ from countersign.store.sqlite_reads import SqliteReads
 
 LogOption = Annotated[
     str | None,
-    typer.Option("--log", help="A copy of one log's directory; default: the service's."),
+    typer.Option("--log", help="One log: a copy's directory, or s3://…; default: the service's."),
 ]
 KeyOption = Annotated[
     str, typer.Option("--key", help="The log's verifier key, or a file holding it.")
@@ -58,7 +62,7 @@ class Given:
     """What was typed to choose a log."""
 
     log: str | None
-    """Where the copy is."""
+    """Where it is: a directory, or an address in S3."""
     key: str = ""
     trust: Path | None = None
     tenant: str = "default"
@@ -101,6 +105,11 @@ class Given:
 
     def source(self) -> Source:
         """The log to read, whether trusted or not."""
+        if self.log is not None and self.log.startswith(bucket.SCHEME):
+            return bucket.of_address(self.log)
+        settings = load(config_path(self.config)) if self.log is None else None
+        if settings is not None and settings.log.sink == "s3":
+            return bucket.of_service(settings, self._origin(settings))
         directory = self._directory() if self.log is None else Path(self.log)
         if not directory.is_dir():
             raise ConfigurationError(
@@ -112,8 +121,17 @@ class Given:
 
     def _directory(self) -> Path:
         settings = load(config_path(self.config))
-        name = f"{settings.log.name}/{TenantId(self.tenant)}"
-        return settings.path(settings.log.directory) / name
+        return settings.path(settings.log.directory) / self._origin(settings)
+
+    def _origin(self, settings: Config) -> str:
+        return f"{settings.log.name}/{TenantId(self.tenant)}"
+
+    def _place(self, settings: Config) -> str:
+        if settings.log.sink == "s3":
+            return f"{bucket.SCHEME}{settings.s3.records_bucket}/{settings.s3.prefix}" + (
+                self._origin(settings)
+            )
+        return str(self._directory())
 
     def _of_service(self) -> Log:
         settings = load(config_path(self.config))
@@ -121,12 +139,12 @@ class Given:
         if self.key or self.trust is not None:
             trusted = self.trusted_under(_claims(source))
         else:
-            name = f"{settings.log.name}/{TenantId(self.tenant)}"
+            name = self._origin(settings)
             signer = Signer(name=name, key=read_key("keys.log", settings.path(settings.keys.log)))
             trusted = TrustedLog(verifier=signer.verifier)
         return Log(
             source=source,
-            place=str(self._directory()),
+            place=self._place(settings),
             verifier=trusted.verifier,
             witnesses=trusted.witnesses,
             store=_published(settings.path(settings.store.path), TenantId(self.tenant)),
@@ -149,6 +167,12 @@ def _published(path: Path, tenant: TenantId) -> Frontier | None:
     with sqlite_file.opening(path), contextlib.closing(sqlite_file.connect_reading(path)) as store:
         state = SqliteReads(store).log_state(tenant)
     return Frontier(hashes=state.frontier, size=state.published)
+
+
+def examined(result: Result, source: Source) -> Result:
+    """The result, with the locks where the log is read from a bucket."""
+    locks: Callable[[], Locks] | None = getattr(source, "locks", None)
+    return result if locks is None else result.with_locks(locks())
 
 
 def key_of(given: str) -> Verifier:

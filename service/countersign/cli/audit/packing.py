@@ -29,6 +29,7 @@ from countersign.cli.audit.chosen import (
     LogOption,
     TenantOption,
     TrustOption,
+    examined,
     read_file,
 )
 from countersign.cli.audit.finding import FromOption, ToOption, past
@@ -75,6 +76,7 @@ def evidence(
             witnesses=chosen.witnesses,
             progress=progress,
         )
+    result = examined(result, chosen.source)
     # What no checkpoint covers is not verified, and no part of the population.
     covered = Covered(chosen.source, result.size)
     found = gather(covered, period, seed=seed or result.root.hex(), size=sample)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from countersign.audit.locks import Locks
 from countersign.audit.note import Verifier, open_checkpoint
 from countersign.audit.result import Result
 from countersign.audit.state import State
@@ -27,6 +28,7 @@ from countersign.cli.audit.chosen import (
     LogOption,
     TenantOption,
     TrustOption,
+    examined,
     read_file,
     write_file,
 )
@@ -69,6 +71,7 @@ def verify_log(
             witnesses=chosen.witnesses,
             progress=progress,
         )
+    result = examined(result, chosen.source)
     if state is not None and result.state is not None:
         write_file("--state", state, result.state.encode())
     if as_json:
@@ -124,6 +127,8 @@ def _print(result: Result, log: Log) -> None:
         output.field("against", anchor)
     for name, _ in result.witnesses:
         output.field("witness", name)
+    if result.locks is not None:
+        output.field("locks", result.locks.words())
     for finding in result.findings:
         where = f" (in {finding.file})" if finding.file else ""
         seq = f" record {finding.seq}:" if finding.seq is not None else ""
@@ -151,5 +156,18 @@ def plain(result: Result) -> dict[str, object]:
         "checkpoints": result.checkpoints,
         "objects": result.objects,
         "pending": result.pending,
+        "locks": locks_plain(result.locks),
         "not_checked": list(not_checked(result)),
+    }
+
+
+def locks_plain(locks: Locks | None) -> dict[str, object] | None:
+    """Locks as JSON."""
+    if locks is None:
+        return None
+    return {
+        "locked": locks.locked,
+        "over": locks.over,
+        "unknown": locks.unknown,
+        "until": f"{locks.until:%Y-%m-%dT%H:%M:%SZ}" if locks.until else None,
     }

@@ -9,8 +9,8 @@ import typer
 
 from countersign.audit import s3
 from countersign.cli import output
+from countersign.cli.audit.probing import EndpointOption, RegionOption, parse_target
 from countersign.cli.operator import JsonOption
-from countersign.cli.probe import EndpointOption, RegionOption, parse_target
 from countersign.errors import ConfigurationError
 
 if TYPE_CHECKING:
