@@ -151,6 +151,30 @@ def test_a_remembered_checkpoint_from_before_is_judged_all_the_same(grown, tmp_p
     assert verify(log, VKEY, earlier=kept, checkpoint=later).resumed_at == 513
 
 
+def test_a_verification_that_is_interrupted_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("countersign.audit.verify._KEEP_EVERY", 2)
+    log = written(tmp_path, 10, 300, 5, 20, 30)
+    kept = []
+
+    def interrupt(done, _total):
+        if done > 315:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify(log, VKEY, progress=interrupt, keep=kept.append)
+    assert [state.size for state in kept] == [310]
+    on = verify(log, VKEY, earlier=kept[0], keep=kept.append)
+    assert on.ok, on.findings
+    assert (on.resumed_at, on.segments, on.size) == (310, 3, 365)
+    assert [state.size for state in kept] == [310, 335]
+    again = []
+    assert verify(log, VKEY, earlier=on.state, from_start=True, keep=again.append).ok
+    assert again == [], "less than was seen before is not kept"
+    min(log.glob("records/*/*/*.gz")).write_bytes(b"")
+    assert not verify(log, VKEY, keep=again.append).ok
+    assert again == [], "nor what is not whole"
+
+
 # --- the state file ---
 
 

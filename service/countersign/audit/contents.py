@@ -24,20 +24,29 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class Contents:
     """Reads the records of one log in order."""
 
-    def __init__(self, origin: str, present: Iterable[str], findings: Findings) -> None:
+    def __init__(
+        self, origin: str, source: Source, present: Iterable[str], findings: Findings
+    ) -> None:
         """`present` are the objects there are."""
         self._origin = origin
+        self._source = source
         self._findings = findings
         self._present = set(present)
         self._missing: dict[str, int] = {}
-        self._new: set[str] | None = None
+        self._checked: set[str] = set()
+        self._resumed = False
         self.time = ""
         """Of the newest record so far."""
 
     def resume(self, time: str) -> None:
         """Go on after a record of that time: objects named before are not read again."""
         self.time = time
-        self._new = set()
+        self._resumed = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every object that was named so far is there."""
+        return not self._missing
 
     def check(self, name: SegmentName, lines: Sequence[bytes]) -> None:
         """What intact records say of themselves must fit where they stand."""
@@ -64,27 +73,32 @@ class Contents:
             for digest in named_objects(body):
                 if digest not in self._present:
                     self._missing.setdefault(digest, seq)
-                elif self._new is not None:
-                    self._new.add(digest)
+                elif digest not in self._checked:
+                    self._check_object(digest)
 
     def _record(self, code: str, problem: str, seq: int) -> None:
         self._findings.add(code, f"record {seq} {problem}", seq=seq)
 
-    def check_objects(self, source: Source) -> int:
-        """Objects have the hash they are named by, and none that is named is missing.
+    def _check_object(self, digest: str) -> None:
+        """An object has the hash it is named by."""
+        self._checked.add(digest)
+        name = f"{OBJECTS}{digest}"
+        try:
+            data = self._source.read(name) or b""
+        except UnsafeFileError:
+            self._findings.add("file.unsafe", "too large", file=name)
+            return
+        if hashlib.sha256(data).hexdigest() != digest:
+            self._findings.add("object.differs", "its bytes have another hash", file=name)
+
+    def check_objects(self) -> int:
+        """Objects that no record named are good too, and none that is named is missing.
 
         Returns how many were read.
         """
-        chosen = sorted(self._present if self._new is None else self._new)
-        for digest in chosen:
-            name = f"{OBJECTS}{digest}"
-            try:
-                data = source.read(name) or b""
-            except UnsafeFileError:
-                self._findings.add("file.unsafe", "too large", file=name)
-                continue
-            if hashlib.sha256(data).hexdigest() != digest:
-                self._findings.add("object.differs", "its bytes have another hash", file=name)
+        if not self._resumed:
+            for digest in sorted(self._present - self._checked):
+                self._check_object(digest)
         for digest, seq in self._missing.items():
             self._findings.add(
                 "object.missing",
@@ -93,7 +107,7 @@ class Contents:
                 file=f"{OBJECTS}{digest}",
                 gone=True,
             )
-        return len(chosen)
+        return len(self._checked)
 
 
 _OURS: Final = ("chain", "findings", "mask_report", "policy", "requirement", "review_state")

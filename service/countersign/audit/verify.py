@@ -30,8 +30,8 @@ from countersign.audit.directory import Directory
 from countersign.audit.findings import Findings, Line, compare
 from countersign.audit.heads import Head, Heads, Witness, newest_note
 from countersign.audit.merkle import Frontier, leaf_hash
-from countersign.audit.note import MAX_LOG_SIZE, Verifier, open_checkpoint
-from countersign.audit.plan import SegmentName, decompress
+from countersign.audit.note import MAX_LOG_SIZE, MAX_NOTE_BYTES, Verifier, open_checkpoint
+from countersign.audit.plan import SegmentName, checkpoint_name, decompress
 from countersign.audit.result import Result
 from countersign.audit.source import MAX_FILE_BYTES, Inventory, Source, UnsafeFileError
 from countersign.audit.state import State
@@ -41,6 +41,8 @@ from countersign.errors import LogError
 Progress = Callable[[int, int], None]
 """Told after each segment: records judged so far, and how many there are."""
 
+_KEEP_EVERY: Final = 64
+"""Segments between two states that are kept."""
 _MAX_MISSING: Final = 1_000_000
 """Longest run of missing records that tiles are asked for."""
 
@@ -55,14 +57,16 @@ def verify(
     from_start: bool = False,
     witnesses: Sequence[WitnessKey] = (),
     progress: Progress | None = None,
+    keep: Callable[[State], None] | None = None,
 ) -> Result:
     """Verify a log under its verifier key.
 
     `checkpoint` is a signed note somebody kept; `store` the tree the store says
     it published; `earlier` what a verification before this one found whole:
     judged again only `from_start`. `witnesses` must have cosigned the newest
-    checkpoint. Raises `LogError` only when the key or the remembered checkpoint
-    is itself no good.
+    checkpoint. `keep` is given a state now and then, so that a verification that
+    is interrupted can go on. Raises `LogError` only when the key or the remembered
+    checkpoint is itself no good.
     """
     verifier = Verifier.parse(vkey)
     remembered = None if checkpoint is None else open_checkpoint(checkpoint, verifier)
@@ -77,12 +81,14 @@ def verify(
     size = start.size if start else 0
     heads = Heads(source, inventory, verifier, findings, size)
     heads.remember(remembered, store, earlier.frontier if earlier else None)
-    run = _Verification(source, inventory, heads, verifier.name, findings, progress)
+    run = _Verification(source, inventory, heads, verifier, findings)
+    run.progress, run.keep = progress, keep
+    run.seen = earlier.size if earlier is not None else 0
     if earlier is not None and start is not None:
         run.resume(start, earlier)
     run.segments(inventory.segments)
     run.ending()
-    objects = run.contents.check_objects(source)
+    objects = run.contents.check_objects()
     note, seen = newest_note(source, verifier, run.tree.size, witnesses, findings)
     whole = bool(note) and not findings.found
     return Result(
@@ -101,11 +107,7 @@ def verify(
         remembered=any(item is not None for item in (remembered, store, earlier)),
         resumed_at=size,
         witnesses=seen,
-        state=State(
-            key=str(verifier), frontier=run.tree.frontier, time=run.contents.time, checkpoint=note
-        )
-        if whole
-        else None,
+        state=run.state(note) if whole else None,
     )
 
 
@@ -133,16 +135,19 @@ class _Verification:
         source: Source,
         inventory: Inventory,
         heads: Heads,
-        origin: str,
+        verifier: Verifier,
         findings: Findings,
-        progress: Progress | None,
     ) -> None:
         self._source = source
-        self._progress = progress
+        self._verifier = verifier
+        self.progress: Progress | None = None
+        self.keep: Callable[[State], None] | None = None
+        self.seen = 0
+        """What an earlier verification had seen; less is not kept."""
         self._heads = heads
         self._findings = findings
         self.tree = TreeChecker(source, inventory, findings)
-        self.contents = Contents(origin, inventory.objects, findings)
+        self.contents = Contents(verifier.name, source, inventory.objects, findings)
         self.count = 0
         self.pending = 0
         self.anchors: list[str] = []
@@ -181,10 +186,29 @@ class _Verification:
                 chosen = max(candidates, key=self._plausible)
                 candidates.remove(chosen)
                 self._segment(chosen)
-                if self._progress is not None:
-                    self._progress(self.tree.size, self._end)
+                self._tell()
             for name in candidates:
                 self._overlap(name)
+
+    def _tell(self) -> None:
+        """How far it is, and now and then what may be gone on from."""
+        if self.progress is not None:
+            self.progress(self.tree.size, self._end)
+        good = self.contents.complete and not self._findings.found
+        if self.keep is None or self.count % _KEEP_EVERY or not good or self.tree.size <= self.seen:
+            return
+        note = self._source.read(checkpoint_name(self.tree.size), MAX_NOTE_BYTES)
+        if note is not None:
+            self.keep(self.state(note))
+
+    def state(self, note: bytes) -> State:
+        """What was found whole so far, under the checkpoint of that size."""
+        return State(
+            key=str(self._verifier),
+            frontier=self.tree.frontier,
+            time=self.contents.time,
+            checkpoint=note,
+        )
 
     def _count_earlier(self, names: Iterable[SegmentName], start: int) -> None:
         """Segments that were verified before must still be there; their bytes are not read."""

@@ -70,6 +70,7 @@ def verify_log(
             from_start=from_start,
             witnesses=chosen.witnesses,
             progress=progress,
+            keep=(lambda so_far: write_file("--state", state, so_far.encode())) if state else None,
         )
     result = examined(result, chosen.source)
     if state is not None and result.state is not None:
