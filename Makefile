@@ -35,6 +35,10 @@ s3: python minio  ## such a server on loopback, until Ctrl-C; prints its address
 demo: python opa  ## the whole story in one terminal, from nothing
 	@scripts/demo
 
+.PHONY: demo-s3
+demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
+	@scripts/demo --s3
+
 test: setup  ## run the tests; T=... selects
 	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)
 	@PYTHON=$(PYTHON) scripts/minio $(if_possible)

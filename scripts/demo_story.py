@@ -4,10 +4,14 @@ The service, an AI agent and a person are separate processes with a credential
 file each. With a terminal the story waits for a person to type one command in
 another; with DEMO=auto, or without a terminal, that person's process is started
 here. Any step that does not go as told ends the demo with exit code 1.
+
+With `--s3` (`make demo-s3`) the log goes to a real store with Object Lock, MinIO on
+loopback, and the story ends with its administrator failing to delete a record.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +20,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,13 +35,25 @@ DECISION_S = 1800
 STEP_S = 60
 
 steps: list[str] = []
+environment: dict[str, str] | None = None
+"""Of the service and the auditor, where it is not this one."""
 
 
 def main() -> int:
     """Play the story."""
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
+    with contextlib.ExitStack() as stack:
+        bucket = stack.enter_context(Bucket.running()) if "--s3" in sys.argv[1:] else None
+        play(bucket)
+    return 0
+
+
+def play(bucket: Bucket | None) -> None:
+    """From the first setting to the last proof."""
     enrol()
+    if bucket:
+        bucket.use()
     service = start_service()
     agent = None
     try:
@@ -46,13 +63,75 @@ def main() -> int:
         finish(agent)
         stop(service)
         audit()
+        if bucket:
+            bucket.attack()
     finally:
         for process in (agent, service):
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
     summary()
-    return 0
+
+
+# --- a store that locks -------------------------------------------------------------
+
+
+class Bucket:
+    """A real store with Object Lock, and its administrator's credential."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._client = server.shared()
+        self.records, self.tiles = server.buckets()
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls) -> Iterator[Bucket]:
+        """MinIO on loopback, gone afterwards with all its locks: its disk is ours."""
+        title("A real store with Object Lock: MinIO on this machine")
+        sys.path.insert(0, str(ROOT / "tests"))
+        import s3_server  # noqa: PLC0415 - only here
+
+        with s3_server.running(HOME / "minio") as server:
+            say(f"it listens on {server.endpoint}; its administrator's key is made up for this run")
+            yield cls(server)
+
+    def use(self) -> None:
+        """Publish there, and lock for a day."""
+        global environment  # noqa: PLW0603 - all processes of the demo share it
+        environment = {**os.environ, **self._server.environment}
+        settings = HOME / "server" / "countersign.toml"
+        text = settings.read_text("utf-8")
+        for old, new in (
+            ('sink = "local"', 'sink = "s3"'),
+            ('durability = "durable"', 'durability = "locked"'),
+            ('records_bucket = ""', f'records_bucket = "{self.records}"'),
+            ('tiles_bucket = ""', f'tiles_bucket = "{self.tiles}"'),
+            ('endpoint = ""', f'endpoint = "{self._server.endpoint}"'),
+            ("retain_days = 913", "retain_days = 1"),
+        ):
+            expect(text.count(old) == 1, f"{old} is a setting")
+            text = text.replace(old, new)
+        settings.write_text(text, "utf-8")
+        say("the log goes to two buckets; no permit leaves before its record is locked for a day")
+        steps.append("the log is in a store with Object Lock (COMPLIANCE)")
+
+    def attack(self) -> None:
+        """As the store's administrator, with the SDK of AWS itself: delete a record."""
+        title("The administrator of the store tries to delete a record")
+        listed = self._client.list_object_versions(Bucket=self.records)["Versions"]
+        first = next(each for each in listed if "/records/" in each["Key"])
+        at = {"Bucket": self.records, "Key": first["Key"], "VersionId": first["VersionId"]}
+        say(f"boto3: delete_object({first['Key']}, VersionId={first['VersionId'][:8]}…)")
+        try:
+            self._client.delete_object(**at, BypassGovernanceRetention=True)
+        except self._client.exceptions.ClientError as error:
+            say(f"{RED}refused{END}: {error.response['Error']['Message']}")
+        head = self._client.head_object(**at)
+        expect(head["ObjectLockMode"] == "COMPLIANCE", "the record is still locked")
+        until = head["ObjectLockRetainUntilDate"]
+        say(f"it is still there, locked until {until:%Y-%m-%d %H:%M} UTC")
+        steps.append("refused: the store's own administrator deleting a record")
 
 
 # --- the cast ---------------------------------------------------------------------
@@ -86,6 +165,7 @@ def start_service() -> subprocess.Popen[str]:
         [BIN / "countersign", "serve", "--config", config],
         stdout=subprocess.PIPE,
         stderr=log,
+        env=environment,
         text=True,
         start_new_session=True,
     )
@@ -228,6 +308,7 @@ def attempt(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "countersign", *arguments],
         cwd=ROOT,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=STEP_S,

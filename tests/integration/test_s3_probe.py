@@ -13,7 +13,7 @@ import pytest
 import s3_server
 from countersign.audit import s3
 from countersign.audit.s3.probe import RELIED_ON
-from countersign.cli.probe import parse_target
+from countersign.cli.audit.probing import parse_target
 from countersign.errors import ConfigurationError
 
 # Every probe, and what MinIO does. A change of either has to be looked at.
