@@ -39,6 +39,36 @@ def test_what_is_split_is_masked_in_every_part_and_nowhere_else(value, masked):
     assert shown(value) == masked
 
 
+@pytest.mark.parametrize(
+    ("row", "masked"),
+    [
+        (["AKIAQYLPMN", "5HHHFPZAM2"], ["[SECRET]"] * 2),
+        (["4111 ", "1111", "1111", "1111"], ["[CREDIT_CARD]"] * 4),
+        (["41111111", "11111111"], ["[CREDIT_CARD]"] * 2),
+        (["jane", "@corp.test"], ["[EMAIL]"] * 2),
+        ([*b"jane.doe@corp.test"], ["[EMAIL]"] * 18),
+        (["--db-pass", "hunter2hunter2"], ["--db-pass", "[SECRET]"]),
+        (["--passport", "C01X00T47"], ["--passport", "[GOVERNMENT_ID]"]),
+        (["hello", "world", 7], ["hello", "world", 7]),
+    ],
+)
+@pytest.mark.parametrize("head", ["fields", "columns", "headers"])
+def test_the_header_of_a_table_hides_nothing_that_is_split_over_a_row(head, row, masked):
+    table = {head: ["x"], "parts": [row, "between", row]}
+    assert shown(table) == {head: ["x"], "parts": [masked, "between", masked]}
+    assert shown(dict(reversed(table.items()))) == shown(table)
+
+
+def test_parts_of_two_rows_are_not_joined():
+    table = {"fields": ["x", "y"], "parts": [["4111", "1111"], ["1111", "1111"]]}
+    assert shown(table) == table
+
+
+def test_columns_of_a_table_still_say_what_its_cells_are():
+    table = {"columns": ["id", "password"], "rows": [[1, "abc"], [2, 12]]}
+    assert shown(table)["rows"] == [[1, "[SECRET]"], [2, "[SECRET]"]]
+
+
 def test_parts_of_other_lists_and_of_far_places_are_not_joined():
     value = {"a": ["4111", "1111"], "b": ["1111", "1111"], "c": [["4111"], ["111111111111"]]}
     assert SANITIZER.detail(value) == value

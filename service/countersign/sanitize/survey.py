@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from countersign.model import JsonObject, JsonValue, Withheld
@@ -251,8 +252,15 @@ class Survey(Withheld):
         self._leaf(leaf).cover(rule.kind, rule.id)
 
     def _array(
-        self, items: list[JsonValue], place: Place, rule: KeyRule | None, key: str, depth: int
+        self,
+        items: list[JsonValue],
+        place: Place,
+        rule: KeyRule | None,
+        key: str,
+        depth: int,
+        columns: Sequence[KeyRule | None] = (),
     ) -> None:
+        """A list, or a row of a table: what its columns are called comes first there."""
         if depth > MAX_DEPTH:
             raise _CannotWalkError
         if dict in map(type, items):
@@ -260,9 +268,9 @@ class Survey(Withheld):
         previous: JsonValue = None
         short = self._short
         for index, item in enumerate(items):
-            own = rule
+            own = columns[index] if index < len(columns) else rule
             if isinstance(previous, str) and previous[:1] == "-":
-                own = _option_rule(previous) or rule
+                own = _option_rule(previous) or own
             self._value(item, (place, index), own, key, depth)
             previous = item
         if len(items) > 1 and (self._short > short or type(items[0]) is int) and rule is None:
@@ -314,12 +322,11 @@ class Survey(Withheld):
         """Rows of a table whose header stands beside them."""
         self.objects = max(self.objects, len(rows))
         for index, row in enumerate(rows):
-            if not isinstance(row, list):
+            if isinstance(row, list):
+                # One place for all cells: what stands beside each other is told by it.
+                self._array(row, (place, index), None, "", depth + 1, columns)
+            else:
                 self._value(row, (place, index), None, "", depth)
-                continue
-            for column, cell in enumerate(row):
-                own = columns[column] if column < len(columns) else None
-                self._value(cell, ((place, index), column), own, "", depth + 1)
 
     def _info(self, key: str) -> KeyInfo:
         return self.known_keys.get(key) or self.keys.get(key) or self._learn(key)
