@@ -24,6 +24,7 @@ from countersign.sanitize import (
     kinds,
     names,
     recognized,
+    shell_lists,
     shell_secrets,
     siblings,
     sql,
@@ -85,6 +86,7 @@ def run(
     """Every stage in order, then overlapping spans made one."""
     detected = Detected(survey)
     _statements(detected)
+    shell_lists.mark(survey)
     shell_secrets.mark(survey)
     fragments.mark(survey)
     _patterns(detected, patterns)

@@ -19,6 +19,7 @@ from countersign.sanitize import (
     fragments,
     keys,
     name_lists,
+    shell_lists,
     shell_secrets,
     shell_words,
 )
@@ -27,7 +28,7 @@ from countersign.sanitize.rules import Rule, providers
 
 _REVISION: Final = 4
 """Grows when a rule's meaning changes without its pattern."""
-_READERS: Final = (assignments, checks_secrets, shell_secrets, shell_words, fragments)
+_READERS: Final = (assignments, checks_secrets, shell_lists, shell_secrets, shell_words, fragments)
 """Modules whose tables, patterns and thresholds are rules as well."""
 _PLAIN: Final = (str, bytes, int, float, tuple, list, dict)
 

@@ -5,7 +5,8 @@ kv put a=X`), by name (`--db-password X`, `API_TOKEN=X cmd`), and by where it go
 (`echo X | base64 -d`, here-strings). The body of a here-document is hidden unless it
 is read: SQL for its literals, settings for their values.
 
-Pure; `mark` is called by `detect`, before patterns see the same texts.
+Pure; `mark` is called by `detect`, before patterns see the same texts; `shell_lists`
+reads lists of words with the same rules.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import re2
 from countersign.sanitize import fragments, keys, kinds, sql
 from countersign.sanitize.checks_secrets import VARIABLES
 from countersign.sanitize.shell_words import Line, Word, inner, lines
-from countersign.sanitize.survey import Leaf, Span, Survey
+from countersign.sanitize.survey import Span, Survey
 
 _LOG: Final = logging.getLogger(__name__)
 
 MAX_DEPTH: Final = 3
+_TO_THE_END: Final = 3
+"""So many programs of a line are taken to own the rest of it."""
 _MAX_BYTES: Final = 64 << 10
 RULE: Final = "shell"
 
@@ -71,8 +74,8 @@ _ONLY_WITH: Final = {
 """Elsewhere the option is a port or a profile."""
 _LONG: Final = {
     "openssl": "-pass -passin -passout -passwd",
-    "kubectl": "--from-literal",
-    "oc": "--from-literal",
+    "kubectl": "",
+    "oc": "",
     "gh": "-b --body --with-token",
     "gpg": "--passphrase",
     "net": "",
@@ -104,13 +107,13 @@ _RUN_BY_OTHERS: Final = frozenset(
     {*_ATTACHED, *_SEPARATE, *_LOGINS, "vault", "htpasswd", "rabbitmqctl"}
     - {"az", "helm", "http", "https", "nats", "influx", "exp", "imp", "zip", "unzip"}
 )
-_PROGRAMS: Final = sorted(
+PROGRAMS: Final = frozenset(
     {*_ATTACHED, *_SEPARATE, *_LONG, *(name for name, _ in (*_ASSIGNERS, *_LAST)), *_LOGINS}
     | {"setx", "aws", "chpasswd", "export", "setenv"}
 )
 _TRIGGER: Final = re2.compile(
-    r"(?i)(?:^|[\s\"'\x00;|&(`/])(?:" + "|".join(map(re2.escape, _PROGRAMS)) + r")[\s.]"
-    r"|<<|\|\s*(?:base64|sudo|gpg|docker|podman|gh|(?:ch)?passwd)\b"
+    r"(?i)(?:^|[\s\"'\x00;|&(`/\\])(?:" + "|".join(map(re2.escape, sorted(PROGRAMS))) + r")[\s.]"
+    r"|--from-literal|=(?:\$\(|`)\s*(?:echo|printf)\s|<<|\|\s*(?:base64|sudo|gpg|docker|podman|gh|(?:ch)?passwd)\b"
     r"|(?:^|[\s\"'\x00;|&(`])[A-Za-z_][A-Za-z0-9_]*(?i:pass|pw|pwd|password|secret|token|key|cred"
     r"entials?)=[\"'$\\]|--[a-z0-9-]*(?:password|passwd|pwd|pass|secret|token|key|passphrase)[=\s]+[\"'$\\]"
 )
@@ -131,7 +134,9 @@ _ELSEWHERE: Final = {
     ("curl", "-E"): re.compile(rb"[^:]+"),
 }
 """Values of options that say where the secret is kept: a variable, a file of cookies or keys."""
-_CONFIG_MAPS: Final = frozenset({"configmap", "configmaps", "cm"})
+_FROM_LITERAL: Final = re.compile(rb"--from-literal(?:=|\Z)")
+_VERBS: Final = frozenset({b"create", b"add"})
+_CONFIG_MAPS: Final = frozenset({b"configmap", b"configmaps", b"cm"})
 _KEPT_IN_FILES: Final = ("kubeconfig", "keystore", "netrc", "pgpass", "htpasswd", "pem", "pkcs12")
 _PATH: Final = re.compile(
     rb"[\"']?(?:\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|~|\.{1,2}"
@@ -142,14 +147,11 @@ _OPTION: Final = re.compile(rb"(--?([A-Za-z][A-Za-z0-9_-]{0,60}))(=?)")
 
 
 def mark(survey: Survey) -> None:
-    """Cover such values in every text that may be a command line, and in lists of words."""
-    listed = _lists(survey)
+    """Cover such values in every text that may be a command line."""
     texts = survey.texts()
     if not _TRIGGER.search(texts.joined.encode("utf-8", "replace")):
         return
     for leaf in texts.spaced:
-        if id(leaf) in listed:
-            continue
         data = leaf.text.encode("utf-8", "replace")
         if len(data) > _MAX_BYTES or not _TRIGGER.search(data):
             continue
@@ -164,35 +166,13 @@ def mark(survey: Survey) -> None:
         leaf.spans.extend(found)
 
 
-def _lists(survey: Survey) -> set[int]:
-    """Lists of words that are run as they are: `["mysql", "-pX"]`."""
-    listed: set[int] = set()
-    for field in survey.fields:
-        if field.fact != "shell" or not isinstance(field.value, list):
-            continue
-        if not all(isinstance(item, str) for item in field.value):
-            continue
-        words = [str(item).encode("utf-8", "replace") for item in field.value]
-        line = Line(words=[Word(0, len(word), word, word) for word in words], piped=False)
-        by_index = {leaf.place[1]: leaf for leaf in field.leaves if leaf.place and leaf.is_text}
-        for index, span in _of_words(line):
-            leaf = by_index.get(index)
-            if leaf is None:
-                leaf = Leaf(str(field.value[index]), (field.place, index), "")
-                survey.leaves.append(leaf)
-            survey.spans.spend()
-            leaf.add(span)
-            listed.add(id(leaf))
-    return listed
-
-
 def spans(data: bytes, depth: int = 0) -> Iterator[Span]:
     """Where the secrets of a command line stand."""
     found = lines(data)
     for line, following in itertools.zip_longest(found, found[1:]):
         yield from (
             span
-            for _, span in _of_words(line)
+            for _, span in of_words(line)
             if not VARIABLES.fullmatch(data[span.start : span.end])
         )
         for word in line.inputs:
@@ -201,6 +181,8 @@ def spans(data: bytes, depth: int = 0) -> Iterator[Span]:
             yield from _document(data, start, end, _program(line)[0])
         if following is not None and following.piped:
             yield from _told(line, following)
+        elif following is not None and _is_given(data, line, following):
+            yield from _said(following)
         if depth < MAX_DEPTH:
             for at, text in itertools.chain.from_iterable(map(inner, line.words)):
                 yield from _moved(spans(text, depth + 1), at)
@@ -213,8 +195,7 @@ def _moved(found: Iterable[Span], by: int) -> Iterator[Span]:
 
 def _told(line: Line, reader: Line) -> Iterator[Span]:
     """`echo X | base64 -d`: what goes to a program that reads secrets."""
-    name, at = _program(line)
-    if name not in _TELLERS:
+    if _program(line)[0] not in _TELLERS:
         return
     other, _ = _program(reader)
     words = {word.value.decode("utf-8", "replace") for word in reader.words}
@@ -222,9 +203,25 @@ def _told(line: Line, reader: Line) -> Iterator[Span]:
         reader.words[0].value.decode("utf-8", "replace").rpartition("/")[2] if reader.words else ""
     )
     if {other, first} & _READ_SECRETS or words & _READ_OPTIONS:
-        for word in line.words[at + 1 :]:
-            if not (word.value[:1] == b"-" and len(word.value) == 2):
-                yield _secret(word, 0)
+        yield from _said(line)
+
+
+def _is_given(data: bytes, line: Line, following: Line) -> bool:
+    """`TOKEN=$(…)`: what a command says is given to a secret's name."""
+    if not line.words or not following.words:
+        return False
+    word = line.words[-1]
+    between = data[word.end : following.words[0].start]
+    name = word.raw.removesuffix(b"=").decode("utf-8", "replace")
+    return word.raw[-1:] == b"=" and between.strip() in {b"$(", b"`"} and _is_secret(name)
+
+
+def _said(line: Line) -> Iterator[Span]:
+    """`echo X`: everything but its options."""
+    name, at = _program(line)
+    for word in line.words[at + 1 :] if name in _TELLERS else ():
+        if not (word.value[:1] == b"-" and len(word.value) == 2):
+            yield _secret(word, 0)
 
 
 def _document(data: bytes, start: int, end: int, program: str) -> Iterator[Span]:
@@ -254,31 +251,47 @@ def _program(line: Line) -> tuple[str, int]:
     for index, word in enumerate(line.words):
         if word.value[:1] == b"-" or _ASSIGNMENT.match(word.value):
             continue
-        name = word.value.decode("utf-8", "replace").rpartition("/")[2].removesuffix(".exe")
+        name = name_of(word)
         if name not in _WRAPPERS:
             return name, index
     return "", len(line.words)
 
 
-def _of_words(line: Line) -> Iterator[tuple[int, Span]]:
-    """Secrets among the words of one command, each with the index of its word."""
-    begins = [0, *_inner_programs(line.words), len(line.words)]
-    for first, last in itertools.pairwise(begins):
-        part = Line(words=line.words[first:last], piped=False)
-        for index, span in _of_program(part):
-            yield first + index, span
+def name_of(word: Word) -> str:
+    """A program's name without its directory, as Windows and others write it."""
+    raw = word.raw.strip(b"'\"")
+    value = raw if raw[-4:].lower() == b".exe" else word.value
+    name = value.decode("utf-8", "replace").strip().lower().removesuffix(".exe")
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def of_words(line: Line) -> Iterator[tuple[int, Span]]:
+    """Secrets among the words of one command, each with the index of its word.
+
+    A word that is called like a program may be a name (`vault kv put secret/mysql a=X`),
+    so the first programs get all the words behind them, whatever these are.
+    """
+    words = line.words
+    hides_literals = not _makes_config_map(words)
+    begins = [0, *_inner_programs(words), len(words)]
+    found: dict[tuple[int, Span], None] = {}
+    for number, (first, last) in enumerate(itertools.pairwise(begins)):
+        part = Line(words=words[first : None if number < _TO_THE_END else last], piped=False)
+        for index, span in _of_program(part, hides_literals=hides_literals):
+            found[first + index, span] = None
+    yield from found
 
 
 def _inner_programs(words: Sequence[Word]) -> Iterator[int]:
     """Where a program begins that another runs: `docker exec db mysql -pX`."""
     for index in range(1, len(words)):
-        name = words[index].value.rpartition(b"/")[2].decode("utf-8", "replace")
+        name = name_of(words[index])
         before = words[index - 1].value
         if name in _RUN_BY_OTHERS and (before == b"--" or before[:1] != b"-"):
             yield index
 
 
-def _of_program(line: Line) -> Iterator[tuple[int, Span]]:
+def _of_program(line: Line, *, hides_literals: bool) -> Iterator[tuple[int, Span]]:
     program, at = _program(line)
     words = line.words
     texts = {word.value.decode("utf-8", "replace") for word in words[at + 1 :]}
@@ -287,7 +300,10 @@ def _of_program(line: Line) -> Iterator[tuple[int, Span]]:
         yield from _assigned(
             index, word, everything=assigner and index > at and word.raw[:1] != b"-"
         )
-        yield from _option(words, index, program, texts)
+        if hides_literals and _FROM_LITERAL.match(word.value):
+            yield from _literal(words, index)
+        else:
+            yield from _option(words, index, program, texts)
     plain = [index for index in range(at + 2, len(words)) if words[index].value[:1] not in b"-/<>"]
     for text in texts:
         least = _LAST.get((program, text))
@@ -297,6 +313,22 @@ def _of_program(line: Line) -> Iterator[tuple[int, Span]]:
         for index in range(at + 1, len(words)):
             if login := _LOGIN.match(words[index].value):
                 yield index, _secret(words[index], _offset(words[index], login.group(1)))
+
+
+def _makes_config_map(words: Sequence[Word]) -> bool:
+    """`kubectl create configmap`: names say which of its literals is a secret."""
+    values = [word.value for word in words]
+    made = (thing for verb, thing in itertools.pairwise(values) if verb in _VERBS)
+    return b"secret" not in values and next(made, b"") in _CONFIG_MAPS
+
+
+def _literal(words: Sequence[Word], index: int) -> Iterator[tuple[int, Span]]:
+    """`--from-literal=a=X`, whatever the program is that makes a secret of it."""
+    word = words[index]
+    if b"=" in word.raw:
+        yield index, _secret(word, word.raw.index(b"=") + 1)
+    elif index + 1 < len(words) and words[index + 1].value[:1] != b"-":
+        yield index + 1, _secret(words[index + 1], 0)
 
 
 def _assigned(index: int, word: Word, *, everything: bool) -> Iterator[tuple[int, Span]]:
@@ -343,7 +375,7 @@ def _option(
             yield index + 1, _secret(following, 0)
         return
     option = _OPTION.match(word.value)
-    if option is None or not _takes_secret(program, option, texts):
+    if option is None or not _takes_secret(program, option):
         return
     if option.group(3):
         yield index, _secret(word, word.raw.index(b"=") + 1)
@@ -360,10 +392,8 @@ def _following(words: Sequence[Word], index: int, program: str) -> Word | None:
     return following if elsewhere is None or not elsewhere.fullmatch(following.value) else None
 
 
-def _takes_secret(program: str, option: re.Match[bytes], texts: set[str]) -> bool:
+def _takes_secret(program: str, option: re.Match[bytes]) -> bool:
     name = option.group(2).decode()
-    if name == "from-literal" and not _CONFIG_MAPS.isdisjoint(texts):
-        return False  # names say which of these is one
     return (_is_secret(name) and (program, name) not in _NO_SECRETS) or (
         option.group(1).decode() in _LONG.get(program, "").split()
     )

@@ -104,6 +104,14 @@ class Row(NamedTuple):
     value: list[JsonValue] | JsonObject
 
 
+class Run(NamedTuple):
+    """A list or object that may hold the words of a command, and what it is called."""
+
+    key: str
+    place: Place
+    value: list[JsonValue] | JsonObject
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """A value that facts are made from, and the leaves it consists of."""
@@ -125,6 +133,7 @@ _THINGS: Final = frozenset(
     path port replicas region schema spec version""".split()
 )
 """Keys that stand beside the name of a thing, not of a person."""
+_RUN_FACTS: Final = frozenset({"shell", "shell_more"})
 _PERSONAL: Final = frozenset({"personal", "contact", "financial", "government_id", "health"})
 
 
@@ -158,6 +167,8 @@ class Survey(Withheld):
         self.fields: list[Field] = []
         self.rows: list[Row] = []
         """Where texts shorter than a leaf, or bytes as numbers, stand side by side."""
+        self.run: list[Run] = []
+        """Lists with texts in them, and objects with lists: they may be run as commands."""
         self.keys: dict[str, KeyInfo] = {}
         """The keys that were not known before."""
         self.objects = 0
@@ -275,6 +286,8 @@ class Survey(Withheld):
             previous = item
         if len(items) > 1 and (self._short > short or type(items[0]) is int) and rule is None:
             self.rows.append(Row(place, items))
+        if str in map(type, items):
+            self.run.append(Run(key, place, items))
 
     def _object(
         self, items: JsonObject, place: Place, rule: KeyRule | None, parent: str, depth: int
@@ -285,12 +298,14 @@ class Survey(Withheld):
         paired = _paired_rule(items, self.custom) if _is_pair(items) else None
         columns = [] if _TABLE_HEADS.isdisjoint(items) else self._column_rules(items)
         plain = inherited is None and paired is None
+        may_run = list in map(type, items.values())
         short = self._short
         around: _Around | None = None
         known = self.known_keys.get
         for key, value in items.items():
             info = known(key) or self.keys.get(key) or self._learn(key)
             if info is _UNKNOWN_KEY and plain and isinstance(value, str):
+                may_run = may_run or value[:1] == "-" or key[:1] == "-"
                 self._string(value, (place, key), None, key, depth)
                 continue  # most strings: nothing around them says anything
             own = info.rule or inherited
@@ -304,6 +319,7 @@ class Survey(Withheld):
                 self._rows(value, (place, key), columns, depth + 1)
             else:
                 self._value(value, (place, key), own, key, depth)
+            may_run = may_run or info.fact in _RUN_FACTS
             if info.fact is not None and self._with_facts:
                 self.fields.append(
                     Field(
@@ -315,6 +331,8 @@ class Survey(Withheld):
                 )
         if len(items) > 1 and self._short > short and inherited is None:
             self.rows.append(Row(place, items))
+        if may_run:
+            self.run.append(Run(parent, place, items))
 
     def _rows(
         self, rows: list[JsonValue], place: Place, columns: list[KeyRule | None], depth: int
