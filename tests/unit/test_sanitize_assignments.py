@@ -27,6 +27,11 @@ def shown(value):
         ("curl -H 'X-Account-Holder: Rose Kowalska' x.example", None),
         ("notify --address '119 Hawthorn Road, Lyon YA7 9GB' -v", None),
         ("POST /v1/x HTTP/1.1\nX-street-address: 8 Birken Road, Bath TE5 0VD\n", None),
+        ("notify --medical-record-number [HI]G0270996 -v", None),
+        (
+            "notify --medical-record-number [SECRET] -v",
+            "notify --medical-record-number [SECRET] -v",
+        ),
         ('crm --set phone_number="(521) 570-4080" -v', 'crm --set phone_number="[PHONE]" -v'),
     ],
 )

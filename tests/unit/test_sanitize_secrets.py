@@ -86,6 +86,54 @@ def test_what_only_names_a_secret_stays_readable(text):
     assert SANITIZER.text(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: $({})",
+        "TOKEN=$({})",
+        "TOKEN=$({}",
+        "password=[{}]",
+        "password=[{}:9f2c]",
+        "mysql -url=root:{}",
+        "mysql -uri=root:{}",
+        "mysql -url='root:{}'",
+        "x -user bob:{}",
+        "http --auth 'bob:{}' x.example",
+    ],
+)
+@pytest.mark.parametrize("secret", ["hunter2hunter2", "HUNTERTWO7"])
+def test_what_looks_like_a_variable_or_a_placeholder_is_none(text, secret):
+    assert secret not in SANITIZER.text(text.format(secret))
+
+
+@pytest.mark.parametrize(
+    "text", ["password: $(swordfish)", "TOKEN=$(swordfish)", "password=[HUNTERTWO]"]
+)
+def test_a_word_that_no_command_is_given_to_is_no_command(text):
+    assert "[SECRET]" in SANITIZER.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TOKEN=$(cat /run/x)",
+        "TOKEN=$(base64 -d x)",
+        "TOKEN=$(./bin/get-token)",
+        "TOKEN=$(aws ecr get-login-password)",
+        "password=[SECRET]",
+        "password=[EMAIL]",
+        "password=[POLICY]",
+        "flyway -url=jdbc:postgresql://db/x migrate",
+        "x -url=https://db.example/x migrate",
+        "x -uri='https://db.example/x'",
+        "x -url=localhost:8080 -v",
+        "x -url=db.example:8080/x -v",
+    ],
+)
+def test_commands_placeholders_and_urls_stay_readable(text):
+    assert SANITIZER.text(text) == text
+
+
 def test_a_name_in_aws_hides_no_value_behind_it():
     for text in (
         "arn:aws:x:password=zqsecret",

@@ -37,7 +37,7 @@ _WORDS: Final = re.compile(
     rb"(?:[A-Z0-9(]|\xc3[\x80-\x9e])[^\s\"'<>&;\x00]*+){0,7}"
 )
 _TO_QUOTE: Final = re.compile(rb"[^\"'\n\x00]++")
-_VARIABLE: Final = re.compile(rb"[\"']?(?:\$|%|\{\{|<|\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\])")
+_VARIABLE: Final = re.compile(rb"[\"']?(?:\$|%|\{\{|<|" + kinds.PLACEHOLDER.encode() + rb")")
 _SKIPPED: Final = frozenset({kinds.SECRET, kinds.EMAIL, kinds.IP_ADDRESS})
 """They have rules of their own, or a form."""
 _WORDY: Final = frozenset({kinds.PERSON, kinds.HEALTH})

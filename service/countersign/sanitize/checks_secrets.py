@@ -13,6 +13,7 @@ from typing import Final
 
 import re2
 
+from countersign.sanitize import kinds
 from countersign.sanitize.checks import Parts
 
 _QUOTES: Final = frozenset({b"'", b'"'})
@@ -20,12 +21,16 @@ _DIGIT: Final = re.compile(rb"[0-9]")
 _NOT_ALNUM: Final = re.compile(rb"[^0-9A-Za-z]")
 
 _HARMLESS: Final = re.compile(
-    rb"(?:\[[A-Z_]{2,20}(?::[0-9a-f]{4,16})?\]"
-    rb"|(?:(?i:bearer|basic|token) )?\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
-    rb"|\$\([a-z][a-z0-9._/-]{0,40}"  # what a command says
+    rb"(?:"
+    + kinds.PLACEHOLDER.encode()
+    + rb"|(?:(?i:bearer|basic|token) )?\$\{?[A-Z_][A-Z0-9_]*\}?|\*+|\.{3}|[\[{]+|"
     rb"|(?i:null|none|true|false|undefined|required|optional|string))"
 )
-
+_COMMAND: Final = re.compile(
+    rb"\$\((?:[a-z][a-z._-]{0,40}|base64|[a-z0-9]{2,9}sum|python3"
+    rb"|[a-z0-9._-]{0,20}/[a-z0-9._/-]{1,40}[,;&)}>]*)"
+)
+"""What a command says: its name, with a blank behind it where the value ends, or its path."""
 
 VARIABLES: Final = re.compile(rb"(?:[\"']?\$\{?[A-Za-z_][A-Za-z0-9_]*\}?[\"']?:?){1,4}")
 """Where a shell puts values nobody sees here."""
@@ -38,6 +43,8 @@ def assigned(found: bytes) -> Parts:
     if last in _QUOTES and found.count(last) == 1:
         found = found[:-1]  # the quote was opened before the name
     if not found or (len(found) < 64 and _HARMLESS.fullmatch(found.rstrip(b",;&)}>"))):
+        return ()
+    if len(found) < 64 and _COMMAND.fullmatch(found):
         return ()
     return ((0, len(found)),)
 
@@ -119,6 +126,10 @@ _GIT: Final = (
     r"|merge-base|name-rev|push|range-diff|read-tree|rebase|reset|restore|rev-list"
     r"|rev-parse|revert|show|switch|tag|update-ref|verify-commit|worktree)"
 )
+_TAKES_COMMIT: Final = (
+    r" --(?:base|contains|fixup|force-with-lease|merged|no-contains|no-merged|onto|points-at"
+    r"|reuse-message|source|squash)"
+)
 _CONTAINERS: Final = (
     r"(?:docker|podman|nerdctl|crictl)(?: container| image)? (?:attach|commit|cp|diff|export"
     r"|history|inspect|kill|logs|pause|port|push|rename|restart|rm|rmi|save|start|stats|stop|tag"
@@ -133,7 +144,8 @@ _ARN: Final = (
 
 DIGESTS: Final = (
     r"sha256:[0-9a-f]{64}\b"
-    rf"|\b{_GIT}{_SHORT}[ =][0-9a-f]{{40}}(?:[~^][0-9]{{0,3}})?(?:\.{{2,3}}[0-9a-f]{{40}})?\b"
+    rf"|\b{_GIT}{_SHORT}(?: |{_TAKES_COMMIT}=)[0-9a-f]{{40}}(?:[~^][0-9]{{0,3}})?"
+    r"(?:\.{2,3}[0-9a-f]{40})?\b"
     rf"|\b{_CONTAINERS}{_SHORT} [0-9a-f]{{64}}\b"
     rf"|{_ARN}"
     r"|(?i:\b(?:commit|revert(?:s|ed|ing)?(?: to)?|cherry[ -]pick(?:ed from(?: commit)?)?|checkout"
@@ -151,10 +163,36 @@ _DIGESTS: Final = re2.compile(DIGESTS)
 _PARTS: Final = re.compile(rb"[^.~]+")
 
 
+_SAID: Final = re.compile(rb"(?s).*[ =:](?=[0-9a-f]{40})")
+"""What stands before a digest."""
+_SECRET_WORDS: Final = frozenset(
+    b"""authorization bearer cookie cookies cred credential credentials header headers hmac key keys
+    otp pass passcode passphrase passwd password passwords pin pw pwd salt secret secrets token
+    tokens""".split()
+)
+_TAKES_TEXT: Final = re.compile(
+    rb" -[GSHeo](?=[ =])"
+    rb"| (?:-m|--(?:author|committer|env|exec|format|grep|label|message|pretty|push-option|trailer"
+    rb"|receive-pack|upload-pack))[ =]\Z"
+)
+"""Options whose values may be anything: messages, settings, what is searched for."""
+_DIRECTORY: Final = re.compile(rb"^git -C [^ ]+")
+_LETTERS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def _is_secret_by(said: bytes) -> bool:
+    """Whether words before hex call it a secret, or give it to an option that takes any text."""
+    words = {word.lower() for word in _LETTERS.findall(_DIRECTORY.sub(b"", said))}
+    return not _SECRET_WORDS.isdisjoint(words) or _TAKES_TEXT.search(said) is not None
+
+
 def random_run(found: bytes) -> Parts:
     """A random token with the parts beside it, between dots, that are no plain words."""
-    if not _DIGIT.search(found) or _DIGESTS.fullmatch(found):
+    if not _DIGIT.search(found):
         return ()
+    if _DIGESTS.fullmatch(found):
+        at = _SAID.match(found)
+        return ((at.end(), len(found)),) if at and _is_secret_by(at.group()) else ()
     parts = [(match.start(), match.end()) for match in _PARTS.finditer(found)]
     random = [at for at in parts if random_token(found[slice(*at)])]
     if not random:

@@ -85,6 +85,14 @@ ENTITIES: Final = {
 }
 """Everything that can be found, by name."""
 
+PLACEHOLDER: Final = (
+    r"\[(?:"
+    + "|".join(sorted({*ENTITIES, *(kind.name for kind in NOT_ENTITIES)}))
+    + r")(?::[0-9a-f]{4,16})?\]"
+)
+"""What stands for a masked value: an expression. An operator's own kinds are weaker than secrets,
+so none of theirs stands alone where a secret would."""
+
 
 def is_secret(kind: Kind) -> bool:
     """Whether nothing may ever show a value of it."""

@@ -190,8 +190,11 @@ RULES: Final = (
     Rule(
         id="option.user",
         kind=kinds.SECRET,
-        pattern=r"""(?:^|[\s"'\x00])-ur[il]=()"""  # an option of that name, and no user
-        r"""|(?:^|[\s"'\x00])(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"'/\x00]+:([^\s"'\x00]+)""",
+        # An option of that name with a URL or a host's port, and no user.
+        pattern=r"""(?:^|[\s"'\x00])-ur[il]=["']?(?:[A-Za-z][A-Za-z0-9+.-]*://|jdbc:"""
+        r"""|(?:localhost|[A-Za-z0-9.-]+\.[A-Za-z0-9-]+):[0-9]{1,5}\b)()"""
+        r"""|(?:^|[\s"'\x00])(?:-u(?:r[il]=)?|--?(?:proxy-)?user|--?auth)"""
+        r"""[\s=]*["']?[^\s:"'/\x00]+:([^\s"'\x00]+)""",
         check=checks_secrets.assigned,
     ),
     Rule(
