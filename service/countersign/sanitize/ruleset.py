@@ -26,7 +26,7 @@ from countersign.sanitize import (
 from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.rules import Rule, providers
 
-_REVISION: Final = 4
+_REVISION: Final = 5
 """Grows when a rule's meaning changes without its pattern."""
 _READERS: Final = (assignments, checks_secrets, shell_lists, shell_secrets, shell_words, fragments)
 """Modules whose tables, patterns and thresholds are rules as well."""
