@@ -325,6 +325,22 @@ def test_what_follows_a_placeholder_is_no_secret(text, shown):
     assert told == []
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("try mysql -phunter2hunter2 db", "try mysql -p[SECRET] db"),
+        ("run: curl -u bob:hunter2hunter2 https://h.example/x", "-u [SECRET]"),
+        ('it said {"password": "hunter2hunter2"}', "[SECRET]"),
+        ('{"password": {"old": "hunter2hunter2"}}', "[SECRET]"),
+        ("DB_PASSWORD=hunter2hunter2\nx=1", "DB_PASSWORD=[SECRET]\nx=1"),
+    ],
+)
+def test_a_comment_is_read_like_a_text_in_a_context(text, shown):
+    seen = SANITIZER.text(text)
+    assert shown in seen
+    assert "hunter2" not in seen
+
+
 def test_counts_of_tokens_are_no_secrets():
     usage = {"max_tokens": 4096, "prompt_tokens": 77, "totalTokens": 5, "token": 123456}
     shown = SANITIZER.scrub(usage, tag_key=KEY).value

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import characters, detect, guard, kinds, pointers, report
+from countersign.sanitize import characters, detect, guard, kinds, pointers, report, sql
 from countersign.sanitize.bounds import MAX_NAMES, Allowance, TooMuchError
 from countersign.sanitize.custom import CustomRules
 from countersign.sanitize.keys import KnownKeys
@@ -41,6 +41,9 @@ _RANDOM_ID: Final = re.compile(r"[a-z]{1,12}_[0-9a-f]{32}")
 _NUMBER: Final = re.compile(r"[0-9]{9}")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z]{1,16}(?:[_-][A-Za-z]{1,16}){0,3}")
 _MAX_KNOWN_NAMES: Final = 1_000
+_SIGNS: Final = re.compile(r"=|: |\s-|\n|[\[{]")
+"""Of a command, a setting or JSON: such a text is read like one in a context. Most have none,
+and a statement that somebody quotes keeps its numbers."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ class Free:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
         try:
             printable = characters.printable(text)
+            if _SIGNS.search(printable) and not sql.looks_like(printable):
+                whole = self._scrubbed(printable, without_tags, recognized).value
+                return whole if isinstance(whole, str) else kinds.UNREADABLE.placeholder
             shown = self._said(printable, self._asked(recognized))
             return shown if shown == printable else self._looked_at_again(shown)
         except Exception as error:  # noqa: BLE001 - fail closed
