@@ -280,7 +280,7 @@ class Service:
         """Start the process and wait until it is ready."""
         process = self._spawn(fault)
         assert process.stdout is not None
-        with _watchdog(process):
+        with watchdog(process):
             line = process.stdout.readline()
         if not line:
             code = process.wait(PATIENCE_S)
@@ -296,7 +296,7 @@ class Service:
     def refuses_to_start(self) -> str:
         """Start the process, see it end with an error, and return what it said."""
         process = self._spawn("")
-        with _watchdog(process):
+        with watchdog(process):
             code = process.wait(PATIENCE_S)
         said = self._collect()
         assert code not in (0, -signal.SIGKILL), said
@@ -341,7 +341,7 @@ class Service:
     def ended(self) -> int:
         """Wait until the process is gone, by whatever end; its exit code."""
         assert self.process is not None
-        with _watchdog(self.process):
+        with watchdog(self.process):
             code = self.process.wait(PATIENCE_S)
         self._collect()
         return code
@@ -503,7 +503,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def _watchdog(process: subprocess.Popen[str]) -> Iterator[None]:
+def watchdog(process: subprocess.Popen[str]) -> Iterator[None]:
     """End a process that hangs, by a signal of its own, so that nobody waits for ever."""
     timer = threading.Timer(PATIENCE_S, process.send_signal, (signal.SIGABRT,))
     timer.start()

@@ -9,6 +9,7 @@ Records are made elsewhere and arrive as bytes; what happens to them here:
     verify  heads  checking  contents  directory   an auditor's check of a copy
     reading                                        records as they stand, unproven
     published                                      what the edge tells of logs
+    cosignature  witness                           what others have seen of a log
 
 Nothing here imports a store: `sink.RecordSource` is the part of one it needs.
 

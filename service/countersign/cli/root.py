@@ -17,6 +17,7 @@ from countersign.cli import (
     register,
     reviews,
     sanitize,
+    witness,
 )
 from countersign.cli import exec as exec_
 from countersign.client import Denied, NotApproved, StillPending, Unavailable
@@ -48,6 +49,7 @@ app.add_typer(register.channels, name="channel")
 app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
 app.add_typer(audit.app, name="audit")
+app.add_typer(witness.app, name="witness")
 
 
 @app.command()
