@@ -1,29 +1,23 @@
 """Get the bytes of a key set from a file or a URL, within bounds.
 
-The request carries nothing but its address: no cookies, no credentials, no
-proxy, whatever the environment says. A redirect is an error, because the
+The request carries nothing but its address. A redirect is an error, because the
 operator named the place that is trusted. The deadline is for all of it, name
-resolution and TLS included, and is kept by closing; so no thread waits for a
-server that trickles.
+resolution and TLS included. See `exchange`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
-import io
-import socket
 import ssl
 from pathlib import Path
-from typing import Final, cast
-from urllib.parse import SplitResult, urlsplit
+from typing import Final
+from urllib.parse import urlsplit
 
 from countersign.errors import CountersignError
+from countersign.exchange import NotHttpError, TooLargeError, exchange
 
 MAX_KEY_SET_BYTES: Final = 256 * 1024
 DEADLINE_S: Final = 5.0
-_MAX_HEAD_BYTES: Final = 64 * 1024
-_CHUNK_BYTES: Final = 16 * 1024
 
 
 class KeySourceError(CountersignError):
@@ -44,33 +38,31 @@ class HttpFetch:
 
     async def __call__(self, url: str) -> bytes:
         """The body of a plain 200 answer. Raises `KeySourceError`."""
+        place = urlsplit(url)
         try:
             async with asyncio.timeout(self._deadline_s):
-                received = await self._exchange(urlsplit(url))
+                if self._tls is None and place.scheme == "https":
+                    self._tls = await asyncio.to_thread(ssl.create_default_context)
+                answer = await exchange(
+                    place,
+                    tls=self._tls,
+                    max_bytes=MAX_KEY_SET_BYTES,
+                    accept="application/json",
+                )
         except TimeoutError:
             raise KeySourceError(f"no whole answer within {self._deadline_s:g} s") from None
         except (OSError, UnicodeError) as error:
             raise KeySourceError(f"cannot be reached ({type(error).__name__})") from None
-        return _body(received)
-
-    async def _exchange(self, url: SplitResult) -> bytes:
-        """Everything the server says until it closes."""
-        secure = url.scheme == "https"
-        if secure and self._tls is None:
-            self._tls = await asyncio.to_thread(ssl.create_default_context)
-        reader, writer = await asyncio.open_connection(
-            url.hostname, url.port or (443 if secure else 80), ssl=self._tls if secure else None
-        )
-        try:
-            writer.write(_request(url))
-            received = bytearray()
-            while chunk := await reader.read(_CHUNK_BYTES):
-                received += chunk
-                if len(received) > MAX_KEY_SET_BYTES + _MAX_HEAD_BYTES:
-                    raise _too_large()
-            return bytes(received)
-        finally:
-            writer.transport.abort()
+        except TooLargeError:
+            raise _too_large() from None
+        except NotHttpError:
+            raise KeySourceError("the answer is not whole HTTP/1.1") from None
+        if 300 <= answer.status < 400:
+            problem = "the server redirects, which is not followed; name the last address"
+            raise KeySourceError(problem)
+        if answer.status != 200:
+            raise KeySourceError(f"the server answers {answer.status}")
+        return answer.body
 
 
 def read_file(path: Path) -> bytes:
@@ -83,40 +75,6 @@ def read_file(path: Path) -> bytes:
     if len(data) > MAX_KEY_SET_BYTES:
         raise _too_large()
     return data
-
-
-def _request(url: SplitResult) -> bytes:
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    return (
-        f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\nAccept: application/json\r\n"
-        "Accept-Encoding: identity\r\nUser-Agent: countersign\r\nConnection: close\r\n\r\n"
-    ).encode("ascii")
-
-
-class _Received:
-    """What `http.client` wants of a socket, over an answer that is already here."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, _: str) -> io.BytesIO:
-        return io.BytesIO(self._data)
-
-
-def _body(received: bytes) -> bytes:
-    answer = http.client.HTTPResponse(cast(socket.socket, _Received(received)))
-    try:
-        answer.begin()
-        body = answer.read()
-    except (http.client.HTTPException, ValueError):
-        raise KeySourceError("the answer is not whole HTTP/1.1") from None
-    if 300 <= answer.status < 400:
-        raise KeySourceError("the server redirects, which is not followed; name the last address")
-    if answer.status != 200:
-        raise KeySourceError(f"the server answers {answer.status}")
-    if len(body) > MAX_KEY_SET_BYTES:
-        raise _too_large()
-    return body
 
 
 def _too_large() -> KeySourceError:
