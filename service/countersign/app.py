@@ -18,6 +18,8 @@ from countersign.audit.backlog import Bounds
 from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
+from countersign.audit.witness.asking import Asking
+from countersign.audit.witness.cosigning import Cosigning
 from countersign.config import Config, opa_candidates
 from countersign.directory import Directory
 from countersign.edge.activity import Activity
@@ -98,6 +100,7 @@ class App:
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
         self._sink = sink_of(config)
+        self._witnesses = [Asking(place) for place in config.witness_places()]
         if config.log.durability == "locked" and not self._sink.enforcing:
             raise ConfigurationError(
                 "audit.not_lockable",
@@ -200,7 +203,17 @@ class App:
                 ),
             ),
             reached=self._reached,
+            witnesses=self._witnesses,
         )
+        cosigning = Cosigning(
+            self._witnesses,
+            published=self._publisher,
+            sink=self._sink,
+            on_answer=self._metrics.witness,
+        )
+        cosigning.start()
+        self._publisher.subscribe(cosigning.notify)
+        stack.push_async_callback(cosigning.close)
         await self._publisher.start()
         stack.push_async_callback(self._publisher.close)
         self._store.subscribe(lambda _changes: self._publisher.notify())

@@ -12,10 +12,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from countersign.errors import ConfigurationError
+from countersign.audit.cosignature import WitnessKey
+from countersign.audit.witness.asking import Place
+from countersign.errors import ConfigurationError, LogError
+from countersign.exchange import url_problem
 from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
 from countersign.model import Assurance, Durability, JsonValue, TenantId
@@ -148,6 +152,27 @@ class IssuerSection(_Section):
         )
 
 
+class WitnessSection(_Section):
+    """`[[witnesses]]`: who cosigns checkpoints."""
+
+    url: str
+    key: str
+    deadline_s: Annotated[float, Field(gt=0, le=60)] = 5
+
+    def place(self) -> Place:
+        """The witness it describes. Raises `ConfigurationError`."""
+        problem = url_problem(self.url)
+        if problem:
+            raise _bad_witness(f"url {problem}")
+        if urlsplit(self.url).query:
+            raise _bad_witness("url must have no query: it is the prefix of add-checkpoint")
+        try:
+            key = WitnessKey.parse(self.key)
+        except LogError as error:
+            raise _bad_witness(f"key: {error.message}") from None
+        return Place(url=self.url, key=key, deadline_s=self.deadline_s)
+
+
 class QuotaSection(_Section):
     """`[quotas.<tenant>]`: what one tenant may use of the service."""
 
@@ -230,6 +255,7 @@ class Config(_Section):
     quotas: dict[str, QuotaSection] = Field(default_factory=dict)
     admin: AdminSection = AdminSection()
     issuers: list[IssuerSection] = Field(default_factory=list)
+    witnesses: list[WitnessSection] = Field(default_factory=list)
     sanitizer: SanitizerSection = SanitizerSection()
     presidio: PresidioSection = PresidioSection()
 
@@ -245,7 +271,7 @@ class Config(_Section):
         """
         sections = {
             *("admin", "directory", "floors", "issuers", "limits", "log"),
-            *("policy", "presidio", "quotas", "s3", "sanitizer", "server"),
+            *("policy", "presidio", "quotas", "s3", "sanitizer", "server", "witnesses"),
         }
         places: dict[str, Any] = {
             "directory": {"callers", "people", "channels"},
@@ -256,6 +282,7 @@ class Config(_Section):
             "s3": {"endpoint"},
             "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
+            "witnesses": {"__all__": {"url"}},
         }
         settings = self.model_dump(mode="json", include=sections, exclude=places)
         settings["quotas"] = {
@@ -308,6 +335,13 @@ class Config(_Section):
         """Whose tokens are believed. Raises `ConfigurationError`."""
         return [issuer.source(self.path) for issuer in self.issuers]
 
+    def witness_places(self) -> list[Place]:
+        """Who cosigns checkpoints. Raises `ConfigurationError`."""
+        places = [witness.place() for witness in self.witnesses]
+        if len({place.key.key_id for place in places}) != len(places):
+            raise _bad_witness("key: one witness is named twice")
+        return places
+
     def custom_rules(self) -> CustomRules:
         """The operator's own sanitizer rules. Raises `ConfigurationError`."""
         if not self.sanitizer.rules:
@@ -338,6 +372,15 @@ class Config(_Section):
         """Requests a second (0: no limit) and burst of a tenant."""
         quota = self.quotas.get(tenant) or self.quotas.get("*") or QuotaSection()
         return quota.requests_per_s, quota.requests_burst
+
+
+def _bad_witness(problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        "witnesses.invalid",
+        f"witnesses: {problem}",
+        advice="Get the address and the key from whoever runs the witness; "
+        "`countersign witness key` prints one.",
+    )
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:

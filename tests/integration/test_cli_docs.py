@@ -15,7 +15,7 @@ import typer
 import countersign
 from countersign.cli.context_file import KEYS, RESOURCE_KEYS, read_context
 from countersign.cli.root import app
-from countersign.config import FloorSection, IssuerSection, QuotaSection
+from countersign.config import FloorSection, IssuerSection, QuotaSection, WitnessSection
 from realparts import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -68,13 +68,14 @@ def test_the_page_has_the_commands_and_options_there_are() -> None:
 def test_every_setting_is_on_the_page_with_its_default() -> None:
     told = sections(page("configuration.md"), "##")
     real = tomllib.loads((PACKAGE / "default.toml").read_text(encoding="utf-8"))
-    unwritten = {"[[issuers]]", "[floors.<environment>]", "[quotas.<tenant>]"}
+    unwritten = {"[[issuers]]", "[[witnesses]]", "[floors.<environment>]", "[quotas.<tenant>]"}
     assert set(told) == {f"[{name}]" for name in real} | unwritten
     for name, section in real.items():
         rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", told[f"[{name}]"], re.MULTILINE)
         assert {key: tomllib.loads(f"x = {value}")["x"] for key, value in rows} == section
     for name, section in (
         ("[[issuers]]", IssuerSection),
+        ("[[witnesses]]", WitnessSection),
         ("[floors.<environment>]", FloorSection),
         ("[quotas.<tenant>]", QuotaSection),
     ):

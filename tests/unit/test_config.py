@@ -24,7 +24,8 @@ def test_the_default_file_shows_every_key_with_its_default(tmp_path):
     text = importlib.resources.files("countersign").joinpath("default.toml").read_text("utf-8")
     shown = tomllib.loads(text)
     defaults = Config().model_dump()
-    assert [defaults.pop(name) for name in ("floors", "quotas", "issuers")] == [{}, {}, []]
+    assert [defaults.pop(name) for name in ("floors", "quotas")] == [{}, {}]
+    assert [defaults.pop(name) for name in ("issuers", "witnesses")] == [[], []]
     assert shown == defaults
     assert load(written(tmp_path, text), {}).base == tmp_path
 

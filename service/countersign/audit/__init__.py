@@ -15,7 +15,9 @@ Nothing here imports a store: `sink.RecordSource` is the part of one it needs.
 
 Codes of `LogError`, stable:
 
-    log.rolled_back         the store misses or contradicts what was published
+    log.rolled_back         the store misses or contradicts what was published, or a
+                            witness has cosigned more
+    log.forked              a witness has cosigned other records
     log.sink_behind         the sink misses what the store published
     log.conflict            a name is taken by other bytes: two writers, or tampering
     log.gap                 records have gone from the store
@@ -34,6 +36,9 @@ Codes of `LogError`, stable:
     log.segment_unreadable  a segment is not one whole gzip member
     log.proof_invalid       a proof that proves nothing
     log.not_included        no such leaf or size in the tree
+    witness.unavailable     a witness does not answer now; asked again later
+    witness.refused         a witness does not cosign
+    witness.malformed       not a request that a witness could judge
 
 All but `log.sink_unavailable` freeze the log they are met in while publishing.
 What a verifier names in a copy is listed in `findings`.

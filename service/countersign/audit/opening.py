@@ -10,12 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import json
+import logging
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from countersign.audit.merkle import Frontier, leaf_hash
-from countersign.audit.note import Checkpoint, Signer, Verifier, open_checkpoint
+from countersign.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from countersign.audit.note import (
+    Checkpoint,
+    Note,
+    Signer,
+    Verifier,
+    open_checkpoint,
+    sign,
+)
 from countersign.audit.plan import (
     CHECKPOINTS,
     POINTER,
@@ -27,8 +37,11 @@ from countersign.audit.plan import (
 )
 from countersign.audit.sink import LogState, RecordSource, Sink
 from countersign.audit.tiles import WIDTH, Tail, bundle_path, decode_entries, restore
+from countersign.audit.witness.asking import Asking, check_witnesses
 from countersign.errors import LogError
 from countersign.model import TenantId
+
+log = logging.getLogger(__name__)
 
 _PAGE: Final = 1_000
 _HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d):", re.ASCII)
@@ -46,7 +59,12 @@ class Opened:
 
 
 async def check_extends(
-    tenant: TenantId, *, source: RecordSource, sink: Sink, signer: Signer
+    tenant: TenantId,
+    *,
+    source: RecordSource,
+    sink: Sink,
+    signer: Signer,
+    witnesses: Sequence[Asking] = (),
 ) -> Opened:
     """Compare the store with the sink; raise `LogError` unless it extends it.
 
@@ -55,7 +73,9 @@ async def check_extends(
     `log.checkpoint_invalid` / `log.signature_invalid` / `log.tile_invalid` /
     `log.tile_missing` (the sink was changed), `log.conflict` (somebody else
     publishes there). If the sink is ahead of the store's own note, by a
-    crash, the note and the pointer are made good.
+    crash, the note and the pointer are made good. Store and sink may have gone back
+    together: `witnesses` that answer are asked what they have (`log.rolled_back`,
+    `log.forked`).
     """
     state = await source.log_state(tenant)
     found = await asyncio.to_thread(newest_checkpoint, sink, signer.name, signer.verifier)
@@ -63,12 +83,14 @@ async def check_extends(
         if state.published:
             raise _behind(0, state.published)
         tail, note = Tail(), None
+        await _ask(witnesses, sign(_empty(signer.name).text(), [signer]), sink)
     else:
         head, note = found
         frontier = await _frontier_at(head.size, tenant, state, source)
         if frontier.root() != head.root:
             raise _rolled_back("the store holds other records than those published")
         tail = await asyncio.to_thread(_tail, sink, signer.name, frontier)
+        await _ask(witnesses, Note.parse(note), sink)
         await asyncio.to_thread(_point_to, sink, signer.name, note)
         if head.size > state.published:
             await source.mark_published(tenant, head.size, frontier.hashes, ())
@@ -76,6 +98,20 @@ async def check_extends(
     if last is not None and last >= state.size:
         raise _rolled_back(f"record {last} was published, the store has {state.size}")
     return Opened(tail=tail, note=note, resume_last=last)
+
+
+def _empty(origin: str) -> Checkpoint:
+    return Checkpoint(origin=origin, size=0, root=EMPTY_ROOT)
+
+
+async def _ask(witnesses: Sequence[Asking], note: Note, sink: Sink) -> None:
+    """Go on only if no witness that answers has cosigned more, or other records."""
+    head = Checkpoint.parse(note.text)
+
+    def passed_over(error: LogError) -> None:
+        log.warning("%s: not compared with a witness: %s", head.origin, error.message)
+
+    await check_witnesses(witnesses, note, functools.partial(sink.read, head.origin), passed_over)
 
 
 def newest_checkpoint(

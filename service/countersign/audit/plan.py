@@ -6,6 +6,7 @@ Used by the publisher; the names also by the prover and the verifier.
 
     records/dt=YYYY-MM-DD/hour=HH/<first>-<last>.jsonl.gz   locked
     checkpoints/<size>                                      locked
+    witnessed/<size>-<key id>                               locked, the same cosigned
     objects/<sha256>                                        locked
     tile/…                                                  rebuildable
     checkpoint                                              pointer, rewritten
@@ -36,6 +37,7 @@ CHECKPOINTS: Final = "checkpoints/"
 OBJECTS: Final = "objects/"
 RECORDS: Final = "records/"
 TILES: Final = "tile/"
+WITNESSED: Final = "witnessed/"
 _GZIP: Final = 31
 """zlib's wbits for a gzip container; it writes mtime 0."""
 _SEGMENT: Final = re.compile(
@@ -106,6 +108,11 @@ def segment_name(first: int, last: int, time: Instant) -> SegmentName:
 def checkpoint_name(size: int) -> str:
     """The name of the immutable checkpoint of that size."""
     return f"{CHECKPOINTS}{size:020}"
+
+
+def witnessed_name(size: int, key_id: bytes) -> str:
+    """The name of the checkpoint of that size as that witness cosigned it."""
+    return f"{WITNESSED}{size:020}-{key_id.hex()}"
 
 
 def object_file(sha256_hex: str, data: bytes) -> File:

@@ -19,11 +19,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from countersign.audit.backlog import Bounds, Room
-from countersign.audit.note import Signer
+from countersign.audit.note import Note, Signature, Signer
 from countersign.audit.opening import check_extends
-from countersign.audit.plan import Publication, decompress, lines_of, object_file, plan
+from countersign.audit.plan import (
+    POINTER,
+    File,
+    Keep,
+    Publication,
+    decompress,
+    lines_of,
+    object_file,
+    plan,
+)
 from countersign.audit.sink import RecordSource, Sink
 from countersign.audit.tiles import Tail
+from countersign.audit.witness.asking import Asking
 from countersign.errors import CountersignError, LogError
 from countersign.model import StoredRecord, TenantId
 
@@ -52,7 +62,7 @@ class _Log:
     """One tenant's log as this process publishes it."""
 
     __slots__ = (
-        *("failure", "note", "retry_at", "retry_s", "room"),
+        *("failure", "note", "pointed", "pointing", "retry_at", "retry_s", "room"),
         *("signer", "tail", "waiting", "written"),
     )
 
@@ -61,6 +71,10 @@ class _Log:
         self.tail: Tail | None = None
         """None until the store and the sink were compared."""
         self.note: bytes | None = None
+        self.pointed: bytes | None = None
+        """What the pointer holds: at times a step ahead of `note`."""
+        self.pointing = asyncio.Lock()
+        """Held to write the pointer, so that it never goes back."""
         self.written: int | None = None
         """Last record of a segment that may be in the sink already."""
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -98,7 +112,8 @@ class Publisher:
     `signer_of` gives the key of a tenant's log; its name is the log's id and
     the origin of its checkpoints. `reached` is told the named points
     `log.segment_written`, `log.checkpoint_written` and `log.marked`, so that a
-    test can stop the process there.
+    test can stop the process there. `witnesses` are asked at the start what they have
+    of a log.
     """
 
     def __init__(
@@ -110,6 +125,7 @@ class Publisher:
         signer_of: Callable[[TenantId], Signer],
         settings: PublisherSettings | None = None,
         reached: Callable[[str], None] = _nothing,
+        witnesses: Sequence[Asking] = (),
     ) -> None:
         self._source = source
         self._sink = sink
@@ -117,6 +133,8 @@ class Publisher:
         self._signer_of = signer_of
         self._settings = settings or PublisherSettings()
         self._reached = reached
+        self._witnesses = tuple(witnesses)
+        self._subscribers: list[Callable[[TenantId], None]] = []
         self._logs: dict[TenantId, _Log] = {}
         self._woken = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -153,6 +171,10 @@ class Publisher:
         self._notified += records
         self._wake(hurry=self._notified >= self._settings.max_segment_records)
 
+    def subscribe(self, told: Callable[[TenantId], None]) -> None:
+        """Have it told of each new checkpoint, and of the newest at the start. Must not block."""
+        self._subscribers.append(told)
+
     def published_size(self, tenant: TenantId) -> int:
         """How many records the newest published checkpoint covers."""
         log = self._logs.get(tenant)
@@ -162,6 +184,20 @@ class Publisher:
         """The newest published checkpoint, a signed note."""
         log = self._logs.get(tenant)
         return log.note if log is not None else None
+
+    async def add_signature(self, tenant: TenantId, text: str, line: Signature) -> None:
+        """Let the pointer hold a cosignature too, if its checkpoint is still that text."""
+        log = self._log(tenant)
+        async with log.pointing:
+            was = None if log.pointed is None else Note.parse(log.pointed)
+            if was is None or was.text != text:
+                return
+            data = Note(text=text, signatures=(*was.signatures, line)).encode()
+            pointer = File(name=POINTER, data=data, keep=Keep.POINTER)
+            await asyncio.to_thread(self._sink.write, log.signer.name, (pointer,))
+            if log.note == log.pointed:
+                log.note = data
+            log.pointed = data
 
     async def published(self, tenant: TenantId, seq: int) -> None:
         """Return once record `seq` is published; does not wait for company.
@@ -205,6 +241,10 @@ class Publisher:
         if tenant not in self._logs:
             self._logs[tenant] = _Log(self._signer_of(tenant))
         return self._logs[tenant]
+
+    def _tell(self, tenant: TenantId) -> None:
+        for told in self._subscribers:
+            told(tenant)
 
     async def _run(self) -> None:
         while not self._closing:
@@ -267,9 +307,15 @@ class Publisher:
         if log.signer.name != self._log_id_of(tenant):
             raise LogError("log.key_invalid", "the log's key is not named like the log")
         opened = await check_extends(
-            tenant, source=self._source, sink=self._sink, signer=log.signer
+            tenant,
+            source=self._source,
+            sink=self._sink,
+            signer=log.signer,
+            witnesses=self._witnesses,
         )
         log.tail, log.note, log.written = opened.tail, opened.note, opened.resume_last
+        log.pointed = opened.note
+        self._tell(tenant)
         return opened.tail
 
     # --- one log ---
@@ -321,11 +367,14 @@ class Publisher:
         self._reached("log.segment_written")
         await asyncio.to_thread(write, log_id, (*publication.tiles, publication.checkpoint))
         self._reached("log.checkpoint_written")
-        await asyncio.to_thread(write, log_id, (publication.pointer,))
+        async with log.pointing:
+            await asyncio.to_thread(write, log_id, (publication.pointer,))
+            log.pointed = publication.pointer.data
         await asyncio.to_thread(self._sink.prune, log_id, publication.obsolete)
         grown = publication.tail
         await self._source.mark_published(tenant, grown.size, grown.frontier().hashes, ())
-        log.tail, log.note, log.written = grown, publication.pointer.data, None
+        log.tail, log.note, log.written = grown, log.pointed, None
+        self._tell(tenant)
         self._reached("log.marked")
         return grown
 

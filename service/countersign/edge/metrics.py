@@ -61,6 +61,14 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._witnesses = Counter(
+            "countersign_witness_total",
+            "Answers of witnesses by name and outcome: cosigned, or the code of what is wrong. "
+            "Alert on log.rolled_back and log.forked.",
+            ("witness", "outcome"),
+            registry=self.registry,
+        )
+
     def observer(self, method: str) -> Callable[[str, str, float], None]:
         """A function that counts one call of `method`: code, tenant and seconds."""
         seconds = self._seconds.labels(method)
@@ -90,6 +98,10 @@ class Metrics:
     def recognizer(self, outcome: str) -> None:
         """Count one question to recognizers beside the rules."""
         self._recognizer.labels(outcome).inc()
+
+    def witness(self, name: str, outcome: str) -> None:
+        """Count one answer of a witness, or that there was none."""
+        self._witnesses.labels(name, outcome).inc()
 
     def refused_calls(self) -> dict[tuple[str, str], int]:
         """Calls so far that led to no decision, by tenant and status code: for heartbeats.

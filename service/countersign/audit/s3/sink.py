@@ -1,12 +1,14 @@
 """A sink in S3: evidence under Object Lock in one bucket, the rest in another.
 
-Records, checkpoints and objects are locked; tiles, the pointer and what was seen
-of each lock can be made again, and stand in a bucket where the writer may replace
-and delete. Invariants: an object is created once (`If-None-Match: *`), with our
-own SHA-256 for the server to check; `write` returns when the server itself has
-said which version is locked in which mode until when; a name that is taken by
-other bytes freezes the log. A reply that was lost is not a second object: the
-next attempt finds the first. See `audit.sink`.
+Records, checkpoints (the cosigned ones too) and objects are locked; tiles, the
+pointer and what was seen of each lock can be made again, and stand in a bucket where
+the writer may replace and delete.
+
+Invariants: an object is created once (`If-None-Match: *`), with our own SHA-256 for
+the server to check; `write` returns when the server itself has said which version is
+locked in which mode until when; a name that is taken by other bytes freezes the log.
+A reply that was lost is not a second object: the next attempt finds the first. See
+`audit.sink`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from countersign.audit.plan import (
     OBJECTS,
     RECORDS,
     TILES,
+    WITNESSED,
     File,
     Keep,
     decompress,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 LOCKS: Final = "locks/"
 """Below the log, in the bucket of tiles: what the server said of each lock."""
-_LOCKED_NAMES: Final = (RECORDS, CHECKPOINTS, OBJECTS)
+_LOCKED_NAMES: Final = (RECORDS, CHECKPOINTS, OBJECTS, WITNESSED)
 _MAX_SEGMENT_BYTES: Final = 256 * 1024 * 1024
 _DELETED_AT_ONCE: Final = 1_000
 _CLOCK_GOOD_S: Final = 300.0
