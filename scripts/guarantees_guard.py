@@ -10,6 +10,7 @@ import dataclasses
 from typing import Final
 
 UNIT: Final = "tests/unit"
+INTEGRATION: Final = "tests/integration"
 STORE: Final = "tests/conformance/test_store_conformance.py::TestStore"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from guarantees_auditor import AUDITOR_GUARDS
-from guarantees_guard import STORE, UNIT, Guard
+from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
@@ -707,6 +707,54 @@ GUARDS: Final = (
         new="if False:",
         tests=(
             f"{UNIT}/test_audit_publisher.py::test_a_sink_that_lost_what_was_published_refuses_to_start",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.witness.rules._extends",
+        what="a witness cosigns two histories",
+        old="verify_consistency(seen.size, head.size, seen.root, head.root, request.proof)",
+        new="pass",
+        tests=(f"{UNIT}/test_witness_rules.py::test_no_proof_leads_to_another_history",),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.witness.rules._follows",
+        what="nobody is told that a log went back",
+        old="if request.old != size:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_witness_rules.py::test_only_what_is_proven_to_extend_the_cosigned_checkpoint_is_cosigned",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.witness.service.Witness._in_turn",
+        what="a cosignature leaves before it is remembered",
+        old="self._memory.keep(origin, Note(text=request.note.text, signatures=(*by_log, line)))",
+        new="",
+        tests=(
+            f"{INTEGRATION}/test_witness_process.py::test_killed_at_any_step_of_remembering_it_has_cosigned_nothing_it_forgets",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.opening.check_extends",
+        what="store and log that went back together start",
+        old="await _ask(witnesses, Note.parse(note), sink)",
+        new="pass",
+        tests=(
+            f"{INTEGRATION}/test_witness_asking.py::test_a_log_put_back_with_its_store_is_named_by_the_witness",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.seen.Sightings.conclude",
+        what="a witness that is demanded may be missing",
+        old="if last != size and name not in self._wrong:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_audit_seen.py::test_what_a_witness_has_not_seen_yet_is_missing_and_counted",
         ),
     ),
     Guard(

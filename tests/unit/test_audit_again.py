@@ -248,7 +248,8 @@ def test_a_cosigned_checkpoint_satisfies_who_demands_the_witness(tmp_path):
     pointer.write_bytes(cosigned(pointer.read_bytes()))
     result = verify(log, VKEY, witnesses=[WITNESS])
     assert result.ok, result.findings
-    assert result.witnesses == (("witness.example/w1", 1_795_000_000),)
+    (sight,) = result.witnesses
+    assert (sight.name, sight.size, sight.time_s) == ("witness.example/w1", 10, 1_795_000_000)
     assert not [said for said in not_checked(result) if "witness" in said]
 
 

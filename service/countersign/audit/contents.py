@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from countersign.audit.findings import Findings
@@ -25,9 +25,14 @@ class Contents:
     """Reads the records of one log in order."""
 
     def __init__(
-        self, origin: str, source: Source, present: Iterable[str], findings: Findings
+        self,
+        origin: str,
+        source: Source,
+        present: Iterable[str],
+        findings: Findings,
+        wanted: Collection[int] = (),
     ) -> None:
-        """`present` are the objects there are."""
+        """`present` are the objects there are; `wanted` sizes whose last record's time is kept."""
         self._origin = origin
         self._source = source
         self._findings = findings
@@ -37,6 +42,9 @@ class Contents:
         self._resumed = False
         self.time = ""
         """Of the newest record so far."""
+        self._wanted = frozenset(wanted)
+        self.times: dict[int, str] = {}
+        """Of the last record below each of those sizes."""
 
     def resume(self, time: str) -> None:
         """Go on after a record of that time: objects named before are not read again."""
@@ -60,9 +68,7 @@ class Contents:
                 self._record("record.misplaced", "names another sequence number", seq)
             if body.get("log_id") != self._origin:
                 self._record("record.foreign", "names another log", seq)
-            if time < self.time:
-                self._record("record.backdated", "is dated before its predecessor", seq)
-            self.time = max(self.time, time)
+            self._dated(seq, time)
             if seq == name.first and (time[:10], time[11:13]) != (name.day, name.hour):
                 self._findings.add(
                     "segment.misplaced",
@@ -75,6 +81,13 @@ class Contents:
                     self._missing.setdefault(digest, seq)
                 elif digest not in self._checked:
                     self._check_object(digest)
+
+    def _dated(self, seq: int, time: str) -> None:
+        if time < self.time:
+            self._record("record.backdated", "is dated before its predecessor", seq)
+        self.time = max(self.time, time)
+        if seq + 1 in self._wanted:
+            self.times[seq + 1] = time
 
     def _record(self, code: str, problem: str, seq: int) -> None:
         self._findings.add(code, f"record {seq} {problem}", seq=seq)

@@ -27,9 +27,10 @@ Pure. Codes are stable; scripts may match them:
                          bytes that a record names by hash
     log.truncated        records at the end are gone that an anchor covers
     log.incomplete       so much is missing that the rest was not judged
-    log.forked           a remembered head or the store contradicts these records
+    log.forked           a remembered or cosigned head or the store contradicts these records
     witness.missing      a witness that the trust file demands did not cosign
     witness.signature    a cosignature by such a witness is wrong
+    witness.time         a record says it is of later than when a witness saw it
     file.unsafe          a symbolic link, a device, or too large a file
     object.hidden        a delete marker lies over a locked object
     object.shadowed      another version lies over a locked object

@@ -1,8 +1,8 @@
 """The signed heads a log is verified against.
 
-Every immutable checkpoint and the pointer, their signatures judged once; a
-head somebody remembered; and the store's own count of what it published. Used
-by the verifier alone.
+Every immutable checkpoint, those that witnesses cosigned and the pointer, their
+signatures judged once; a head somebody remembered; and the store's own count of
+what it published. Used by the verifier alone.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import bisect
 import dataclasses
 import enum
 from collections.abc import Sequence
+from typing import Final
 
-from countersign.audit.cosignature import WitnessKey
 from countersign.audit.findings import Findings
 from countersign.audit.merkle import Frontier
 from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Note, Verifier, open_checkpoint
-from countersign.audit.plan import POINTER, checkpoint_name
+from countersign.audit.plan import POINTER, checkpoint_name, witnessed_name
+from countersign.audit.seen import Sightings
 from countersign.audit.source import Inventory, Source, UnsafeFileError
 from countersign.errors import LogError
 
@@ -28,6 +29,7 @@ class Witness(enum.Enum):
     REMEMBERED = "the remembered checkpoint"
     STORE = "the store"
     EARLIER = "the state of an earlier verification"
+    COSIGNED = "the cosigned checkpoint"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Head:
     file: str = ""
 
 
+_IN_THE_LOG: Final = (Witness.OWN, Witness.COSIGNED)
+
+
 class Heads:
     """All heads of one log, by size."""
 
@@ -48,28 +53,28 @@ class Heads:
         inventory: Inventory,
         verifier: Verifier,
         findings: Findings,
+        sightings: Sightings,
         start: int = 0,
     ) -> None:
-        """Checkpoints of less than `start` records are left unread."""
+        """Checkpoints of less than `start` records are left unread, but for the last cosigned."""
         self._source = source
         self._verifier = verifier
         self._findings = findings
+        self._sightings = sightings
         self._by_size: dict[int, list[Head]] = {}
-        self.checkpoints = 0
+        self._newest = (0, b"")
         first = bisect.bisect_left(inventory.checkpoints, start)
-        for size in inventory.checkpoints[first:]:
-            name = checkpoint_name(size)
-            head = self._open(name)
-            if head is not None and head.size != size:
-                findings.add("checkpoint.invalid", "its name is another size", file=name)
-            elif head is not None:
-                self.checkpoints += 1
-                self._add(head.size, Head(Witness.OWN, head.root, name))
-        pointed = self._open(POINTER)
-        if pointed is not None:
-            if pointed.size not in self._by_size:
-                self._missing(pointed.size)
-            self._add(pointed.size, Head(Witness.OWN, pointed.root, POINTER))
+        names = {checkpoint_name(size): size for size in inventory.checkpoints[first:]}
+        own = {size for name, size in names.items() if self._read(name, size)}
+        self.checkpoints = len(own)
+        copied = {
+            size
+            for size, key_id in _since(inventory.witnessed, start)
+            if self._read(witnessed_name(size, bytes.fromhex(key_id)), size) and size >= start
+        }
+        pointed = self._read(POINTER, None)
+        for size in sorted(copied.union([pointed.size] if pointed else ()) - own):
+            self._missing(size)
         self.newest = max(self._by_size, default=None)
         """The size of the newest own checkpoint, or None without any."""
         self._sizes = sorted(self._by_size)
@@ -100,9 +105,18 @@ class Heads:
         low = bisect.bisect_right(self._sizes, size)
         return [(larger, head) for larger in self._sizes[low:] for head in self.at(larger)]
 
+    def before(self, size: int) -> list[tuple[int, Head]]:
+        """The heads of less than that size."""
+        high = bisect.bisect_left(self._sizes, size)
+        return [(smaller, head) for smaller in self._sizes[:high] for head in self.at(smaller)]
+
+    def note(self, size: int) -> bytes:
+        """The newest signed note; empty if it is not of that size."""
+        return self._newest[1] if self._newest[0] == size else b""
+
     def expect(self, size: int) -> None:
         """A segment ends here, so a checkpoint was published."""
-        if not any(head.witness is Witness.OWN for head in self.at(size)):
+        if not any(head.witness in _IN_THE_LOG for head in self.at(size)):
             self._missing(size)
 
     def _missing(self, size: int) -> None:
@@ -117,45 +131,34 @@ class Heads:
     def _add(self, size: int, head: Head) -> None:
         self._by_size.setdefault(size, []).append(head)
 
-    def _open(self, name: str) -> Checkpoint | None:
+    def _read(self, name: str, size: int | None) -> Checkpoint | None:
+        """Read one checkpoint, of that size if one is given, and take its head."""
         try:
             data = self._source.read(name, MAX_NOTE_BYTES)
-            return None if data is None else open_checkpoint(data, self._verifier)
+            head = None if data is None else open_checkpoint(data, self._verifier)
         except LogError as error:
             forged = error.code == "log.signature_invalid"
             code = "checkpoint.signature" if forged else "checkpoint.invalid"
             self._findings.add(code, error.message, file=name)
+            return None
         except UnsafeFileError:
             self._findings.add("file.unsafe", "not a plain file of bearable size", file=name)
-        return None
+            return None
+        if head is None or data is None:
+            return None
+        if size is not None and head.size != size:
+            self._findings.add("checkpoint.invalid", "its name is another size", file=name)
+            return None
+        cosigned = self._sightings.look(Note.parse(data), head.size, name)
+        if head.size >= self._newest[0]:
+            self._newest = (head.size, data)
+        self._add(head.size, Head(Witness.COSIGNED if cosigned else Witness.OWN, head.root, name))
+        return head
 
 
-def newest_note(
-    source: Source,
-    verifier: Verifier,
-    size: int,
-    witnesses: Sequence[WitnessKey],
-    findings: Findings,
-) -> tuple[bytes, tuple[tuple[str, int], ...]]:
-    """The note of the newest checkpoint, and which witnesses cosigned it."""
-    notes: list[bytes] = []
-    for name in (checkpoint_name(size), POINTER):
-        try:
-            data = source.read(name, MAX_NOTE_BYTES)
-            if data is not None and open_checkpoint(data, verifier).size == size:
-                notes.append(data)
-        except (LogError, UnsafeFileError):
-            continue  # found already, when the heads were read
-    seen: dict[str, int] = {}
-    for witness in witnesses:
-        try:
-            times = [time for time in map(witness.cosigned_s, map(Note.parse, notes)) if time]
-        except LogError as error:
-            findings.add("witness.signature", f"{witness.name}: {error.message}", seq=size)
-            continue
-        if times:
-            seen[witness.name] = min(times)
-        else:
-            what = f"{witness.name} did not cosign the checkpoint of size {size}"
-            findings.add("witness.missing", what, seq=size, gone=True)
-    return notes[0] if notes else b"", tuple(seen.items())
+def _since(witnessed: Sequence[tuple[int, str]], start: int) -> list[tuple[int, str]]:
+    """The cosigned checkpoints from that size on, and each witness's last one before."""
+    before = {key_id: size for size, key_id in witnessed if size < start}
+    return [
+        (size, key_id) for size, key_id in witnessed if size >= start or before.get(key_id) == size
+    ]

@@ -183,11 +183,11 @@ def _changes(evidence: Evidence) -> str:
 
 
 def _keys(pack: Pack) -> str:
-    seen = dict(pack.result.witnesses)
+    seen = {sight.name: str(sight) for sight in pack.result.witnesses}
     keys = [
         ("log", str(pack.trusted.verifier), ""),
         *(
-            ("witness", str(witness), f"cosigned at {seen[witness.name]} s since 1970")
+            ("witness", str(witness), seen[witness.name])
             if witness.name in seen
             else ("witness", str(witness), "DID NOT COSIGN")
             for witness in pack.trusted.witnesses

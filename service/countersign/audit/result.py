@@ -9,6 +9,7 @@ import dataclasses
 
 from countersign.audit.findings import Finding
 from countersign.audit.locks import Locks
+from countersign.audit.seen import Sight
 from countersign.audit.state import State
 
 
@@ -38,8 +39,8 @@ class Result:
     """Whether there was an anchor from outside: a kept checkpoint, a state, the store."""
     resumed_at: int
     """How many records an earlier verification had judged; 0 from the start."""
-    witnesses: tuple[tuple[str, int], ...]
-    """Who cosigned the newest checkpoint, and when, in seconds."""
+    witnesses: tuple[Sight, ...]
+    """Who cosigned what is here, and when."""
     state: State | None
     """What to keep for the next verification; None with findings."""
     locks: Locks | None = None

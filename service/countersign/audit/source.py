@@ -13,14 +13,25 @@ import re
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, TILES, SegmentName
+from countersign.audit.plan import (
+    CHECKPOINTS,
+    OBJECTS,
+    RECORDS,
+    TILES,
+    WITNESSED,
+    SegmentName,
+)
 from countersign.audit.tiles import Reader
 from countersign.errors import LogError
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _TEMPORARY: Final = ".writing-"
-_SIZE: Final = re.compile(r"[0-9]{20}", re.ASCII)
-_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_EVIDENCE: Final = {
+    RECORDS: re.compile(r".+"),  # judged by `SegmentName`
+    CHECKPOINTS: re.compile(r"[0-9]{20}", re.ASCII),
+    WITNESSED: re.compile(r"([0-9]{20})-([0-9a-f]{8})", re.ASCII),
+    OBJECTS: re.compile(r"[0-9a-f]{64}", re.ASCII),
+}
 _PARTIAL: Final = re.compile(r"(.+)\.p/([1-9][0-9]{0,2})", re.ASCII)
 
 
@@ -34,6 +45,8 @@ class Inventory:
 
     segments: list[SegmentName] = dataclasses.field(default_factory=list)
     checkpoints: list[int] = dataclasses.field(default_factory=list)
+    witnessed: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    """Cosigned checkpoints: size and the witness's key id in hex."""
     objects: list[str] = dataclasses.field(default_factory=list)
     partials: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     """Full tile or bundle name to the widths of its partial versions."""
@@ -62,30 +75,34 @@ def inventory_of(names: Iterable[tuple[str, bool]]) -> Inventory:
             _sort_out(name, found)
     found.segments.sort()
     found.checkpoints.sort()
+    found.witnessed.sort()
     return found
 
 
 def _sort_out(name: str, found: Inventory) -> None:
-    if name.startswith(RECORDS):
-        segment = SegmentName.parse(name)
+    kind, _, rest = name.partition("/")
+    if f"{kind}/" == TILES:
+        if match := _PARTIAL.fullmatch(name):
+            found.partials.setdefault(match[1], []).append(int(match[2]))
+    elif f"{kind}/" in _EVIDENCE and not _take(f"{kind}/", rest, found):
+        found.unexpected.append(name)
+
+
+def _take(kind: str, rest: str, found: Inventory) -> bool:
+    """Sort in one file of evidence; False if no such file is named so."""
+    if kind == RECORDS:
+        segment = SegmentName.parse(kind + rest)
         if segment is not None:
             found.segments.append(segment)
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(CHECKPOINTS):
-        size = name.removeprefix(CHECKPOINTS)
-        if _SIZE.fullmatch(size):
-            found.checkpoints.append(int(size))
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(OBJECTS):
-        digest = name.removeprefix(OBJECTS)
-        if _HASH.fullmatch(digest):
-            found.objects.append(digest)
-        else:
-            found.unexpected.append(name)
-    elif name.startswith(TILES) and (match := _PARTIAL.fullmatch(name)):
-        found.partials.setdefault(match[1], []).append(int(match[2]))
+        return segment is not None
+    match = _EVIDENCE[kind].fullmatch(rest)
+    if match and kind == CHECKPOINTS:
+        found.checkpoints.append(int(rest))
+    elif match and kind == WITNESSED:
+        found.witnessed.append((int(match[1]), match[2]))
+    elif match:
+        found.objects.append(rest)
+    return match is not None
 
 
 def reader_of(source: Source) -> Reader:

@@ -45,9 +45,16 @@ def not_checked(result: Result) -> tuple[str, ...]:
     elif result.locks.unknown:
         said.append(f"{result.locks.unknown} lock(s) of which the bucket does not tell")
     if not result.remembered:
-        said.append("truncation and forks by whoever has the key (no remembered checkpoint)")
+        if result.witnesses:
+            said.append("whether there is more by now (no remembered checkpoint)")
+        else:
+            said.append("truncation and forks by whoever has the key (no remembered checkpoint)")
     if not result.witnesses:
         said.append("what others were shown, and when (no witness)")
+    for sight in result.witnesses:
+        if sight.size < result.size:
+            count = result.size - sight.size
+            said.append(f"the newest {count} record(s), which {sight.name} has not cosigned yet")
     if result.resumed_at:
         said.append(f"the bytes of the {result.resumed_at} records verified before")
     if result.pending:
@@ -64,4 +71,5 @@ def line(result: Result) -> str:
     if count:
         what += f", {count} finding(s)"
     missing = "; ".join(not_checked(result))
-    return f"{found.value.upper()}: {what}. NOT CHECKED: {missing}"
+    seen = f" SEEN: {'; '.join(map(str, result.witnesses))}." if result.witnesses else ""
+    return f"{found.value.upper()}: {what}.{seen} NOT CHECKED: {missing}"

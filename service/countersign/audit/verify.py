@@ -19,7 +19,7 @@ checkpoint is checked to extend it, and earlier segments are only counted.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,14 +28,27 @@ from countersign.audit.contents import Contents, parse
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.directory import Directory
 from countersign.audit.findings import Findings, Line, compare
-from countersign.audit.heads import Head, Heads, Witness, newest_note
-from countersign.audit.merkle import Frontier, leaf_hash
+from countersign.audit.heads import Head, Heads, Witness
+from countersign.audit.merkle import (
+    Frontier,
+    consistency_proof,
+    leaf_hash,
+    range_root,
+    verify_consistency,
+)
 from countersign.audit.note import MAX_LOG_SIZE, MAX_NOTE_BYTES, Verifier, open_checkpoint
 from countersign.audit.plan import SegmentName, checkpoint_name, decompress
 from countersign.audit.result import Result
-from countersign.audit.source import MAX_FILE_BYTES, Inventory, Source, UnsafeFileError
+from countersign.audit.seen import Sightings
+from countersign.audit.source import (
+    MAX_FILE_BYTES,
+    Inventory,
+    Source,
+    UnsafeFileError,
+    reader_of,
+)
 from countersign.audit.state import State
-from countersign.audit.tiles import Tail, restore
+from countersign.audit.tiles import Tail, restore, subtree_reader
 from countersign.errors import LogError
 
 Progress = Callable[[int, int], None]
@@ -79,17 +92,20 @@ def verify(
         # A head from before what was seen is judged on the way there: then all is read.
         start = _resumable(earlier, source, inventory)
     size = start.size if start else 0
-    heads = Heads(source, inventory, verifier, findings, size)
+    sightings = Sightings(witnesses, findings)
+    heads = Heads(source, inventory, verifier, findings, sightings, size)
     heads.remember(remembered, store, earlier.frontier if earlier else None)
-    run = _Verification(source, inventory, heads, verifier, findings)
+    run = _Verification(source, inventory, heads, verifier, findings, sightings.sizes)
     run.progress, run.keep = progress, keep
     run.seen = earlier.size if earlier is not None else 0
     if earlier is not None and start is not None:
         run.resume(start, earlier)
+        run.judge_before(earlier.frontier)
     run.segments(inventory.segments)
     run.ending()
     objects = run.contents.check_objects()
-    note, seen = newest_note(source, verifier, run.tree.size, witnesses, findings)
+    note = heads.note(run.tree.size)
+    seen = sightings.conclude(run.tree.size, run.contents.times)
     whole = bool(note) and not findings.found
     return Result(
         origin=verifier.name,
@@ -137,6 +153,7 @@ class _Verification:
         heads: Heads,
         verifier: Verifier,
         findings: Findings,
+        cosigned: Collection[int],
     ) -> None:
         self._source = source
         self._verifier = verifier
@@ -147,11 +164,12 @@ class _Verification:
         self._heads = heads
         self._findings = findings
         self.tree = TreeChecker(source, inventory, findings)
-        self.contents = Contents(verifier.name, source, inventory.objects, findings)
+        self.contents = Contents(verifier.name, source, inventory.objects, findings, cosigned)
         self.count = 0
         self.pending = 0
         self.anchors: list[str] = []
         self._end = heads.newest or 0
+        self._cosigned = max(cosigned, default=0)
         self._inconsistent = 0
         self._stopped = False
         for name in inventory.unsafe:
@@ -163,6 +181,23 @@ class _Verification:
         """Go on where an earlier verification ended."""
         self.tree.resume(earlier.frontier, tail.levels)
         self.contents.resume(earlier.time)
+
+    def judge_before(self, known: Frontier) -> None:
+        """Heads of less than was verified before: that must begin with their records."""
+        read = subtree_reader(known.size, reader_of(self._source))
+        for size, head in self._heads.before(known.size):
+            if not size:
+                continue  # of nothing there is only one tree
+            try:
+                root = range_root(0, size, read)
+                path = consistency_proof(size, known.size, read)
+                verify_consistency(size, known.size, root, known.root(), path)
+            except LogError:
+                what = "the tiles do not lead to what was verified earlier"
+                self._findings.add("tile.differs", what, seq=size)
+                return
+            if root != head.root:
+                self._forked(size, head)
 
     # --- the order of segments ---
 
@@ -354,17 +389,27 @@ class _Verification:
         for head in self._heads.at(size):
             if head.root == root:
                 self._inconsistent = 0
-                if head.witness is not Witness.OWN or size == self._end:
+                if self._is_anchor(size, head):
                     self._anchor(size, head)
             elif head.witness is not Witness.OWN:
-                self._findings.add(
-                    "log.forked",
-                    f"{head.witness.value} of size {size} is of other records: history was "
-                    "rewritten, or two logs share this name",
-                    seq=size,
-                )
+                self._forked(size, head)
             else:
                 self._contradiction(size, head)
+
+    def _forked(self, size: int, head: Head) -> None:
+        self._findings.add(
+            "log.forked",
+            f"{head.witness.value} of size {size} is of other records: history was "
+            "rewritten, or two logs share this name",
+            seq=size,
+            file=head.file,
+        )
+
+    def _is_anchor(self, size: int, head: Head) -> bool:
+        """Of its own checkpoints and of the cosigned ones, only the newest is worth a line."""
+        if head.witness is Witness.COSIGNED:
+            return size == self._cosigned
+        return head.witness is not Witness.OWN or size == self._end
 
     def _contradiction(self, size: int, head: Head) -> None:
         """Once history is rewritten every later checkpoint contradicts it: say it once."""

@@ -119,6 +119,15 @@ class Given:
             )
         return Directory(directory)
 
+    def own_key(self) -> Verifier:
+        """The key of the service's log, which may not have begun: others want it first."""
+        return self._verifier(load(config_path(self.config)))
+
+    def _verifier(self, settings: Config) -> Verifier:
+        name = f"{settings.log.name}/{TenantId(self.tenant)}"
+        key = read_key("keys.log", settings.path(settings.keys.log))
+        return Signer(name=name, key=key).verifier
+
     def _directory(self) -> Path:
         settings = load(config_path(self.config))
         return settings.path(settings.log.directory) / self._origin(settings)
@@ -139,9 +148,7 @@ class Given:
         if self.key or self.trust is not None:
             trusted = self.trusted_under(_claims(source))
         else:
-            name = self._origin(settings)
-            signer = Signer(name=name, key=read_key("keys.log", settings.path(settings.keys.log)))
-            trusted = TrustedLog(verifier=signer.verifier)
+            trusted = TrustedLog(verifier=self._verifier(settings))
         return Log(
             source=source,
             place=self._place(settings),

@@ -51,7 +51,7 @@ def open_commitment(
     chosen = Given(log=log, key=key, trust=trust, tenant=tenant, config=config).choose()
     given = read_file("--salt", Path(salt)) if Path(salt).is_file() else salt.encode()
     wanted, salt_bytes = read_context(context), salt_of(given)
-    proof = proof_of(seq, chosen.source, chosen.verifier, with_record=True)
+    proof = proof_of(seq, chosen, with_record=True)
     record = parse(proof.record) or {}
     found = opens(record, wanted.canonical_bytes, salt_bytes)
     word, what, verdict = _ANSWERS[found]

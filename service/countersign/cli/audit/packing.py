@@ -116,7 +116,7 @@ def _proofs(folder: Path, found: Evidence, log: Log) -> Iterator[tuple[int, str]
         if not isinstance(seq, int):
             continue
         try:
-            proof = proof_of(seq, log.source, log.verifier, with_record=True)
+            proof = proof_of(seq, log, with_record=True)
         except LogError:
             continue
         (folder / "sample" / f"{seq}.proof").write_bytes(proof.encode())

@@ -10,16 +10,18 @@ from typing import Annotated
 import typer
 
 from countersign.audit.contents import parse
-from countersign.audit.note import Checkpoint, Note, Verifier, open_checkpoint
+from countersign.audit.note import Checkpoint, Note, open_checkpoint
 from countersign.audit.plan import POINTER, checkpoint_name
 from countersign.audit.prove import Proof, prove, record_at
-from countersign.audit.source import Source, reader_of
+from countersign.audit.seen import newest_cosigned
+from countersign.audit.source import reader_of
 from countersign.audit.trust import TrustedLog
 from countersign.audit.verdict import Verdict
 from countersign.cli import output
 from countersign.cli.audit.chosen import (
     Given,
     KeyOption,
+    Log,
     LogOption,
     TenantOption,
     TrustOption,
@@ -47,7 +49,7 @@ def prove_record(
 ) -> None:
     """Prove that one record is in the log: a small text that stands alone."""
     chosen = Given(log=log, key=key, trust=trust, tenant=tenant, config=config).choose()
-    made = proof_of(seq, chosen.source, chosen.verifier, with_record=with_record).encode()
+    made = proof_of(seq, chosen, with_record=with_record).encode()
     if out is None:
         sys.stdout.write(made.decode())
     else:
@@ -55,10 +57,14 @@ def prove_record(
         print(f"Wrote {out}: {len(made)} bytes. Check it with `countersign audit check-proof`.")
 
 
-def proof_of(seq: int, source: Source, verifier: Verifier, *, with_record: bool) -> Proof:
-    """A proof under the newest checkpoint, checked before anybody sees it."""
+def proof_of(seq: int, log: Log, *, with_record: bool) -> Proof:
+    """A proof under the newest checkpoint, checked before anybody sees it.
+
+    Where witnesses are trusted, it is the newest that all of them cosigned.
+    """
+    source, verifier = log.source, log.verifier
     read = reader_of(source)
-    note = read(POINTER)
+    note = newest_cosigned(source, verifier, log.witnesses, seq) or read(POINTER)
     if note is None:
         sizes = source.inventory().checkpoints
         note = read(checkpoint_name(sizes[-1])) if sizes else None

@@ -71,7 +71,7 @@ def _judged(promise: Receipt, chosen: Log, *, now_s: float) -> Verdict:
             advice="Name the log that the receipt is of.",
         )
     try:
-        proof = proof_of(promise.seq, chosen.source, chosen.verifier, with_record=True)
+        proof = proof_of(promise.seq, chosen, with_record=True)
     except LogError as error:
         if error.code not in {"log.not_included", "log.empty"}:
             raise

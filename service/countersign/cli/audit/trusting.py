@@ -19,7 +19,7 @@ app = typer.Typer()
 @app.command("key")
 def key_of_log(tenant: TenantOption = "default", config: ConfigOption = None) -> None:
     """Print the log's verifier key. Give it to auditors by a way of its own."""
-    print(Given(log=None, tenant=tenant, config=config).choose().verifier)
+    print(Given(log=None, tenant=tenant, config=config).own_key())
 
 
 @app.command()
@@ -44,7 +44,7 @@ def trust(
     """Write down which logs, keys and witnesses an auditor trusts."""
     chosen = [key_of(item) for item in key or ()]
     if not chosen:
-        chosen = [Given(log=None, tenant=tenant, config=config).choose().verifier]
+        chosen = [Given(log=None, tenant=tenant, config=config).own_key()]
     made = Trust(
         logs=tuple(
             TrustedLog(

@@ -126,8 +126,8 @@ def _print(result: Result, log: Log) -> None:
     output.field("checkpoints", f"{result.checkpoints} signed by the log's key")
     for anchor in result.anchors:
         output.field("against", anchor)
-    for name, _ in result.witnesses:
-        output.field("witness", name)
+    for sight in result.witnesses:
+        output.field("witness", str(sight))
     if result.locks is not None:
         output.field("locks", result.locks.words())
     for finding in result.findings:
@@ -151,7 +151,7 @@ def plain(result: Result) -> dict[str, object]:
         "findings": [dataclasses.asdict(finding) for finding in result.findings],
         "suppressed": result.suppressed,
         "anchors": list(result.anchors),
-        "witnesses": [{"name": name, "time_s": time_s} for name, time_s in result.witnesses],
+        "witnesses": [dataclasses.asdict(sight) for sight in result.witnesses],
         "resumed_at": result.resumed_at,
         "segments": result.segments,
         "checkpoints": result.checkpoints,
