@@ -1,11 +1,14 @@
 """Logs that grow and fork, and what they send to a witness."""
 
+import dataclasses
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_world import LOG_ID, SIGNER
 from countersign.audit.cosignature import WitnessSigner
 from countersign.audit.merkle import Frontier, consistency_proof, leaf_hash, perfect_root
-from countersign.audit.note import Checkpoint, sign
+from countersign.audit.note import Checkpoint, Note, sign
+from countersign.audit.plan import checkpoint_name, witnessed_name
 from countersign.audit.trust import Trust, TrustedLog
 from countersign.audit.witness.request import Request
 
@@ -13,6 +16,21 @@ WITNESS = WitnessSigner(
     name="witness.example/w1", key=Ed25519PrivateKey.from_private_bytes(bytes([7] * 32))
 )
 TRUST = Trust(logs=(TrustedLog(verifier=SIGNER.verifier),))
+
+
+def cosign(log, size, time_s, *, note=None, pointer=False, signer=WITNESS):
+    """Keep the checkpoint of that size as cosigned at that time, as the service does."""
+    plain = note or Note.parse((log / checkpoint_name(size)).read_bytes())
+    line = dataclasses.replace(
+        signer.cosign(plain, time_s), name=WITNESS.name, key_id=WITNESS.public.key_id
+    )
+    data = Note(text=plain.text, signatures=(*plain.signatures, line)).encode()
+    path = log / witnessed_name(size, WITNESS.public.key_id)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    if pointer:
+        (log / "checkpoint").write_bytes(data)
+    return path
 
 
 class Tree:

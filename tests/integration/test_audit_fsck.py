@@ -6,7 +6,9 @@ import subprocess
 import pytest
 
 import realparts
-from audit_world import LOG_ID, VKEY, MemorySource, publish, written
+from audit_world import LOG_ID, START_US, VKEY, MemorySource, publish, written
+from countersign.model import SECOND_US
+from witness_world import cosign
 
 CASES = [(1,), (100,), (100, 155), (256,), (200, 57), (513, 1), (70_000,)]
 
@@ -42,6 +44,13 @@ def test_fsck_accepts_every_stage_of_a_growing_log(tmp_path):
         source.add(count)
         report = fsck(asyncio.run(publish(source, tmp_path)), tmp_path)
         assert f"Successfully fsck'd log with size {len(source.rows)}" in report, report
+
+
+def test_fsck_accepts_a_log_that_a_witness_has_cosigned(tmp_path):
+    directory = written(tmp_path, 300, 213)
+    cosign(directory, 513, START_US // SECOND_US + 600, pointer=True)
+    report = fsck(directory, tmp_path)
+    assert "Successfully fsck'd log with size 513" in report, report
 
 
 def test_fsck_is_not_fooled_by_an_edited_bundle(tmp_path):

@@ -13,11 +13,13 @@ import subprocess
 import pytest
 
 import realparts
-from audit_world import LOG_ID, VKEY, written
+from audit_world import LOG_ID, START_US, VKEY, written
 from countersign.audit.local import LocalSink
 from countersign.audit.note import Note
 from countersign.audit.plan import checkpoint_name
 from countersign.audit.prove import prove, prove_extends, record_at
+from countersign.model import SECOND_US
+from witness_world import cosign
 
 MODULE = "module check\n\ngo 1.24\n\nrequire golang.org/x/mod v0.33.0\n"
 PROGRAM = """
@@ -146,6 +148,29 @@ def test_go_agrees_on_roots_notes_and_proofs(checker, tmp_path):
     text = Note.parse(note).text
     forged = {**question, "New": note.replace(text.encode(), text.replace("513", "514").encode())}
     assert "invalid signature" in ask(checker, forged).stderr
+
+
+def test_go_opens_a_checkpoint_that_a_witness_has_cosigned(checker, tmp_path):
+    directory = written(tmp_path, 300, 213)
+    cosign(directory, 513, START_US // SECOND_US + 600, pointer=True)
+    read = functools.partial(LocalSink(tmp_path).read, LOG_ID)
+    question = {
+        "Vkey": VKEY,
+        "Old": read(checkpoint_name(300)),
+        "New": read("checkpoint"),
+        "Records": [record_at(seq, 513, read) for seq in range(513)],
+        "Proofs": [],
+        "Consistency": prove_extends(300, 513, read),
+    }
+    assert question["New"].count(b"\xe2\x80\x94 ") == 2
+    assert ask(checker, question).stdout == "agreed on 513\n"
+    for old in (1, 2, 255, 256, 257, 299, 511, 512, 513):
+        short = written(tmp_path / f"to {old}", old)
+        more = {
+            "Old": (short / "checkpoint").read_bytes(),
+            "Consistency": prove_extends(old, 513, read),
+        }
+        assert ask(checker, question | more).stdout == "agreed on 513\n", old
 
 
 def ask(checker, question):

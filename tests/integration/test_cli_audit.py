@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from audit_affairs import day
-from audit_world import LOG_ID, VKEY, written
+from audit_world import LOG_ID, START_US, VKEY, written
 from countersign.audit.plan import compress, decompress
 from countersign.audit.verify import verify
 from countersign.canonical import bound_bytes, commitment
 from countersign.cli.context_file import read_context
+from countersign.model import SECOND_US
 from realparts import ROOT
 from typed import types
+from witness_world import WITNESS, cosign
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,33 @@ def trust(tmp_path):
     path = tmp_path / "acme.trust"
     assert types("audit", "trust", "--key", VKEY, "--place", "a bucket", "--out", path).code == 0
     return path
+
+
+def test_the_key_of_a_log_that_has_not_begun_can_be_handed_out(tmp_path):
+    assert types("init", tmp_path).code == 0
+    settings = tmp_path / "countersign.toml"
+    told = types("audit", "key", "--config", settings)
+    assert told.code == 0, told.err
+    assert told.out.startswith("countersign.local/default+")
+    assert told.out.strip() in types("audit", "trust", "--config", settings).out
+
+
+def test_proofs_for_whoever_demands_a_witness_are_of_what_it_saw(log, tmp_path):
+    trust, proof = tmp_path / "acme.trust", tmp_path / "12.proof"
+    key = str(WITNESS.public)
+    assert types("audit", "trust", "--key", VKEY, "--witness", key, "--out", trust).code == 0
+    cosign(log, 310, START_US // SECOND_US + 400)
+    ask = ("audit", "prove", "12", "--with-record", "--log", log, "--trust", trust, "--out", proof)
+    assert types(*ask).code == 0
+    checked = types("audit", "check-proof", proof, "--trust", trust)
+    assert checked.out.startswith("PROVEN: record 12 of 310 in ")
+    code = types("audit", "verify", "--log", log, "--trust", trust).code
+    assert code == 3, "the newest records were not seen yet"
+    tool = ROOT / "tools" / "check_proof.py"
+    done = subprocess.run(
+        [sys.executable, tool, "--key", VKEY, proof], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_trust_file_is_written_once_and_used_in_place_of_the_key(log, trust):

@@ -10,16 +10,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from audit_world import LOG_ID, PROMPT, TENANT, VKEY, MemorySource, publisher
-from countersign.audit.plan import File, Keep, compress
+from audit_world import LOG_ID, PROMPT, START_US, TENANT, VKEY, MemorySource, publisher
+from countersign.audit.plan import File, Keep, compress, witnessed_name
 from countersign.audit.s3.calls import Calls
 from countersign.audit.s3.client import Credentials, Place, make_client
 from countersign.audit.s3.retention import Mode, Retention
 from countersign.audit.s3.sink import S3Sink
 from countersign.audit.verify import verify
 from countersign.errors import ConfigurationError, LogError
+from countersign.model import SECOND_US
 from s3_faults import Fault, Proxy
 from s3_server import S3Server, running
+from witness_world import WITNESS, cosign
 
 SEGMENT = "records/dt=2026-11-22/hour=10/" + "0" * 20 + "-" + "0" * 20 + ".jsonl.gz"
 
@@ -117,6 +119,18 @@ async def test_what_is_evidence_is_locked_and_the_rest_is_not(bucket, tmp_path):
     assert result.ok, result.findings
     assert result.size == 305
     assert bucket.sink.enforcing
+
+
+async def test_what_a_witness_cosigned_is_locked_beside_the_records(bucket, tmp_path):
+    await publish(MemorySource(3), bucket.sink)
+    log = bucket.copied(tmp_path / "before")
+    data = cosign(log, 3, START_US // SECOND_US + 5).read_bytes()
+    name = witnessed_name(3, WITNESS.public.key_id)
+    bucket.sink.write(LOG_ID, (File(name=name, data=data, keep=Keep.LOCKED),))
+    assert bucket.head(name)["ObjectLockMode"] == "COMPLIANCE"
+    assert bucket.another().read(LOG_ID, name) == data
+    result = verify(bucket.copied(tmp_path / "after"), VKEY, witnesses=[WITNESS.public])
+    assert result.ok, result.findings
 
 
 async def test_what_the_server_said_of_each_lock_is_kept(bucket):

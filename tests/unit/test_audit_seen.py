@@ -13,24 +13,11 @@ from countersign.audit.seen import MAX_SKEW_S, newest_cosigned
 from countersign.audit.verdict import Verdict, line, not_checked, verdict
 from countersign.audit.verify import verify
 from countersign.model import SECOND_US
-from witness_world import WITNESS, Tree
+from witness_world import WITNESS, Tree, cosign
 
 START_S = START_US // SECOND_US
 KEY = WITNESS.public
 HOUR_S = 3600
-
-
-def cosign(log, size, time_s, *, note=None, pointer=False, signer=WITNESS):
-    """Keep the checkpoint of that size as cosigned at that time, as the service does."""
-    plain = note or Note.parse((log / checkpoint_name(size)).read_bytes())
-    line = dataclasses.replace(signer.cosign(plain, time_s), name=KEY.name, key_id=KEY.key_id)
-    data = Note(text=plain.text, signatures=(*plain.signatures, line)).encode()
-    path = log / witnessed_name(size, KEY.key_id)
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    if pointer:
-        (log / "checkpoint").write_bytes(data)
-    return path
 
 
 def codes(result):

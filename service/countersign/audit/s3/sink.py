@@ -104,7 +104,8 @@ class S3Sink:
         """Write the files in that order; a locked one is confirmed before the next."""
         for file in files:
             if file.keep is Keep.LOCKED:
-                self._seen.setdefault(log_id, []).append(self._lock(log_id, file))
+                lock = self._lock(log_id, file)
+                self._seen.setdefault(log_id, []).append(lock)
                 if file.name.startswith(CHECKPOINTS):
                     self._keep_seen(log_id, file.name.removeprefix(CHECKPOINTS))
             elif file.keep is Keep.REBUILDABLE:
