@@ -29,6 +29,8 @@ class Server(ThreadingHTTPServer):
     """Serves one witness until `shutdown`."""
 
     daemon_threads = True
+    request_queue_size = 128
+    """Who comes while all is busy waits; the default of 5 resets the sixth."""
 
     def __init__(self, host: str, port: int, witness: Witness) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
