@@ -73,6 +73,10 @@ bench-sanitizer: python  ## measure what the sanitizer hides and costs; ARGS=--q
 fuzz: python  ## look for inputs that crash, leak or cost too much; ARGS="--seconds 300 sql"
 	scripts/fuzz $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: setup minio  ## measure a log under Object Lock, on a real store here
+	$(bin)/python scripts/bench_audit_main.py $(ARGS)
+
 cover: setup  ## test coverage by line and branch
 	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)
 
