@@ -35,13 +35,15 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; }
 tr { border-bottom: 1px solid #8884; }
-td { overflow-wrap: anywhere; } code { font: 13px ui-monospace, monospace; }
+.l { overflow-wrap: anywhere; } code { font: 13px ui-monospace, monospace; }
 .verdict { padding: .8rem 1rem; border-left: .5rem solid; margin: 1rem 0; }
 .whole { border-color: #1a7f37; } .tampered { border-color: #cf222e; }
 .incomplete, .unknown { border-color: #bf8700; }
-.note { opacity: .75; } .n { text-align: right; white-space: nowrap; }
+.note { opacity: .75; } .n { white-space: nowrap; }
 @media print { body { max-width: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
+_LONG: Final = 28
+"""No word of ours or time is longer."""
 _SAYS: Final = {
     Verdict.WHOLE: "Every record that a signed checkpoint covers is here, unchanged and in order.",
     Verdict.TAMPERED: "Something here is not what was logged, or history was rewritten.",
@@ -253,8 +255,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]], *, count: int 
 
 
 def _cell(value: object) -> str:
-    opening = '<td class="n">' if isinstance(value, int) else "<td>"
-    return f"{opening}{_text('' if value is None else value)}</td>"
+    if isinstance(value, int):
+        return f'<td class="n">{_text(value)}</td>'
+    said = "" if value is None else str(value)
+    # Hashes break anywhere; a word that may would make its column as narrow as one letter.
+    opening = '<td class="l">' if any(len(word) > _LONG for word in said.split()) else "<td>"
+    return f"{opening}{_text(said)}</td>"
 
 
 def _text(value: object) -> str:
