@@ -335,7 +335,7 @@ def test_what_is_not_all_read_is_not_approved_though_nothing_asked_for_is_masked
 
 def test_locked_records_are_promised_only_with_a_sink_that_enforces_it(tmp_path):
     settings = tmp_path / "countersign.toml"
-    for key in ("permit", "log"):
+    for key in ("permit", "log", "receipt"):
         create_key(tmp_path / "keys" / f"{key}.pem")
     settings.write_text("", "utf-8")
     App(load(settings, {}))
