@@ -360,7 +360,7 @@ TRUST_GUARDS: Final = (
         invariant=6,
         guard="countersign.flow.gate.account_too_new",
         what="an account added just now decides",
-        old="if since is not None and tx.now >= after(since, wait_s):",
+        old="if until is None:",
         new="if True:",
         tests=(
             f"{UNIT}/test_flow_trust.py::test_a_new_account_waits_before_it_decides_and_what_was_there_first_does_not",
