@@ -279,7 +279,7 @@ class Config(_Section):
             "log": {"directory"},
             "policy": {"directory", "opa"},
             "presidio": {"file"},
-            "s3": {"endpoint"},
+            "s3": {"endpoint", "prefix", "records_bucket", "region", "tiles_bucket"},
             "sanitizer": {"rules"},
             "server": {"listen", "status_listen", "tls_certificate", "tls_key", "tls_client_ca"},
             "witnesses": {"__all__": {"url"}},

@@ -122,6 +122,18 @@ def test_texts_and_details_are_hidden_as_well():
     assert own.label("a stage of two words") == "a stage of two words"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [json.dumps({"note": "a heron in a comment"}), "run: tell the heron --now", "a=1, the heron"],
+)
+def test_a_comment_that_is_read_like_a_context_is_asked_about_like_one(text):
+    own = sanitizer()
+    shown = own.text(text, heron(own.asks_of_text(text)))
+    assert "heron" not in shown
+    assert "[CODE_NAME]" in shown
+    assert "[UNEXAMINED]" not in shown
+
+
 # --- what is asked --------------------------------------------------------------------
 
 

@@ -93,7 +93,7 @@ class Pool:
     @property
     def ready(self) -> bool:
         """Whether there is a child that can answer."""
-        return self._child is not None
+        return self._child is not None and not self._task.done()
 
     @property
     def pid(self) -> int | None:

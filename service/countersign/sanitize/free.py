@@ -95,7 +95,7 @@ class Free:
         """Reasons, comments, questions, answers: masked, control and bidi characters gone."""
         try:
             printable = characters.printable(text)
-            if _SIGNS.search(printable) and not sql.looks_like(printable):
+            if _has_signs(printable):
                 whole = self._scrubbed(printable, without_tags, recognized).value
                 return whole if isinstance(whole, str) else kinds.UNREADABLE.placeholder
             shown = self._said(printable, self._asked(recognized))
@@ -141,6 +141,8 @@ class Free:
 
     def asks_of_text(self, text: str) -> list[str]:
         """The same for a text that stands alone."""
+        if _has_signs(characters.printable(text)):
+            return self.asks(text)
         return words(text, self._recognizers) if self._recognizers else []
 
     def _asked(self, recognized: Recognized | None) -> Asked | None:
@@ -317,6 +319,10 @@ class Free:
             return joined.data.decode("utf-8")
         final = detect.resolve(self._custom.believed(spans, text), size)
         return mask_text(text, self._custom.shown(final, size), without_tags)
+
+
+def _has_signs(text: str) -> bool:
+    return bool(_SIGNS.search(text)) and not sql.looks_like(text)
 
 
 def _too_long(text: str) -> bool:

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectionError,  # noqa: A004 - botocore's own
     HTTPClientError,
+    IncompleteReadError,
 )
 
 from countersign.errors import LogError
@@ -64,9 +66,11 @@ class Calls:
                     raise _unavailable(what, why, RefusedError) from None
                 if time.monotonic() > end:
                     raise _unavailable(what, why) from None
-            except (ConnectionError, HTTPClientError) as error:
+            except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
                 if time.monotonic() > end:
                     raise _unavailable(what, type(error).__name__) from None
+            except BotoCoreError as error:  # no credentials any more, say
+                raise _unavailable(what, type(error).__name__) from None
             self._pause(random.uniform(0, pause_s))  # noqa: S311 - not for secrecy
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

@@ -89,9 +89,12 @@ class Lock:
 
 
 def server_time(answer: Mapping[str, Any]) -> datetime:
-    """The `Date` of an answer."""
-    text = str(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    """The `Date` of an answer. Raises `Doubt` when it has none that can be read."""
+    text = str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+    try:
+        return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    except ValueError:
+        raise Doubt("the server does not say what time it is") from None
 
 
 def confirm(lock: Lock, retention: Retention, at_least: datetime) -> None:

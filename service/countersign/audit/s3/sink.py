@@ -206,7 +206,7 @@ class S3Sink:
         self._put(self._key(log_id, file.name), file)
 
     def _put(self, key: str, file: File, **more: Any) -> None:
-        self._calls.run(
+        done = self._calls.run(
             file.name,
             lambda: self._client.put_object(
                 Bucket=self._tiles,
@@ -216,6 +216,8 @@ class S3Sink:
                 **more,
             ),
         )
+        if done is None:
+            raise _gone("the tiles bucket")
 
     def _keep_seen(self, log_id: str, size: str) -> None:
         """What was seen is kept where it can be lost: the locks themselves are the evidence."""
@@ -237,11 +239,7 @@ class S3Sink:
             "the records bucket", lambda: self._client.head_bucket(Bucket=self._records)
         )
         if answer is None:
-            raise LogError(
-                "log.sink_unavailable",
-                "the records bucket is not there",
-                advice="Make it with `countersign audit init-bucket`.",
-            )
+            raise _gone("the records bucket")
         self._clock = (server_time(answer), time.monotonic())
 
     # --- reading ---
@@ -342,6 +340,14 @@ def _doubted(name: str) -> Iterator[None]:
             advice="Nothing more is published until this is right: check the bucket with "
             "`countersign audit init-bucket`, then start the service anew.",
         ) from None
+
+
+def _gone(bucket: str) -> LogError:
+    return LogError(
+        "log.sink_unavailable",
+        f"{bucket} is not there",
+        advice="Make it with `countersign audit init-bucket`; publishing goes on by itself then.",
+    )
 
 
 def _conflict(name: str, why: str) -> LogError:

@@ -97,6 +97,7 @@ class S3Source:
             for name, version in self._listed():
                 found.setdefault(name, []).append(version)
             for versions in found.values():
+                versions.reverse()  # they come newest first, and times are whole seconds
                 versions.sort(key=lambda version: version.at)
             self._versions = found
         return self._versions
