@@ -10,6 +10,7 @@ from typing import Final
 
 from guarantees_auditor import AUDITOR_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
+from guarantees_keeping import KEEPING_GUARDS
 from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
@@ -769,4 +770,5 @@ GUARDS: Final = (
     ),
     *TRUST_GUARDS,
     *AUDITOR_GUARDS,
+    *KEEPING_GUARDS,
 )
