@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +14,12 @@ from countersign.client.line import Line
 from countersign.credentials import Credential, read_credential
 
 
-class _Opened:
+class _Opened(abc.ABC):
     _endpoint: str
 
+    @abc.abstractmethod
     def __init__(self, credential: Credential, *, timing: Timing | None = None) -> None:
-        raise NotImplementedError
+        """Say hello to nobody yet: the connection opens with the first call."""
 
     @classmethod
     def from_credential(cls, path: str | os.PathLike[str], *, timing: Timing | None = None) -> Self:
