@@ -364,9 +364,12 @@ class App:
             missing["policy"] = f"OPA is {self._policy.status().state.value}"
         if self._store.failed:
             missing["store"] = "a commit failed"
-        for tenant, failure in self._publisher.failures.items():
+        # Whoever waits for locks is kept by the first failure, others by a full backlog.
+        locked = self._config.log.durability == "locked"
+        failures = self._publisher.failures if locked else self._publisher.stopped
+        for tenant, failure in failures.items():
             missing[f"log {tenant}"] = failure.code
-        if not self._publisher.ready and not self._publisher.failures:
+        if not self._publisher.running:
             missing["log"] = "the publisher is not running"
         if self._stopping.is_set():
             missing["server"] = "stopping"

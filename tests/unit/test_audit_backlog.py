@@ -60,14 +60,18 @@ async def test_the_publisher_says_when_there_is_no_room_and_when_there_is_again(
     await writer.published(TENANT, 2)
     assert writer.has_room(TENANT, essential=False)
     sink.away = True
-    source.add(15)
+    source.add(1)
+    await _until(writer, lambda: writer.failures)
+    assert writer.stopped == {}  # there is room: decisions go on
+    source.add(14)
     await _until(writer, lambda: not writer.has_room(TENANT, essential=False))
-    assert writer.failures
+    assert list(writer.stopped) == [TENANT]
     source.add(20)
     await _until(writer, lambda: not writer.has_room(TENANT, essential=True))
     sink.away = False
     await writer.published(TENANT, 37)
     assert writer.has_room(TENANT, essential=False)
+    assert writer.stopped == writer.failures == {}
     await writer.close()
     assert (tmp_path / LOG_ID / "checkpoint").exists()
 

@@ -226,9 +226,26 @@ class Publisher:
         }
 
     @property
+    def stopped(self) -> Mapping[TenantId, LogError]:
+        """Logs that nothing can be let through for: frozen, or without room.
+
+        While there is room, a sink that is away keeps nobody from deciding.
+        """
+        return {
+            tenant: failure
+            for tenant, failure in self.failures.items()
+            if self._logs[tenant].frozen or self._logs[tenant].room is not Room.FREE
+        }
+
+    @property
+    def running(self) -> bool:
+        """Whether there is somebody who publishes at all."""
+        return self._task is not None and not self._task.done()
+
+    @property
     def ready(self) -> bool:
         """Running, and nothing has failed since it last succeeded."""
-        return self._task is not None and not self._task.done() and not self.failures
+        return self.running and not self.failures
 
     # --- the task ---
 
