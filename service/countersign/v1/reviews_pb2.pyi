@@ -676,6 +676,12 @@ class Review(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     CAN_BREAK_GLASS_FIELD_NUMBER: _builtins.int
     AFTER_REVIEW_FIELD_NUMBER: _builtins.int
+    MUST_SHOW_FIELD_NUMBER: _builtins.int
+    REQUIRE_REASON_FIELD_NUMBER: _builtins.int
+    MIN_ASSURANCE_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    UNREACHED_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
     commitment: _builtins.bytes
     """32 bytes: what an approval binds to."""
     policy_revision: _builtins.str
@@ -687,6 +693,12 @@ class Review(_message.Message):
     """Policy allows approving this one together with others."""
     can_break_glass: _builtins.bool
     """This reader may break the glass: approve alone in an emergency."""
+    require_reason: _builtins.bool
+    """An approval needs a reason."""
+    min_assurance: _builtins.str
+    """What a vote has to prove at least: "channel" or "person"."""
+    action: _builtins.str
+    """What is to happen, as policy knows it: `db.export`."""
     @_builtins.property
     def status(self) -> _context_pb2.ReviewStatus: ...
     @_builtins.property
@@ -713,6 +725,20 @@ class Review(_message.Message):
     def after_review(self) -> Global___AfterReview:
         """Set once the glass was broken."""
 
+    @_builtins.property
+    def must_show(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """JSON pointers into the preview's context that a reviewer has to have seen,
+        subtrees included; `facts:NAME` is a path in its facts.
+        """
+
+    @_builtins.property
+    def execution(self) -> Global___Execution:
+        """Set once it was claimed: how the story went on."""
+
+    @_builtins.property
+    def unreached(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who should have had a card and could not: person ids and names of conversations."""
+
     def __init__(
         self,
         *,
@@ -731,14 +757,62 @@ class Review(_message.Message):
         batch: _builtins.bool = ...,
         can_break_glass: _builtins.bool = ...,
         after_review: Global___AfterReview | None = ...,
+        must_show: _abc.Iterable[_builtins.str] | None = ...,
+        require_reason: _builtins.bool = ...,
+        min_assurance: _builtins.str = ...,
+        execution: Global___Execution | None = ...,
+        unreached: _abc.Iterable[_builtins.str] | None = ...,
+        action: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after_review", b"after_review", "created_at", b"created_at", "status", b"status", "verified", b"verified"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_review", b"after_review", "created_at", b"created_at", "execution", b"execution", "status", b"status", "verified", b"verified"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_review", b"after_review", "batch", b"batch", "can_break_glass", b"can_break_glass", "cannot_approve", b"cannot_approve", "cannot_decide", b"cannot_decide", "commitment", b"commitment", "created_at", b"created_at", "policy_revision", b"policy_revision", "previews", b"previews", "reasons", b"reasons", "stages", b"stages", "status", b"status", "thread", b"thread", "verified", b"verified", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "after_review", b"after_review", "batch", b"batch", "can_break_glass", b"can_break_glass", "cannot_approve", b"cannot_approve", "cannot_decide", b"cannot_decide", "commitment", b"commitment", "created_at", b"created_at", "execution", b"execution", "min_assurance", b"min_assurance", "must_show", b"must_show", "policy_revision", b"policy_revision", "previews", b"previews", "reasons", b"reasons", "require_reason", b"require_reason", "stages", b"stages", "status", b"status", "thread", b"thread", "unreached", b"unreached", "verified", b"verified", "votes", b"votes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class Execution(_message.Message):
+    """What became of an approval that was claimed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLAIMANT_ID_FIELD_NUMBER: _builtins.int
+    CLAIMED_AT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ENDED_AT_FIELD_NUMBER: _builtins.int
+    DETAIL_JSON_FIELD_NUMBER: _builtins.int
+    RECORD_SEQ_FIELD_NUMBER: _builtins.int
+    claimant_id: _builtins.str
+    """Id of the caller that claimed."""
+    outcome: _context_pb2.Outcome.ValueType
+    """Set once reported, or given up on."""
+    detail_json: _builtins.bytes
+    """What was reported, sanitized: one JSON object, or empty."""
+    record_seq: _builtins.int
+    """Sequence number of the outcome's record in the audit log."""
+    @_builtins.property
+    def claimed_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def ended_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        claimant_id: _builtins.str = ...,
+        claimed_at: _timestamp_pb2.Timestamp | None = ...,
+        outcome: _context_pb2.Outcome.ValueType = ...,
+        ended_at: _timestamp_pb2.Timestamp | None = ...,
+        detail_json: _builtins.bytes = ...,
+        record_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claimed_at", b"claimed_at", "ended_at", b"ended_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claimant_id", b"claimant_id", "claimed_at", b"claimed_at", "detail_json", b"detail_json", "ended_at", b"ended_at", "outcome", b"outcome", "record_seq", b"record_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Execution: _TypeAlias = Execution  # noqa: Y015
 
 @_typing.final
 class AfterReview(_message.Message):

@@ -1,0 +1,1 @@
+"""A review as an Adaptive Card. Pure: what is shown depends on what is given."""

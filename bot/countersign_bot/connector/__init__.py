@@ -1,0 +1,1 @@
+"""Out to Teams: the one seam over the Bot Framework SDK, its faults covered."""

@@ -1,0 +1,1 @@
+"""In from Teams: who really sent this, and what it says."""
