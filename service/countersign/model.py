@@ -24,6 +24,7 @@ PermitId = NewType("PermitId", str)
 QuestionId = NewType("QuestionId", str)
 ChannelId = NewType("ChannelId", str)
 DelegationId = NewType("DelegationId", str)
+CardId = NewType("CardId", str)
 
 Instant = NewType("Instant", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
@@ -276,6 +277,10 @@ class Outcome(enum.StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
+MASK_PROFILES: Final = ("reviewer", "restricted")
+"""Least strict first: each hides all that those before it hide, and more."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """One sanitized rendering of a context for one mask profile."""
@@ -415,9 +420,16 @@ class Review:
     """Set once the glass was broken."""
     superseded_by: ReviewId | None = None
     claimant: CallerId | None = None
+    claimed_at: Instant | None = None
     permit: PermitId | None = None
     report_by: Instant | None = None
     outcome: Outcome | None = None
+    ended_at: Instant | None = None
+    """When the outcome was reported, or given up on."""
+    outcome_detail: str = ""
+    """What was reported: RFC 8785 JSON, sanitized; empty when nothing was."""
+    outcome_seq: int | None = None
+    """Sequence number of the record of what was reported."""
 
     @property
     def due_at(self) -> Instant | None:
@@ -478,6 +490,14 @@ class Person:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A conversation of several people, as policy names it and as the provider does."""
+
+    name: str
+    id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A registered surface, such as a bot, that says which person acts through it."""
 
@@ -485,6 +505,8 @@ class Channel:
     id: ChannelId
     issuers: tuple[str, ...]
     """Whose accounts it may assert: `teams:<tenant id>` or the `iss` of an identity provider."""
+    conversations: tuple[Conversation, ...] = ()
+    """Where policy may have reviews shown: `<channel id>:<name>` in a requirement."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -715,7 +715,7 @@ def test_a_change_is_told_in_full_where_it_is_neither_personal_nor_secret() -> N
 def test_no_field_of_a_subject_is_told_unless_it_is_said_to_be_harmless() -> None:
     harmless = set(
         "tenant id actors environments resources owners users parent audience clients "
-        "groups issuers includes".split()
+        "groups issuers includes conversations".split()
     )
     withheld = set("name accounts aliases token_sha256 mtls_subject jwt shown_to".split())
     withheld |= {"kind", "subject"}

@@ -165,7 +165,7 @@ def test_channels_are_read_from_a_file_that_may_be_missing(files: Files) -> None
     ("old", "new", "names"),
     [
         ('id = "teams"', "", "[[channels]] number 1: id is missing"),
-        ("issuers = [", "x = [", 'the key "x" is unknown; known are id, issuers'),
+        ("issuers = [", "x = [", 'the key "x" is unknown; known are conversations, id, issuers'),
         ("token_sha256 = [", "# [", "token_sha256 is missing, and mtls_subject too"),
         ("[[channels]]", "[[callers]]", 'the key "callers" is unknown; known are channels'),
         ("token_sha256 = [", "jwt = []\ntoken_sha256 = [", 'the key "jwt" is unknown'),
@@ -291,3 +291,21 @@ def test_the_reference_page_shows_files_that_load_and_names_every_key(files: Fil
     ):
         (text,) = (part for part in about if part.startswith(f"{title}\n"))
         assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == keys
+
+
+def test_a_channels_conversations_are_read_and_may_not_be_ambiguous(files: Files) -> None:
+    two = '[{ name = "data", id = "19:a" }, { name = "money", id = "19:b" }]'
+    given = CHANNELS.replace("issuers = [", f"conversations = {two}\nissuers = [", 1)
+    files.channels.write_text(given)
+    (channel,) = load(files.callers, files.people, files.channels).channels(DEFAULT_TENANT)
+    assert [(each.name, each.id) for each in channel.conversations] == [
+        ("data", "19:a"),
+        ("money", "19:b"),
+    ]
+    for twice, field in ((("money", "data"), "name"), (("19:b", "19:a"), "id")):
+        files.channels.write_text(given.replace(*twice))
+        with pytest.raises(ConfigurationError, match=f"have the same {field}") as caught:
+            load(files.callers, files.people, files.channels)
+        assert caught.value.code == "directory.duplicate_conversation"
+    files.channels.write_text(given.replace('name = "money"', "name = 3"))
+    assert "conversations must be a list of conversations" in refusal(files)

@@ -55,8 +55,11 @@ def details(entry: Entry, *, knows_use: bool) -> None:
     """Everything about one subject."""
     print(entry.id)
     for name, value in plain(entry).items():
-        if name not in ("id", "credentials", "accounts") and value:
+        if name not in ("id", "credentials", "accounts", "conversations") and value:
             output.field(name, value if isinstance(value, str) else "\n".join(value))
+    if isinstance(entry, admin_pb2.ChannelEntry):
+        for each in entry.conversations:
+            output.field("conversation", f"{each.name} = {each.id}")
     for way in entry.credentials:
         used = f"  last used {_moment(way)}" if knows_use else ""
         output.field(way.kind, f"{way.name}{used}")

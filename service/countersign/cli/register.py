@@ -22,6 +22,7 @@ from countersign.model import (
     CallerId,
     Channel,
     ChannelId,
+    Conversation,
     Person,
     PersonId,
 )
@@ -132,6 +133,10 @@ def channel_add(
     issuer: Annotated[
         list[str], typer.Option(help="Issuer whose accounts it may assert; repeat for more.")
     ],
+    conversation: Annotated[
+        list[str] | None,
+        typer.Option(help="A conversation that policy may name, as NAME=ID; repeat for more."),
+    ] = None,
     replace: ReplaceOption = False,
     tenant: TenantOption = None,
     credential: CredentialFile = None,
@@ -141,7 +146,12 @@ def channel_add(
 ) -> None:
     """Register a channel and print its credential, once."""
     with opened(operator, config, tenant) as desk:
-        channel = Channel(tenant=desk.tenant, id=ChannelId(id), issuers=tuple(issuer))
+        channel = Channel(
+            tenant=desk.tenant,
+            id=ChannelId(id),
+            issuers=tuple(issuer),
+            conversations=tuple(map(_conversation, conversation or [])),
+        )
         _put(desk, channel, credential, replace=replace, as_json=as_json)
 
 
@@ -150,6 +160,13 @@ def _account(text: str) -> Account:
     if not issuer or not subject:
         raise typer.BadParameter("an account is 'ISSUER SUBJECT', with a blank between the two")
     return Account(issuer=issuer, subject=subject)
+
+
+def _conversation(text: str) -> Conversation:
+    name, _, identity = text.partition("=")
+    if not name or not identity:
+        raise typer.BadParameter("a conversation is NAME=ID, as in data-approvals=19:…@thread.v2")
+    return Conversation(name=name, id=identity)
 
 
 def _put(desk: Desk, subject: Subject, path: Path | None, *, replace: bool, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from countersign.model import (
     CallerId,
     Channel,
     ChannelId,
+    Conversation,
     Instant,
     Person,
     PersonId,
@@ -97,6 +98,18 @@ class _Field:
         self._once(found)
         return tuple(found)
 
+    def conversations(self, values: Sequence[admin_pb2.Conversation]) -> tuple[Conversation, ...]:
+        self._bound(values, needed=False)
+        found = [
+            Conversation(
+                name=_Field(path=f"{self.path}[{number}].name").id(value.name),
+                id=_Field(path=f"{self.path}[{number}].id").text(value.id),
+            )
+            for number, value in enumerate(values)
+        ]
+        self._once(found)
+        return tuple(found)
+
     def _bound(self, values: Sequence[object], *, needed: bool, most: int = MAX_ENTRIES) -> None:
         if needed and not values:
             raise self.refuse("is empty; name at least one")
@@ -160,6 +173,7 @@ def channel(tenant: TenantId, message: admin_pb2.ChannelEntry) -> Channel:
         tenant=tenant,
         id=ChannelId(_Field(path="channel.id").id(message.id)),
         issuers=_Field(path="channel.issuers").listed(message.issuers, _Field.text, needed=True),
+        conversations=_Field(path="channel.conversations").conversations(message.conversations),
     )
 
 
@@ -254,7 +268,14 @@ def channel_entry(
     found: Channel, credentials: Iterable[admin_pb2.CredentialInfo]
 ) -> admin_pb2.ChannelEntry:
     """A registered channel, as it is told."""
-    return admin_pb2.ChannelEntry(id=found.id, issuers=found.issuers, credentials=credentials)
+    return admin_pb2.ChannelEntry(
+        id=found.id,
+        issuers=found.issuers,
+        conversations=[
+            admin_pb2.Conversation(name=each.name, id=each.id) for each in found.conversations
+        ],
+        credentials=credentials,
+    )
 
 
 def credential(found: CredentialName, last_used: Mapping[str, Instant]) -> admin_pb2.CredentialInfo:

@@ -229,6 +229,17 @@ def _check_channel(channel: Channel) -> None:
         )
     for index, issuer in enumerate(channel.issuers):
         check_plain(f"{me}: issuers[{index}]", issuer)
+    for index, conversation in enumerate(channel.conversations):
+        check_id(f"{me}: conversations[{index}].name", conversation.name)
+        check_plain(f"{me}: conversations[{index}].id", conversation.id)
+    for field in ("name", "id"):
+        found = [getattr(conversation, field) for conversation in channel.conversations]
+        if len(set(found)) < len(found):
+            raise ConfigurationError(
+                "directory.duplicate_conversation",
+                f"{me}: two of its conversations have the same {field}",
+                advice="Give each conversation one name, and each name one conversation.",
+            )
 
 
 def _ancestors(me: str, caller: Caller, callers: Mapping[CallerId, Caller]) -> list[Caller]:

@@ -13,12 +13,12 @@ from typing import Final, TypeAlias
 
 from countersign.credentials import SubjectKind
 from countersign.enrolment.values import Book, Group, Login, LoginKey
-from countersign.model import Caller, Channel, JsonObject, JsonValue, Person, TenantId
+from countersign.model import Caller, Channel, Conversation, JsonObject, JsonValue, Person, TenantId
 
 _TOLD: Final = frozenset(
     {
         *("owners", "users", "parent", "actors", "environments", "resources", "audience"),
-        *("clients", "groups", "includes", "issuers"),
+        *("clients", "conversations", "groups", "includes", "issuers"),
     }
 )
 """Fields whose values are told. Whatever else a subject may have is withheld."""
@@ -84,8 +84,13 @@ def _changed_fields(old: tuple[_Part, ...], new: tuple[_Part, ...]) -> JsonObjec
     return found
 
 
-def _plain(value: str | tuple[str, ...] | frozenset[str] | None) -> JsonValue:
+_Told: TypeAlias = str | Conversation | None
+
+
+def _plain(value: _Told | tuple[_Told, ...] | frozenset[str]) -> JsonValue:
     """A value as a record holds it."""
     if isinstance(value, frozenset):
         return [*sorted(value)]
-    return [*value] if isinstance(value, tuple) else value
+    if isinstance(value, Conversation):
+        return {"id": value.id, "name": value.name}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -95,7 +95,10 @@ def _listing(directory: Directory, tenant: TenantId) -> JsonObject:
             person.id: {"groups": sorted_list(person.groups)} for person in directory.people(tenant)
         },
         "channels": {
-            channel.id: {"issuers": sorted_list(channel.issuers)}
+            channel.id: {
+                "conversations": {each.name: each.id for each in channel.conversations},
+                "issuers": sorted_list(channel.issuers),
+            }
             for channel in directory.channels(tenant)
         },
         "groups": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Final
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError, NotFoundError, PreconditionError
@@ -38,6 +39,9 @@ from countersign.review import (
     step,
 )
 from countersign.store.protocol import Decision, Transaction
+
+MAX_TOLD_BYTES: Final = 2_048
+"""Of an outcome's detail, kept with the review. The record has it whole."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -212,6 +216,7 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
         given,
     )
     outcome: JsonObject = {"outcome": ask.outcome.value, "detail": detail}
+    shown = _told(detail)
 
     def run(tx: Transaction) -> Reported | Refusal:
         before = request.replayed(tx)
@@ -221,7 +226,11 @@ async def report(parts: Parts, caller: Caller, ask: ReportAsk) -> Reported:
             return Reported(record=record.ref_of(before), review=review or None, replayed=True)
         result: Review | Decision | Refusal
         if review:
-            result = _settle_review(tx, current(tx, caller.tenant, review.id), ask.outcome)
+            review = current(tx, caller.tenant, review.id)
+            event = OutcomeReported(
+                outcome=ask.outcome, detail=shown, seq=tx.next_record(caller.tenant)[1]
+            )
+            result = _settle_review(tx, review, event)
         else:
             result = _settle_decision(tx, decision, ask.outcome)
         if isinstance(result, Refusal):
@@ -287,8 +296,14 @@ def _reported_decision(tx: Transaction, caller: Caller, ask: ReportAsk) -> Decis
     return decision
 
 
-def _settle_review(tx: Transaction, review: Review, outcome: Outcome) -> Review | Refusal:
-    result = step(review, OutcomeReported(outcome=outcome), tx.now)
+def _told(detail: JsonObject) -> str:
+    """The detail as reviewers are told it: not at all when that would not fit."""
+    encoded = canonical.encode(detail)
+    return encoded.decode() if detail and len(encoded) <= MAX_TOLD_BYTES else ""
+
+
+def _settle_review(tx: Transaction, review: Review, event: OutcomeReported) -> Review | Refusal:
+    result = step(review, event, tx.now)
     if not isinstance(result, Refusal):
         tx.put_review(result)
     return result

@@ -25,6 +25,7 @@ from countersign.model import (
     CallerId,
     Channel,
     ChannelId,
+    Conversation,
     Person,
     PersonId,
     TenantId,
@@ -129,6 +130,14 @@ class _Table:
             raise self.wrong(key, "lists something twice")
         return accounts
 
+    def conversations(self, key: str) -> tuple[Conversation, ...]:
+        found = self.values.get(key, [])
+        if not isinstance(found, list) or not all(map(_is_conversation, found)):
+            raise self.wrong(
+                key, f'must be a list of conversations, as in {key} = [{{ name = "…", id = "…" }}]'
+            )
+        return tuple(Conversation(name=each["name"], id=each["id"]) for each in found)
+
     def login(self, kind: SubjectKind) -> Login:
         return Login(
             tenant=self.tenant,
@@ -169,9 +178,17 @@ class _Table:
 
 
 def _is_account(value: object) -> bool:
+    return _has_texts(value, "issuer", "subject")
+
+
+def _is_conversation(value: object) -> bool:
+    return _has_texts(value, "id", "name")
+
+
+def _has_texts(value: object, *keys: str) -> bool:
     return (
         isinstance(value, dict)
-        and value.keys() == {"issuer", "subject"}
+        and value.keys() == set(keys)
         and all(isinstance(text, str) for text in value.values())
     )
 
@@ -214,6 +231,7 @@ def _channel(table: _Table) -> tuple[Channel, Login]:
         tenant=table.tenant,
         id=ChannelId(table.text("id")),
         issuers=table.texts("issuers"),
+        conversations=table.conversations("conversations"),
     )
     return channel, table.needed_login(SubjectKind.CHANNEL)
 

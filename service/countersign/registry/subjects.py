@@ -57,4 +57,5 @@ def registered(subject: Subject) -> Values:
             "accounts": tuple(accounts),
             "aliases": subject.aliases,
         }
-    return {"issuers": subject.issuers}
+    conversations = ({"name": each.name, "id": each.id} for each in subject.conversations)
+    return {"issuers": subject.issuers, "conversations": tuple(conversations)}

@@ -50,6 +50,7 @@ from countersign.review.standing import (
     excluded,
     glass_breakers,
     may_see,
+    shared_preview,
     visible_previews,
 )
 
@@ -80,6 +81,7 @@ __all__ = [
     "may_claim",
     "may_see",
     "scheduled",
+    "shared_preview",
     "step",
     "unsatisfiable",
     "visible_previews",

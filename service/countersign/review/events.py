@@ -153,6 +153,10 @@ class OutcomeReported:
     """The executor says how the action ended."""
 
     outcome: Outcome
+    detail: str = ""
+    """Sanitized RFC 8785 JSON."""
+    seq: int | None = None
+    """Sequence number that the record of it gets."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def _applied(  # noqa: C901 - one line an event
         case ClaimAttempted():
             result = _claim(review, event, now)
         case OutcomeReported():
-            result = _report(review, event)
+            result = _report(review, event, now)
         case TimePassed():
             result = review
     return result
@@ -92,7 +92,7 @@ def _timers(review: Review, now: Instant) -> Review | None:
     if review.state is ReviewState.APPROVED:
         reason = Reason(code="review.lapsed", message="the approval was not used in time")
         return changed(review, state=ReviewState.LAPSED, closed_reasons=(reason,))
-    return changed(review, outcome=Outcome.AMBIGUOUS)
+    return changed(review, outcome=Outcome.AMBIGUOUS, ended_at=now)
 
 
 def _ask(review: Review, event: QuestionAsked, now: Instant) -> Review | Refusal:
@@ -175,16 +175,23 @@ def _claim(review: Review, event: ClaimAttempted, now: Instant) -> Review | Refu
         review,
         state=ReviewState.CLAIMED,
         claimant=event.claimant,
+        claimed_at=now,
         permit=event.permit,
         report_by=after(now, demanded.report_within_s),
     )
 
 
-def _report(review: Review, event: OutcomeReported) -> Review | Refusal:
+def _report(review: Review, event: OutcomeReported, now: Instant) -> Review | Refusal:
     if review.state is not ReviewState.CLAIMED:
         return Refusal(code="outcome.not_claimed", message="nothing was claimed, so nothing ran")
     if review.outcome not in (None, Outcome.AMBIGUOUS):
         return Refusal(
             code="outcome.settled", message="another outcome has been reported and recorded"
         )
-    return changed(review, outcome=event.outcome)
+    return changed(
+        review,
+        outcome=event.outcome,
+        ended_at=now,
+        outcome_detail=event.detail,
+        outcome_seq=event.seq,
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from countersign.model import (
+    MASK_PROFILES,
     Assurance,
     Delegation,
     PersonId,
@@ -68,6 +69,21 @@ def visible_previews(review: Review, person: PersonId, people: People) -> dict[s
         for profile in sorted(visible_profiles(review.requirement, groups))
         if profile in review.previews
     }
+
+
+def shared_profile(requirement: Requirement) -> str:
+    """The profile of the one preview that everybody in a conversation may see.
+
+    The strictest that any group has: what it hides is all that any of them hides.
+    """
+    used = set(requirement.profiles.values())
+    return max(used, key=MASK_PROFILES.index)
+
+
+def shared_preview(review: Review) -> dict[str, Preview]:
+    """The preview that a conversation is shown, where one body is seen by all."""
+    profile = shared_profile(review.requirement)
+    return {profile: review.previews[profile]} if profile in review.previews else {}
 
 
 def may_see(review: Review, person: PersonId, people: People) -> bool:

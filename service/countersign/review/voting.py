@@ -30,6 +30,7 @@ from countersign.review.standing import (
     denying_seat,
     excluded,
     glass_breakers,
+    shared_preview,
     visible_previews,
 )
 
@@ -93,7 +94,11 @@ def _unseen(review: Review, event: VoteCast | GlassBroken, *, approving: bool) -
     outdated = stale(review, event.revision)
     if outdated:
         return outdated
-    shown = visible_previews(review, event.person, event.people).get(event.profile)
+    visible = visible_previews(review, event.person, event.people)
+    if isinstance(event, VoteCast) and event.channel is not None:
+        # In a conversation everybody sees one body, and may decide on that.
+        visible = shared_preview(review) | visible
+    shown = visible.get(event.profile)
     if shown is None or not hmac.compare_digest(shown.hash, event.preview_hash):
         return Refusal(
             code="vote.preview_mismatch",

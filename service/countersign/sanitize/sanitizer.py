@@ -19,7 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from countersign import canonical
-from countersign.model import ActionContext, JsonObject, JsonValue, Preview, Withheld
+from countersign.model import (
+    MASK_PROFILES,
+    ActionContext,
+    JsonObject,
+    JsonValue,
+    Preview,
+    Withheld,
+)
 from countersign.sanitize import (
     characters,
     detect,
@@ -54,8 +61,7 @@ from countersign.sanitize.survey import Span, Survey
 
 _LOG: Final = logging.getLogger(__name__)
 
-REVIEWER: Final = "reviewer"
-RESTRICTED: Final = "restricted"
+REVIEWER, RESTRICTED = MASK_PROFILES
 _RECORD: Final = "record"
 
 
@@ -118,7 +124,7 @@ class _View:
 class Sanitizer:
     """Detects and masks. Immutable after construction, safe to share."""
 
-    profiles: Final = frozenset({REVIEWER, RESTRICTED})
+    profiles: Final = frozenset(MASK_PROFILES)
     """The mask profiles there are; the flow refuses others before asking."""
 
     def __init__(

@@ -207,6 +207,7 @@ class ChannelEntry(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ISSUERS_FIELD_NUMBER: _builtins.int
     CREDENTIALS_FIELD_NUMBER: _builtins.int
+    CONVERSATIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     @_builtins.property
     def issuers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
@@ -214,20 +215,49 @@ class ChannelEntry(_message.Message):
     def credentials(self) -> _containers.RepeatedCompositeFieldContainer[Global___CredentialInfo]:
         """Output only."""
 
+    @_builtins.property
+    def conversations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Conversation]:
+        """Where policy may have reviews shown: `<channel id>:<name>` in a requirement."""
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         issuers: _abc.Iterable[_builtins.str] | None = ...,
         credentials: _abc.Iterable[Global___CredentialInfo] | None = ...,
+        conversations: _abc.Iterable[Global___Conversation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "id", b"id", "issuers", b"issuers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversations", b"conversations", "credentials", b"credentials", "id", b"id", "issuers", b"issuers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChannelEntry: _TypeAlias = ChannelEntry  # noqa: Y015
+
+@_typing.final
+class Conversation(_message.Message):
+    """A conversation of several people: its name in policy, its id at the provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    id: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Conversation: _TypeAlias = Conversation  # noqa: Y015
 
 @_typing.final
 class ListCallersRequest(_message.Message):
