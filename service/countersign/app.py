@@ -27,6 +27,7 @@ from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
 from countersign.edge.decisions import Decisions
 from countersign.edge.decode import Decoder
+from countersign.edge.deliveries import Deliveries
 from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics, StatusServer
 from countersign.edge.rate import RateLimit
@@ -259,6 +260,7 @@ class App:
             Reviews(
                 flow, self._metrics, max_assertion_age_s=self._config.limits.max_assertion_age_s
             ).handlers(rpc),
+            Deliveries(flow).handlers(rpc),
             self._admin().handlers(rpc),
             Trust(published, self._permits.jwks).handlers(rpc),
         )

@@ -91,7 +91,7 @@ class Waiters:
         for tenant, review, _version in changes:
             for future in self._waiting.get((tenant, review), ()):
                 _wake(future)
-        for event in self._everything:
+        for event in self._everything if changes else ():
             event.set()
 
     def release(self, *, spread_s: float) -> None:

@@ -193,6 +193,18 @@ def as_person(subject: Subject) -> Person:
     )
 
 
+def as_channel(subject: Subject) -> Channel:
+    """Only bots deliver. Raises `NotPermittedError` for a person or machine."""
+    if isinstance(subject, Channel):
+        return subject
+    is_person = isinstance(subject, Person)
+    raise NotPermittedError(
+        "person.not_a_channel" if is_person else "caller.not_a_channel",
+        f"a {'person' if is_person else 'machine'}'s credential delivers no cards",
+        advice="Use a channel's credential: `countersign channel add`.",
+    )
+
+
 def _not_a_person(code: str, problem: str) -> NotPermittedError:
     return NotPermittedError(
         code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,6 +20,7 @@ from countersign.model import (
     PermitClaims,
     Person,
     PersonId,
+    Preview,
     Reason,
     RecordRef,
     Review,
@@ -35,6 +36,7 @@ from countersign.review import (
     current_stage,
     excluded,
     glass_breakers,
+    shared_preview,
     visible_previews,
 )
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
@@ -153,14 +155,35 @@ def review(
     people: People,
     assurance: Assurance,
     known_to: frozenset[PersonId] = frozenset(),
+    unreached: Iterable[str] = (),
 ) -> reviews_pb2.Review:
     """A review as one person sees it: only their previews."""
-    counted = set(approvals(shown))
     barred = (
         cannot_approve(shown, reader.id, people, assurance, known_to)
         if shown.state.awaits_votes
         else None
     )
+    message = _review(shown, visible_previews(shown, reader.id, people), unreached)
+    message.cannot_approve = barred.message if barred else ""
+    message.cannot_decide = cannot_decide(shown, reader.id, people) is not None
+    message.can_break_glass = (
+        shown.state.awaits_votes
+        and assurance is Assurance.PERSON
+        and reader.id in glass_breakers(shown, people)
+        and excluded(shown, reader.id) is None
+    )
+    return message
+
+
+def review_for_all(shown: Review, unreached: Iterable[str] = ()) -> reviews_pb2.Review:
+    """A review as everybody in a conversation sees it, where one body is seen by all."""
+    return _review(shown, shared_preview(shown), unreached)
+
+
+def _review(
+    shown: Review, previews: Mapping[str, Preview], unreached: Iterable[str]
+) -> reviews_pb2.Review:
+    counted = set(approvals(shown))
     stages = asked(shown, shown.requirement.stages)
     open_stage = current_stage(shown)
     message = reviews_pb2.Review(
@@ -173,7 +196,7 @@ def review(
                 reviewable=preview.reviewable,
                 mask_report_json=preview.report_json.encode(),
             )
-            for profile, preview in visible_previews(shown, reader.id, people).items()
+            for profile, preview in previews.items()
         },
         stages=[
             reviews_pb2.StageProgress(
@@ -229,19 +252,34 @@ def review(
             requester=shown.requester or "",
         ),
         created_at=timestamp(shown.created_at),
-        cannot_approve=barred.message if barred else "",
-        cannot_decide=cannot_decide(shown, reader.id, people) is not None,
         batch=shown.requirement.batch,
-        can_break_glass=(
-            shown.state.awaits_votes
-            and assurance is Assurance.PERSON
-            and reader.id in glass_breakers(shown, people)
-            and excluded(shown, reader.id) is None
-        ),
+        must_show=shown.requirement.must_show,
+        require_reason=shown.requirement.require_reason,
+        min_assurance=shown.requirement.min_assurance.value,
+        unreached=unreached,
+        action=shown.action,
     )
     if shown.after_review is not None:
         message.after_review.CopyFrom(after_review(shown.after_review))
+    if shown.claimed_at is not None:
+        message.execution.CopyFrom(_execution(shown, shown.claimed_at))
     return message
+
+
+def _execution(shown: Review, claimed_at: Instant) -> reviews_pb2.Execution:
+    """What became of an approval that was claimed."""
+    return reviews_pb2.Execution(
+        claimant_id=shown.claimant or "",
+        claimed_at=timestamp(claimed_at),
+        outcome=(
+            OUTCOMES[shown.outcome]
+            if shown.outcome is not None
+            else context_pb2.OUTCOME_UNSPECIFIED
+        ),
+        ended_at=timestamp(shown.ended_at) if shown.ended_at is not None else None,
+        detail_json=shown.outcome_detail.encode(),
+        record_seq=shown.outcome_seq or 0,
+    )
 
 
 def after_review(owed: AfterReview) -> reviews_pb2.AfterReview:

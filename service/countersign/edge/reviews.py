@@ -163,7 +163,10 @@ class Reviews:
         """Get."""
         reader = self._voter(call, message)
         review_id = ReviewId(decode.reference("review_id", message.review_id))
-        return await self._shown(await self._flow.get(reader.person, review_id), reader)
+        review = await self._flow.get(reader.person, review_id)
+        shown = await self._shown(review, reader)
+        shown.unreached.extend(await self._flow.unreached(review))
+        return shown
 
     async def watch(
         self, call: Call[Reader], message: reviews_pb2.WatchReviewsRequest

@@ -20,6 +20,7 @@ SERVICES: Final = (
     "countersign.v1.Decisions",
     "countersign.v1.Activity",
     "countersign.v1.Reviews",
+    "countersign.v1.Deliveries",
     "countersign.v1.Admin",
     "countersign.v1.Trust",
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from countersign.flow import activity, check, claim, delegating, people, requester, wait
+from countersign.cards import Address, Endpoint
+from countersign.flow import activity, check, claim, delegating, delivering, people, requester, wait
 from countersign.flow.activity import LogAsk, Logged
 from countersign.flow.answer import Answer
 from countersign.flow.check import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.delegating import DelegateAsk
+from countersign.flow.delivering import Acknowledged, Delivering, Delivery, Shown
 from countersign.flow.evidence import Evidence
 from countersign.flow.parts import Parts
 from countersign.flow.people import BatchAnswer, Broken, VoteAsk
@@ -19,6 +21,8 @@ from countersign.flow.voter import Voter
 from countersign.flow.wait import Waited
 from countersign.model import (
     Caller,
+    CardId,
+    Channel,
     Delegation,
     DelegationId,
     JsonValue,
@@ -40,6 +44,7 @@ class Flow:
     def __init__(self, parts: Parts, waiters: Waiters) -> None:
         self.parts = parts
         self.waiters = waiters
+        self._delivering = Delivering(parts, waiters)
         parts.store.subscribe(waiters.notify)
 
     async def check(self, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
@@ -180,3 +185,33 @@ class Flow:
     ) -> Delegation:
         """See `flow.delegating`."""
         return await delegating.end(self.parts, voter, id, request_id=request_id)
+
+    async def lease(
+        self, channel: Channel, *, max_cards: int, max_wait_s: float
+    ) -> Sequence[Delivery]:
+        """See `flow.delivering`."""
+        return await self._delivering.lease(channel, max_cards=max_cards, max_wait_s=max_wait_s)
+
+    async def acknowledge(self, channel: Channel, said: Acknowledged) -> bool:
+        """See `flow.delivering`."""
+        return await delivering.acknowledge(self.parts, channel, said)
+
+    async def card(self, channel: Channel, id: CardId) -> Shown:
+        """See `flow.delivering`."""
+        return await delivering.card(self.parts, channel, id)
+
+    async def put_endpoint(
+        self, channel: Channel, address: Address, *, installed: bool, reference: str
+    ) -> Endpoint:
+        """See `flow.delivering`."""
+        return await delivering.put_endpoint(
+            self.parts, channel, address, installed=installed, reference=reference
+        )
+
+    async def endpoints(self, channel: Channel) -> Sequence[Endpoint]:
+        """See `flow.delivering`."""
+        return await delivering.endpoints(self.parts, channel)
+
+    async def unreached(self, review: Review) -> tuple[str, ...]:
+        """See `flow.delivering`."""
+        return await delivering.unreached(self.parts, review)

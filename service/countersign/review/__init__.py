@@ -43,6 +43,7 @@ from countersign.review.seats import (
     current_stage,
     first_unfilled,
     unsatisfiable,
+    used_up,
 )
 from countersign.review.standing import (
     cannot_approve,
@@ -84,5 +85,6 @@ __all__ = [
     "shared_preview",
     "step",
     "unsatisfiable",
+    "used_up",
     "visible_previews",
 ]

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from countersign.cards import Card, Endpoint
 from countersign.errors import LogError
 from countersign.model import (
     Delegation,
@@ -37,6 +38,8 @@ DecisionRow: TypeAlias = tuple[Any, ...]
 _REVIEW: Final = TypeAdapter(Review)
 _PERMIT: Final = TypeAdapter(PermitClaims)
 _DELEGATION: Final = TypeAdapter(Delegation)
+_CARD: Final = TypeAdapter(Card)
+_ENDPOINT: Final = TypeAdapter(Endpoint)
 _REASONS: Final = TypeAdapter(tuple[Reason, ...])
 _HASH_BYTES: Final = 32
 
@@ -69,6 +72,26 @@ def encode_delegation(delegation: Delegation) -> str:
 def decode_delegation(body: str) -> Delegation:
     """The delegation that `encode_delegation` was given."""
     return _decode(_DELEGATION, body)
+
+
+def encode_card(card: Card) -> str:
+    """The whole card as JSON."""
+    return _CARD.dump_json(card).decode()
+
+
+def decode_card(body: str) -> Card:
+    """The card that `encode_card` was given."""
+    return _decode(_CARD, body)
+
+
+def encode_endpoint(endpoint: Endpoint) -> str:
+    """The whole endpoint as JSON."""
+    return _ENDPOINT.dump_json(endpoint).decode()
+
+
+def decode_endpoint(body: str) -> Endpoint:
+    """The endpoint that `encode_endpoint` was given."""
+    return _decode(_ENDPOINT, body)
 
 
 def encode_object(value: JsonObject) -> str:

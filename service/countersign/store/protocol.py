@@ -17,8 +17,11 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
+from countersign.cards import Address, Card, Endpoint
 from countersign.model import (
     CallerId,
+    CardId,
+    ChannelId,
     DecisionId,
     Delegation,
     DelegationId,
@@ -200,6 +203,36 @@ class Transaction(Protocol):
     def count_delegations(self, tenant: TenantId, delegator: PersonId) -> int:
         """Delegations of this person that have not ended at `now`."""
 
+    def endpoint(
+        self, tenant: TenantId, channel: ChannelId, address: Address
+    ) -> Endpoint | None: ...
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        """Keep how a channel reaches an address, in place of what was kept."""
+
+    def card(self, tenant: TenantId, id: CardId) -> Card | None: ...
+
+    def cards_of(self, tenant: TenantId, review: ReviewId) -> Sequence[Card]:
+        """The cards about a review, in the order they were made."""
+
+    def put_card(self, card: Card) -> None:
+        """Insert a card, or replace the one with its id.
+
+        Raises `AlreadyExistsError` on a second card for one review, channel and address.
+        """
+
+    def due_cards(self, tenant: TenantId, channel: ChannelId, limit: int) -> Sequence[Card]:
+        """Cards of a channel with something to do at `now`, longest due first."""
+
+    def unplanned(self, tenant: TenantId, limit: int) -> Sequence[Review]:
+        """Reviews that changed since `planned` was last said of them, oldest first."""
+
+    def planned(self, review: Review) -> None:
+        """Whoever should have a card about this version has one."""
+
+    def replan(self, tenant: TenantId) -> None:
+        """Every open review is unplanned: others may be reached from now on."""
+
 
 MAX_RECORD_BYTES: Final = 32 * 1024
 
@@ -279,6 +312,21 @@ class Store(Protocol):
 
     async def put_note(self, name: str, body: JsonObject) -> None:
         """Note it, in place of what was there."""
+
+    async def card(self, tenant: TenantId, id: CardId) -> Card | None: ...
+
+    async def cards_of(self, tenant: TenantId, review: ReviewId) -> Sequence[Card]:
+        """The cards about a review, in the order they were made."""
+
+    async def endpoint(
+        self, tenant: TenantId, channel: ChannelId, address: Address
+    ) -> Endpoint | None: ...
+
+    async def endpoints(self, tenant: TenantId, channel: ChannelId) -> Sequence[Endpoint]:
+        """All endpoints of a channel."""
+
+    async def deliveries_due(self, tenant: TenantId, channel: ChannelId) -> Instant | None:
+        """When a channel has something to do: a due card, or a review not planned (0)."""
 
     async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None: ...
 

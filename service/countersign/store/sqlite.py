@@ -22,8 +22,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from countersign.cards import Address, Card, Endpoint
 from countersign.model import (
     CallerId,
+    CardId,
+    ChannelId,
     DecisionId,
     Delegation,
     Effect,
@@ -180,6 +183,20 @@ class SqliteStore:
     async def review(self, tenant: TenantId, id: ReviewId) -> Review | None:
         return self._reads.review(tenant, id)
 
+    async def card(self, tenant: TenantId, id: CardId) -> Card | None:
+        return self._reads.card(tenant, id)
+
+    async def cards_of(self, tenant: TenantId, review: ReviewId) -> Sequence[Card]:
+        return self._reads.cards_of(tenant, review)
+
+    async def endpoint(
+        self, tenant: TenantId, channel: ChannelId, address: Address
+    ) -> Endpoint | None:
+        return self._reads.endpoint(tenant, channel, address)
+
+    async def deliveries_due(self, tenant: TenantId, channel: ChannelId) -> Instant | None:
+        return self._reads.deliveries_due(tenant, channel)
+
     async def permit(self, tenant: TenantId, id: PermitId) -> PermitClaims | None:
         return self._reads.permit(tenant, id)
 
@@ -206,6 +223,9 @@ class SqliteStore:
         self, tenant: TenantId, states: Sequence[ReviewState], *, after: str, limit: int
     ) -> Sequence[Review]:
         return await self._in_thread(lambda: self._bulk.reviews(tenant, states, after, limit))
+
+    async def endpoints(self, tenant: TenantId, channel: ChannelId) -> Sequence[Endpoint]:
+        return await self._in_thread(lambda: self._bulk.endpoints(tenant, channel))
 
     async def after_reviews(self, tenant: TenantId) -> Sequence[Review]:
         return await self._in_thread(lambda: self._bulk.after_reviews(tenant))

@@ -11,9 +11,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from countersign.cards import Address, Card, Endpoint
 from countersign.model import (
     SECOND_US,
     CallerId,
+    CardId,
+    ChannelId,
     DecisionId,
     Delegation,
     DelegationId,
@@ -138,6 +141,32 @@ class SqliteReads:
 
     def _delegations(self, query: str, *values: object) -> list[Delegation]:
         return [codec.decode_delegation(body) for (body,) in self._rows(query, *values)]
+
+    def endpoint(self, tenant: TenantId, channel: ChannelId, address: Address) -> Endpoint | None:
+        for (body,) in self._rows("endpoint", tenant, channel, address.issuer, address.subject):
+            return codec.decode_endpoint(body)
+        return None
+
+    def endpoints(self, tenant: TenantId, channel: ChannelId) -> list[Endpoint]:
+        return [codec.decode_endpoint(body) for (body,) in self._rows("endpoints", tenant, channel)]
+
+    def card(self, tenant: TenantId, id: CardId) -> Card | None:
+        for (body,) in self._rows("card", tenant, id):
+            return codec.decode_card(body)
+        return None
+
+    def cards_of(self, tenant: TenantId, review: ReviewId) -> list[Card]:
+        return [codec.decode_card(body) for (body,) in self._rows("cards_of", tenant, review)]
+
+    def unplanned(self, tenant: TenantId, limit: int) -> list[Review]:
+        return [codec.decode_review(body) for (body,) in self._rows("unplanned", tenant, limit)]
+
+    def deliveries_due(self, tenant: TenantId, channel: ChannelId) -> Instant | None:
+        """When a channel has something to do: a due card, or a review not planned (0)."""
+        if self._rows("unplanned", tenant, 1):
+            return Instant(0)
+        instant: Instant | None = self._rows("next_card_due", tenant, channel)[0][0]
+        return instant
 
     def due(self, now: Instant, limit: int) -> list[tuple[TenantId, ReviewId]]:
         return self._rows("due", now, limit)

@@ -17,9 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from countersign import canonical
+from countersign.cards import Card, Endpoint
 from countersign.errors import LogError
 from countersign.model import (
     SECOND_US,
+    ChannelId,
     Delegation,
     Instant,
     JsonObject,
@@ -27,6 +29,7 @@ from countersign.model import (
     PersonId,
     RecordRef,
     Review,
+    ReviewId,
     TenantId,
     rfc3339,
 )
@@ -238,6 +241,38 @@ class SqliteTransaction(SqliteReads):
 
     def count_delegations(self, tenant: TenantId, delegator: PersonId) -> int:
         return self._count("count_delegations", tenant, delegator, self._now)
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        address = endpoint.address
+        key = (endpoint.tenant, endpoint.channel, address.issuer, address.subject)
+        self._write("put_endpoint", (*key, codec.encode_endpoint(endpoint)))
+
+    def put_card(self, card: Card) -> None:
+        row = (
+            card.tenant,
+            card.id,
+            card.review,
+            card.channel,
+            card.address.issuer,
+            card.address.subject,
+            card.due_at,
+            codec.encode_card(card),
+        )
+        try:
+            self._write("put_card", row)
+        except _TakenError:
+            raise AlreadyExistsError("card") from None
+
+    def due_cards(self, tenant: TenantId, channel: ChannelId, limit: int) -> Sequence[Card]:
+        rows = self._rows("due_cards", tenant, channel, self._now, limit)
+        return [codec.decode_card(body) for (body,) in rows]
+
+    def planned(self, review: Review) -> None:
+        self._write("planned", (review.tenant, review.id, review.version))
+
+    def replan(self, tenant: TenantId) -> None:
+        if self._write("replan", (tenant,)):
+            self._changes.append((tenant, ReviewId(""), 0))
 
     def next_record(self, tenant: TenantId) -> tuple[str, int]:
         log = self._log(tenant)

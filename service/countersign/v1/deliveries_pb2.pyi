@@ -114,7 +114,7 @@ class Endpoint(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     state: Global___EndpointState.ValueType
-    reference: _builtins.bytes
+    reference: _builtins.str
     """What the bot needs to write there: opaque here, at most 4,096 bytes."""
     person_id: _builtins.str
     """The person it reaches, when the account is registered."""
@@ -129,7 +129,7 @@ class Endpoint(_message.Message):
         *,
         address: Global___Address | None = ...,
         state: Global___EndpointState.ValueType = ...,
-        reference: _builtins.bytes = ...,
+        reference: _builtins.str = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         person_id: _builtins.str = ...,
         name: _builtins.str = ...,
@@ -150,7 +150,7 @@ class PutEndpointRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     state: Global___EndpointState.ValueType
-    reference: _builtins.bytes
+    reference: _builtins.str
     @_builtins.property
     def address(self) -> Global___Address: ...
     def __init__(
@@ -158,7 +158,7 @@ class PutEndpointRequest(_message.Message):
         *,
         address: Global___Address | None = ...,
         state: Global___EndpointState.ValueType = ...,
-        reference: _builtins.bytes = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -320,7 +320,7 @@ class Card(_message.Message):
     card_id: _builtins.str
     review_id: _builtins.str
     audience: Global___Audience.ValueType
-    reference: _builtins.bytes
+    reference: _builtins.str
     """As kept by PutEndpoint."""
     message_id: _builtins.str
     """The provider's id of the message; empty while it was not posted."""
@@ -345,7 +345,7 @@ class Card(_message.Message):
         review_id: _builtins.str = ...,
         audience: Global___Audience.ValueType = ...,
         address: Global___Address | None = ...,
-        reference: _builtins.bytes = ...,
+        reference: _builtins.str = ...,
         message_id: _builtins.str = ...,
         nonce: _builtins.str = ...,
         person_id: _builtins.str = ...,

@@ -207,6 +207,43 @@ ORDER BY n;
 -- name: count_delegations
 SELECT count(*) FROM delegation WHERE tenant = ? AND delegator = ? AND over_at > ?;
 
+-- name: put_endpoint
+INSERT INTO endpoint (tenant, channel, issuer, subject, body) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant, channel, issuer, subject) DO UPDATE SET body = excluded.body;
+
+-- name: endpoint
+SELECT body FROM endpoint WHERE tenant = ? AND channel = ? AND issuer = ? AND subject = ?;
+
+-- name: endpoints
+SELECT body FROM endpoint WHERE tenant = ? AND channel = ? ORDER BY issuer, subject;
+
+-- name: put_card
+INSERT INTO card (tenant, id, review, channel, issuer, subject, due_at, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id, tenant) DO UPDATE SET due_at = excluded.due_at, body = excluded.body;
+
+-- name: card
+SELECT body FROM card WHERE tenant = ? AND id = ?;
+
+-- name: cards_of
+SELECT body FROM card WHERE tenant = ? AND review = ? ORDER BY n;
+
+-- name: due_cards
+SELECT body FROM card WHERE tenant = ? AND channel = ? AND due_at <= ? ORDER BY due_at, n LIMIT ?;
+
+-- name: next_card_due
+SELECT min(due_at) FROM card WHERE tenant = ? AND channel = ? AND due_at IS NOT NULL;
+
+-- name: unplanned
+SELECT body FROM review WHERE tenant = ? AND planned < version ORDER BY n LIMIT ?;
+
+-- name: planned
+UPDATE review SET planned = version WHERE tenant = ? AND id = ? AND version = ?;
+
+-- name: replan
+UPDATE review SET planned = 0
+WHERE tenant = ? AND state IN ('pending', 'info_requested', 'approved');
+
 -- name: put_object
 INSERT INTO object (tenant, sha256, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
 
