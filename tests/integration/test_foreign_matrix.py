@@ -22,11 +22,13 @@ from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
+from countersign.cards import Address
 from countersign.credentials import SubjectKind, new_token, token_hash
 from countersign.directory import Directory, Login
 from countersign.edge.authentication import Authenticator
 from countersign.edge.decisions import Decisions
 from countersign.edge.decode import Decoder
+from countersign.edge.deliveries import Deliveries
 from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics
 from countersign.edge.rate import RateLimit
@@ -56,7 +58,7 @@ from countersign.model import (
     TenantId,
     new_id,
 )
-from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2, trust_pb2
+from countersign.v1 import context_pb2, decisions_pb2, deliveries_pb2, reviews_pb2, trust_pb2
 from simulators.world import (
     AGENT,
     BOB,
@@ -140,6 +142,7 @@ class Edge:
         decoder = Decoder(max_context_bytes=65_536, mask_pointer=lambda pointer: pointer)
         services: list[Any] = [
             Reviews(world.flow, metrics, max_assertion_age_s=1e9),
+            Deliveries(world.flow),
             Decisions(world.flow, decoder, EvidenceReader(Issuers([])), metrics),
         ]
         services += [trust] if trust else []
@@ -351,10 +354,13 @@ def test_every_verb_that_takes_an_id_is_told_here() -> None:
     told = {str(asking) for asking in (*of_machines(SCOUT), *of_people())}
     told |= {"Decisions.Report", "Reviews.List", "Reviews.BatchDecide"}
     told |= {"Reviews.Delegate", "Reviews.EndDelegation", "Trust.Prove", "Trust.GetReceipt"}
-    without_id = {"Reviews.Watch", "Reviews.ListDelegations", "Trust.GetKeys"}
+    told |= {"Deliveries.Ack", "Deliveries.GetCard"}
+    without_id = {"Deliveries.Lease", "Deliveries.PutEndpoint", "Deliveries.ListEndpoints"}
+    without_id |= {"Reviews.Watch", "Reviews.ListDelegations", "Trust.GetKeys"}
     without_id |= {"Trust.GetCheckpoint"}
     services = (
         decisions_pb2.DESCRIPTOR.services_by_name["Decisions"],
+        deliveries_pb2.DESCRIPTOR.services_by_name["Deliveries"],
         reviews_pb2.DESCRIPTOR.services_by_name["Reviews"],
         trust_pb2.DESCRIPTOR.services_by_name["Trust"],
     )
@@ -684,3 +690,41 @@ async def test_a_proof_tells_nothing_of_another_tenants_log(tmp_path: Path) -> N
     finally:
         await edge.close()
         await world.close()
+
+
+@pytest.fixture
+async def lease(edge: Edge, town: Town) -> deliveries_pb2.Delivery:
+    """A card about one of the reviews, lent to the tenant's bot."""
+    del town
+    flow = edge.world.flow
+    address = Address(issuer="teams:acme", subject="oid-bob")
+    await flow.put_endpoint(BOT, address, installed=True, reference="{}")
+    request = deliveries_pb2.LeaseRequest(max_cards=1)
+    request.max_wait.FromSeconds(0)
+    given = await edge.call("Deliveries.Lease", request, BOT)
+    (delivery,) = deliveries_pb2.LeaseResponse.FromString(given).deliveries
+    return delivery
+
+
+@pytest.mark.parametrize("stranger", [THEIR_BOT, BOB, SCOUT], ids=["their bot", "bob", "a machine"])
+async def test_nobody_but_its_bot_can_tell_a_card_from_none(
+    edge: Edge, lease: deliveries_pb2.Delivery, stranger: Caller | Person | Channel
+) -> None:
+    names = ("crd_" + "0" * 32, "nonsense", lease.card.card_id)
+    verbs: list[tuple[str, list[Message]]] = [
+        ("Deliveries.GetCard", [deliveries_pb2.GetCardRequest(card_id=name) for name in names]),
+        (
+            "Deliveries.Ack",
+            [
+                deliveries_pb2.AckRequest(
+                    card_id=name, lease_id=lease.lease_id, shown_message_id="1"
+                )
+                for name in names
+            ],
+        ),
+    ]
+    for verb, requests in verbs:
+        told = alike([await edge.told(verb, each, stranger) for each in requests], verb)
+        assert stranger is THEIR_BOT or told.code is grpc.StatusCode.PERMISSION_DENIED
+    own = deliveries_pb2.GetCardRequest(card_id=lease.card.card_id)
+    assert (await edge.told("Deliveries.GetCard", own, BOT)).code is grpc.StatusCode.OK

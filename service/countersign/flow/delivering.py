@@ -251,11 +251,12 @@ def _not_installed(tx: Transaction, card: Card) -> None:
 async def card(parts: Parts, channel: Channel, id: CardId) -> Shown:
     """The card that a click names. Raises `NotFoundError`; another channel's looks like none."""
     found = await parts.store.card(channel.tenant, id)
-    review = found and await parts.store.review(channel.tenant, found.review)
-    if not found or not review or found.channel != channel.id:
+    own = found if found is not None and found.channel == channel.id else None
+    review = own and await parts.store.review(channel.tenant, own.review)
+    if not own or not review:
         raise NotFoundError("card.not_found", "card_id: no such card")
-    endpoint = await parts.store.endpoint(found.tenant, found.channel, found.address)
-    return _shown(parts, endpoint, found, review)
+    endpoint = await parts.store.endpoint(own.tenant, own.channel, own.address)
+    return _shown(parts, endpoint, own, review)
 
 
 async def put_endpoint(
