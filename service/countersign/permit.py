@@ -17,20 +17,17 @@ import dataclasses
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidTokenError
 
 from countersign import canonical
 from countersign.errors import CountersignError
 from countersign.model import ActionContext, JsonObject, JsonValue, PermitClaims
+from countersign.signing import SigningKey, in_process, raw, signature
 
 TYP: Final = "countersign-permit+jwt"
 _JWS: Final = PyJWS(algorithms=["EdDSA"])
@@ -50,7 +47,7 @@ def _unb64(text: str) -> bytes:
 
 def public_jwk(key: Ed25519PublicKey) -> dict[str, str]:
     """The public key as a JWK (RFC 8037) whose `kid` is its RFC 7638 thumbprint."""
-    x = _b64(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
+    x = _b64(raw(key))
     required = {"crv": "Ed25519", "kty": "OKP", "x": x}
     thumbprint = hashlib.sha256(canonical.encode(cast(JsonObject, required))).digest()
     return {**required, "alg": "EdDSA", "use": "sig", "kid": _b64(thumbprint)}
@@ -59,22 +56,27 @@ def public_jwk(key: Ed25519PublicKey) -> dict[str, str]:
 class PermitKeys:
     """The signing keys of an issuer: the first signs, all can rebuild and verify."""
 
-    def __init__(self, issuer: str, keys: Sequence[Ed25519PrivateKey]) -> None:
+    def __init__(self, issuer: str, keys: Sequence[SigningKey]) -> None:
         self.issuer = issuer
         self._keys = {public_jwk(key.public_key())["kid"]: key for key in keys}
         self.kid = next(iter(self._keys))
 
-    def jwks(self) -> JsonObject:
-        """The public keys as a JWK Set (RFC 7517)."""
-        keys: list[JsonValue] = [
-            dict[str, JsonValue](public_jwk(key.public_key())) for key in self._keys.values()
-        ]
+    @property
+    def quick(self) -> bool:
+        """Whether `mint` takes no longer than arithmetic; else it belongs in a thread."""
+        return all(map(in_process, self._keys.values()))
+
+    def jwks(self, retired: Iterable[Ed25519PublicKey] = ()) -> JsonObject:
+        """The public keys as a JWK Set (RFC 7517), and those whose permits may still be about."""
+        known = [key.public_key() for key in self._keys.values()]
+        listed = {jwk["kid"]: jwk for jwk in map(public_jwk, (*known, *retired))}
+        keys: list[JsonValue] = [dict[str, JsonValue](jwk) for jwk in listed.values()]
         return {"keys": keys}
 
     def mint(self, claims: PermitClaims, salt: bytes) -> str:
         """The token of these claims: the same claims and salt give the same token.
 
-        Raises `PermitError` when the key that signed them first is gone.
+        Raises `PermitError` when the key that signed them first is gone, `SigningError`.
         """
         key = self._keys.get(claims.kid)
         if key is None:
@@ -102,8 +104,10 @@ class PermitKeys:
             },
             separators=(",", ":"),
         ).encode()
-        headers = {"typ": TYP, "kid": claims.kid}
-        return _JWS.encode(payload, key, algorithm="EdDSA", headers=headers)
+        header = {"alg": "EdDSA", "kid": claims.kid, "typ": TYP}
+        head = json.dumps(header, separators=(",", ":")).encode()
+        signed = f"{_b64(head)}.{_b64(payload)}"
+        return f"{signed}.{_b64(signature(key, signed.encode()))}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

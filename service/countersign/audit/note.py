@@ -29,11 +29,11 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
 )
 
 from countersign.audit.merkle import HASH_BYTES
 from countersign.errors import LogError
+from countersign.signing import SigningKey, raw, signature
 
 MAX_NOTE_BYTES: Final = 65_536
 MAX_SIGNATURES: Final = 100
@@ -81,18 +81,27 @@ class Verifier:
     @property
     def key_id(self) -> bytes:
         """SHA-256(name || newline || 0x01 || public key)[:4]."""
-        return _key_id(self.name, self._raw())
-
-    def _raw(self) -> bytes:
-        return self.key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return _key_id(self.name, raw(self.key))
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + self._raw())}"
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(_ED25519 + raw(self.key))}"
 
-    def accepts(self, text: str, signature: bytes) -> bool:
+    def knows(self, vkey: str) -> bool:
+        """Whether this is the key, as a verifier key; see `logkeys.Keys`."""
+        return vkey == str(self)
+
+    def signer(self, note: Note, size: int) -> Verifier:  # noqa: ARG002 - good for any size
+        """This key, if it signed the note. Raises `LogError`."""
+        return note.verify(self)[0]
+
+    def open(self, data: bytes) -> Checkpoint:
+        """The checkpoint in a note that this key signed. Raises `LogError`."""
+        return open_checkpoint(data, self)
+
+    def accepts(self, text: str, signed: bytes) -> bool:
         """Whether this key made the signature over the text."""
         try:
-            self.key.verify(signature, text.encode())
+            self.key.verify(signed, text.encode())
         except InvalidSignature:
             return False
         return True
@@ -103,7 +112,7 @@ class Signer:
     """A private key under a name. For a log, the name is its origin."""
 
     name: str
-    key: Ed25519PrivateKey
+    key: SigningKey
 
     @classmethod
     def parse(cls, skey: str) -> Self:
@@ -123,17 +132,22 @@ class Signer:
         return Verifier(name=self.name, key=self.key.public_key())
 
     def encode(self) -> str:
-        """The secret in the form `parse` reads. Keep it secret."""
+        """The secret in the form `parse` reads. Keep it secret. `LogError` if it is elsewhere."""
+        if not isinstance(self.key, Ed25519PrivateKey):
+            raise _bad_key("the private key is not in this process")
         seed = self.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         key_id = self.verifier.key_id.hex()
         return f"PRIVATE+KEY+{self.name}+{key_id}+{encode_base64(_ED25519 + seed)}"
 
     def sign(self, text: str) -> Signature:
-        """Sign a text. Ed25519 is deterministic: the same note, byte for byte."""
+        """Sign a text. Ed25519 is deterministic: the same note, byte for byte.
+
+        Blocks as long as the key does. Raises `SigningError`.
+        """
         return Signature(
             name=_name(self.name),
             key_id=self.verifier.key_id,
-            signature=self.key.sign(text.encode()),
+            signature=signature(self.key, text.encode()),
         )
 
 
@@ -181,16 +195,19 @@ class Note:
         """
         keys = {(verifier.name, verifier.key_id): verifier for verifier in known}
         found: list[Verifier] = []
-        for signature in self.signatures:
-            verifier = keys.get((signature.name, signature.key_id))
+        for line in self.signatures:
+            verifier = keys.get((line.name, line.key_id))
             if verifier is None:
                 continue
-            if not verifier.accepts(self.text, signature.signature):
+            if not verifier.accepts(self.text, line.signature):
                 raise _bad_signature("a signature by a known key does not fit the note")
             if verifier not in found:
                 found.append(verifier)
         if not found:
-            raise _bad_signature("the note is not signed by a known key")
+            names = {verifier.name for verifier in known}
+            strangers = sorted({s.key_id.hex() for s in self.signatures if s.name in names})
+            claims = f", but by unknown {', '.join(strangers)} in its name" if strangers else ""
+            raise _bad_signature(f"the note is not signed by a known key{claims}")
         return tuple(found)
 
 
@@ -319,5 +336,6 @@ def _bad_signature(problem: str) -> LogError:
     return LogError(
         "log.signature_invalid",
         problem,
-        advice="Check that the verifier key is the one this log was set up with.",
+        advice="Check that the verifier key is the one this log was set up with, and that the "
+        "trust file lists the keys that were retired.",
     )

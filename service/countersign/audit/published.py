@@ -7,8 +7,6 @@ import functools
 import math
 from collections.abc import Callable
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import MAX_LOG_SIZE, Checkpoint, Note, Signer
 from countersign.audit.prove import prove, record_at
@@ -16,6 +14,7 @@ from countersign.audit.publisher import Publisher
 from countersign.audit.receipt import Receipt, key_name
 from countersign.audit.sink import RecordSource, Sink
 from countersign.model import SECOND_US, RecordRef, TenantId
+from countersign.signing import SigningKey, in_process
 
 
 class PublishedLogs:
@@ -28,7 +27,7 @@ class PublishedLogs:
         source: RecordSource,
         signer_of: Callable[[TenantId], Signer],
         *,
-        receipt_key: Ed25519PrivateKey,
+        receipt_key: SigningKey,
         include_within_s: float,
     ) -> None:
         self._publisher = publisher
@@ -70,7 +69,10 @@ class PublishedLogs:
             leaf_hash=leaf,
             include_by_s=math.ceil(now_s + self._include_within_s),
         )
-        return promise.sign(self._receipt_signer(tenant))
+        signer = self._receipt_signer(tenant)
+        if in_process(signer.key):
+            return promise.sign(signer)
+        return await asyncio.to_thread(promise.sign, signer)
 
     def _receipt_signer(self, tenant: TenantId) -> Signer:
         return Signer(name=key_name(self._signer_of(tenant).name), key=self._receipt_key)
