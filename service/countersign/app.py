@@ -13,8 +13,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from countersign import __version__
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from countersign import __version__, rotation
 from countersign.audit.backlog import Bounds
+from countersign.audit.logkeys import LogKeys
 from countersign.audit.note import Signer
 from countersign.audit.published import PublishedLogs
 from countersign.audit.publisher import Publisher, PublisherSettings
@@ -41,7 +44,7 @@ from countersign.flow import Flow, Parts, operators, ruleset
 from countersign.flow.notices import directory_changed, notice, started, to_all
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
-from countersign.keys import read_key
+from countersign.keyring import keyring_of
 from countersign.model import JsonObject, JsonValue, Person, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.binary import find_opa
@@ -49,6 +52,7 @@ from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
 from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
+from countersign.rotation import KeyHistory, Role
 from countersign.sanitize import Sanitizer
 from countersign.sinks import sink_of
 from countersign.store.sqlite import SqliteStore
@@ -91,13 +95,8 @@ class App:
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._reached = fault_points(config.fault)
-        log_key = read_key("keys.log", config.path(config.keys.log))
-        self._permits = PermitKeys(
-            config.server.issuer,
-            [read_key("keys.permit", config.path(path)) for path in config.keys.permit],
-        )
-        self._receipt_key = read_key("keys.receipt", config.path(config.keys.receipt))
-        self._signer_of = lambda tenant: Signer(name=self._log_id_of(tenant), key=log_key)
+        self._keys = keyring_of(config)
+        self._permits = PermitKeys(config.server.issuer, self._keys.permits)
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
         self._sink = sink_of(config)
@@ -119,6 +118,12 @@ class App:
             tenant_limits=config.tenant_rate,
             person_limit=(limits.requests_per_s_behind, limits.requests_burst_behind),
         )
+
+    def _signer_of(self, tenant: TenantId) -> Signer:
+        return Signer(name=self._log_id_of(tenant), key=self._keys.log)
+
+    def _log_keys(self, tenant: TenantId) -> LogKeys:
+        return self._key_history.log_keys(tenant, self._signer_of(tenant).verifier)
 
     def _log_id_of(self, tenant: TenantId) -> str:
         return f"{self._config.log.name}/{tenant}"
@@ -191,11 +196,14 @@ class App:
 
     async def _start_log(self, stack: contextlib.AsyncExitStack) -> None:
         await asyncio.to_thread(self._sink.check)
+        self._key_history = KeyHistory.parse(await self._store.note(rotation.NOTE))
+        self._key_history.changed(self._public_keys())  # a retired one refuses before all else
         self._publisher = Publisher(
             source=self._store,
             sink=self._sink,
             log_id_of=self._log_id_of,
             signer_of=self._signer_of,
+            keys_of=self._log_keys,
             settings=PublisherSettings(
                 flush_after_s=self._config.log.flush_after_s,
                 bounds=Bounds(
@@ -215,9 +223,31 @@ class App:
         cosigning.start()
         self._publisher.subscribe(cosigning.notify)
         stack.push_async_callback(cosigning.close)
+        await self._publisher.open()
+        await self._record_keys()
         await self._publisher.start()
         stack.push_async_callback(self._publisher.close)
         self._store.subscribe(lambda _changes: self._publisher.notify())
+
+    def _public_keys(self) -> dict[Role, Ed25519PublicKey]:
+        ring = self._keys
+        signing = {Role.PERMIT: ring.permits[0], Role.LOG: ring.log, Role.RECEIPT: ring.receipt}
+        return {role: key.public_key() for role, key in signing.items()}
+
+    async def _record_keys(self) -> None:
+        """What signs from here on, before it signs."""
+        tenants = self._registry.current.tenants | set(await self._store.tenants())
+        self._key_history = await rotation.recorded(
+            self._store,
+            self._key_history,
+            self._public_keys(),
+            tenants=tenants,
+            published=self._publisher.published_size,
+            log_id_of=self._log_id_of,
+        )
+
+    def _jwks(self) -> JsonObject:
+        return self._permits.jwks(self._key_history.permits(self._store.now()))
 
     def _flow(self) -> Flow:
         parts = Parts(
@@ -251,7 +281,7 @@ class App:
             self._sink,
             self._store,
             self._signer_of,
-            receipt_key=self._receipt_key,
+            receipt_key=self._keys.receipt,
             include_within_s=self._config.log.max_backlog_age_s + RECEIPT_SLACK_S,
         )
         handlers = (
@@ -262,7 +292,7 @@ class App:
             ).handlers(rpc),
             Deliveries(flow).handlers(rpc),
             self._admin().handlers(rpc),
-            Trust(published, self._permits.jwks).handlers(rpc),
+            Trust(published, self._jwks).handlers(rpc),
         )
         require_loopback("server.status_listen", settings.status_listen)
         host, _, port = settings.status_listen.rpartition(":")

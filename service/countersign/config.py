@@ -22,6 +22,7 @@ from countersign.errors import ConfigurationError, LogError
 from countersign.exchange import url_problem
 from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
+from countersign.keys import Kind, Source
 from countersign.model import Assurance, Durability, JsonValue, TenantId
 from countersign.recognizers import ENTITY_NAME
 from countersign.recognizers import Settings as RecognizerSettings
@@ -182,13 +183,20 @@ class QuotaSection(_Section):
 
 
 class KeysSection(_Section):
-    """`[keys]`: private keys, PEM (PKCS #8), Ed25519."""
+    """`[keys]`: what signs, Ed25519. `Source` says what a text may name."""
 
     permit: Annotated[list[str], Field(min_length=1)] = Field(
         default_factory=lambda: ["keys/permit.pem"]
     )
     log: str = "keys/log.pem"
     receipt: str = "keys/receipt.pem"
+    deadline_s: Annotated[float, Field(gt=0, le=30)] = 3
+
+    def sources(self) -> list[tuple[str, Source]]:
+        """Each setting and what it names. Raises `ConfigurationError`."""
+        named = [("keys.log", self.log), ("keys.receipt", self.receipt)]
+        named += [("keys.permit", text) for text in self.permit]
+        return [(setting, Source.parse(setting, text)) for setting, text in named]
 
 
 class LimitsSection(_Section):
@@ -263,6 +271,8 @@ class Config(_Section):
     """The file's directory."""
     fault: str = Field(default="", exclude=True)
     """Fault point at which the process kills itself: for crash tests only."""
+    variables: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    """Private keys of the environment, by the names of their variables."""
 
     def effective(self, tenant: str) -> dict[str, JsonValue]:
         """The settings that bear on a tenant's decisions, for its record.
@@ -394,13 +404,13 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
             f"there is no {path}",
             advice="`countersign init DIRECTORY` writes one with everything it needs.",
         ) from None
-    for name in ("base", "fault"):
+    for name in ("base", "fault", "variables"):
         if name in data:
             raise ConfigurationError("config.invalid", f"{path}: {name}: unknown key")
     data["base"] = path.absolute().parent
     data["fault"] = environ.get("COUNTERSIGN_FAULT", "")
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         problems = "\n  ".join(_problem(item) for item in error.errors())
         raise ConfigurationError(
@@ -408,6 +418,23 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
             f"{path}:\n  {problems}",
             advice="The default file explains every key: `countersign init` writes it.",
         ) from None
+    config.variables.update(_taken(config, environment))
+    return config
+
+
+_TAKEN: Final[dict[str, str]] = {}
+"""Private keys that were in this process's environment when it was first looked at."""
+
+
+def _taken(config: Config, environment: Mapping[str, str] | None) -> dict[str, str]:
+    """The variables that hold private keys, out of the environment that children inherit."""
+    sources = [source for _, source in config.keys.sources()]
+    names = {source.place for source in sources if source.kind is Kind.ENVIRONMENT}
+    if environment is not None:
+        return {name: environment[name] for name in names if name in environment}
+    for name in names.intersection(os.environ):
+        _TAKEN[name] = os.environ.pop(name)
+    return {name: _TAKEN[name] for name in names if name in _TAKEN}
 
 
 def _toml(path: Path) -> dict[str, Any]:

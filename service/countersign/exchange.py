@@ -3,7 +3,7 @@
 The request carries nothing but what it is given: no cookies, no credentials, no
 proxy, whatever the environment says, and no redirect is followed. The caller's
 deadline is kept by closing, so that no thread waits for a server that trickles.
-Called for keys of issuers and for witnesses.
+Called for keys of issuers, for witnesses and for signers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import ipaddress
 import re
 import socket
 import ssl
+import time
+from pathlib import Path
 from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -68,6 +70,36 @@ async def exchange(
     finally:
         writer.transport.abort()
     return _answer(bytes(received), max_bytes)
+
+
+def exchange_local(
+    socket_path: Path, target: str, *, deadline_s: float, max_bytes: int, post: bytes | None = None
+) -> Answer:
+    """The answer of a server on a unix socket to a GET, or to a POST of these bytes. Blocks.
+
+    Raises `OSError` (`TimeoutError` when the whole took too long), `TooLargeError`,
+    `NotHttpError`.
+    """
+    ends_at = time.monotonic() + deadline_s
+    url = urlsplit(f"http://localhost{target}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(deadline_s)
+        line.connect(str(socket_path))
+        line.sendall(_request(url, "*/*", post))
+        received = bytearray()
+        while chunk := _receive(line, ends_at):
+            received += chunk
+            if len(received) > max_bytes + _MAX_HEAD_BYTES:
+                raise TooLargeError
+    return _answer(bytes(received), max_bytes)
+
+
+def _receive(line: socket.socket, ends_at: float) -> bytes:
+    left_s = ends_at - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    line.settimeout(left_s)
+    return line.recv(_CHUNK_BYTES)
 
 
 def url_problem(text: str) -> str:

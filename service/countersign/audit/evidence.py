@@ -32,7 +32,9 @@ MAX_SAMPLE: Final = 1_000
 ACTS: Final = frozenset({"decision", "claim", "break_glass"})
 """The population of the sample: what decided or granted something."""
 _REFUSED: Final = frozenset({"vote.refused", "admin.refused"})
-_CHANGES: Final = frozenset({"policy.changed", "directory.changed", "config.changed"})
+_CHANGES: Final = frozenset(
+    {"policy.changed", "directory.changed", "config.changed", "keys.changed"}
+)
 _EMERGENCIES: Final = frozenset({"break_glass", "after_review.closed"})
 
 Row = dict[str, str | int | None]

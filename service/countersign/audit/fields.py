@@ -45,6 +45,7 @@ KINDS: Final[dict[str, str]] = {
     "policy.changed": "other policy is in force from here on",
     "directory.changed": "callers, people, channels or groups changed",
     "config.changed": "the service started, under these settings",
+    "keys.changed": "a key was replaced: the old one signs no more",
     "admin.refused": "somebody was kept from changing the registers",
     "activity": "anything else an agent said, masked",
     "heartbeat": "the service is there; what it refused since, without a record each",

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from countersign.audit.findings import Findings
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import Frontier
-from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Note, Verifier, open_checkpoint
+from countersign.audit.note import MAX_NOTE_BYTES, Checkpoint, Note
 from countersign.audit.plan import POINTER, checkpoint_name, witnessed_name
 from countersign.audit.seen import Sightings
 from countersign.audit.source import Inventory, Source, UnsafeFileError
@@ -51,14 +52,14 @@ class Heads:
         self,
         source: Source,
         inventory: Inventory,
-        verifier: Verifier,
+        keys: Keys,
         findings: Findings,
         sightings: Sightings,
         start: int = 0,
     ) -> None:
         """Checkpoints of less than `start` records are left unread, but for the last cosigned."""
         self._source = source
-        self._verifier = verifier
+        self._keys = keys
         self._findings = findings
         self._sightings = sightings
         self._by_size: dict[int, list[Head]] = {}
@@ -135,7 +136,7 @@ class Heads:
         """Read one checkpoint, of that size if one is given, and take its head."""
         try:
             data = self._source.read(name, MAX_NOTE_BYTES)
-            head = None if data is None else open_checkpoint(data, self._verifier)
+            head = None if data is None else self._keys.open(data)
         except LogError as error:
             forged = error.code == "log.signature_invalid"
             code = "checkpoint.signature" if forged else "checkpoint.invalid"

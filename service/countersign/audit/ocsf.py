@@ -33,6 +33,7 @@ _ACTIVITIES: Final = {
     "policy.changed": (_UPDATE, "Update"),
     "directory.changed": (_UPDATE, "Update"),
     "config.changed": (_UPDATE, "Update"),
+    "keys.changed": (_UPDATE, "Update"),
 }
 _FAILED: Final = ("vote.refused", "admin.refused")
 _INFORMATIONAL, _HIGH = 1, 4

@@ -17,15 +17,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from countersign.audit.note import (
-    Checkpoint,
-    Note,
-    Signer,
-    Verifier,
-    open_checkpoint,
-    sign,
-)
+from countersign.audit.note import Checkpoint, Note, Signer, sign
 from countersign.audit.plan import (
     CHECKPOINTS,
     POINTER,
@@ -64,6 +58,7 @@ async def check_extends(
     source: RecordSource,
     sink: Sink,
     signer: Signer,
+    keys: Keys,
     witnesses: Sequence[Asking] = (),
 ) -> Opened:
     """Compare the store with the sink; raise `LogError` unless it extends it.
@@ -72,18 +67,20 @@ async def check_extends(
     published), `log.sink_behind` (the sink misses what was published),
     `log.checkpoint_invalid` / `log.signature_invalid` / `log.tile_invalid` /
     `log.tile_missing` (the sink was changed), `log.conflict` (somebody else
-    publishes there). If the sink is ahead of the store's own note, by a
-    crash, the note and the pointer are made good. Store and sink may have gone back
-    together: `witnesses` that answer are asked what they have (`log.rolled_back`,
-    `log.forked`).
+    publishes there). `keys` are those that may have signed what is there, the newest of
+    which may have been retired just now; `signer` is who signs from here on. If the
+    sink is ahead of the store's own note, by a crash, the note and the pointer are made
+    good. Store and sink may have gone back together: `witnesses` that answer are asked
+    what they have (`log.rolled_back`, `log.forked`).
     """
     state = await source.log_state(tenant)
-    found = await asyncio.to_thread(newest_checkpoint, sink, signer.name, signer.verifier)
+    found = await asyncio.to_thread(newest_checkpoint, sink, signer.name, keys)
     if found is None:
         if state.published:
             raise _behind(0, state.published)
         tail, note = Tail(), None
-        await _ask(witnesses, sign(_empty(signer.name).text(), [signer]), sink)
+        empty = await asyncio.to_thread(sign, _empty(signer.name).text(), [signer])
+        await _ask(witnesses, empty, sink)
     else:
         head, note = found
         frontier = await _frontier_at(head.size, tenant, state, source)
@@ -114,21 +111,19 @@ async def _ask(witnesses: Sequence[Asking], note: Note, sink: Sink) -> None:
     await check_witnesses(witnesses, note, functools.partial(sink.read, head.origin), passed_over)
 
 
-def newest_checkpoint(
-    sink: Sink, log_id: str, verifier: Verifier
-) -> tuple[Checkpoint, bytes] | None:
+def newest_checkpoint(sink: Sink, log_id: str, keys: Keys) -> tuple[Checkpoint, bytes] | None:
     """The largest checkpoint in the sink, its signature verified.
 
     The pointer only says where to start looking: it can be rolled back, the
     immutable checkpoints after it cannot.
     """
     note = sink.read(log_id, POINTER)
-    head = open_checkpoint(note, verifier) if note is not None else None
+    head = keys.open(note) if note is not None else None
     after = checkpoint_name(head.size) if head is not None else ""
     later = sink.names(log_id, CHECKPOINTS, after=after)
     if later:
         note = sink.read(log_id, later[-1]) or b""
-        head = open_checkpoint(note, verifier)
+        head = keys.open(note)
         if checkpoint_name(head.size) != later[-1]:
             raise LogError(
                 "log.checkpoint_invalid",

@@ -12,6 +12,7 @@ import dataclasses
 import re
 from typing import Final, Self
 
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import (
     HASH_BYTES,
     consistency_proof,
@@ -23,10 +24,8 @@ from countersign.audit.note import (
     MAX_NOTE_BYTES,
     Checkpoint,
     Note,
-    Verifier,
     decode_base64,
     encode_base64,
-    open_checkpoint,
 )
 from countersign.audit.tiles import (
     WIDTH,
@@ -80,9 +79,9 @@ class Proof:
             index=int(match[1]), path=tuple(map(_decode, lines[1:])), note=note, record=record
         )
 
-    def verify(self, record: bytes, verifier: Verifier) -> Checkpoint:
+    def verify(self, record: bytes, keys: Keys) -> Checkpoint:
         """The checkpoint that covers these record bytes, or `LogError`."""
-        head = open_checkpoint(self.note, verifier)
+        head = keys.open(self.note)
         verify_inclusion(leaf_hash(record), self.index, head.size, self.path, head.root)
         return head
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from countersign.audit.backlog import Bounds, Room
+from countersign.audit.logkeys import Keys
 from countersign.audit.note import Note, Signature, Signer
 from countersign.audit.opening import check_extends
 from countersign.audit.plan import (
@@ -36,9 +37,12 @@ from countersign.audit.tiles import Tail
 from countersign.audit.witness.asking import Asking
 from countersign.errors import CountersignError, LogError
 from countersign.model import StoredRecord, TenantId
+from countersign.signing import SigningError
 
 _OBJECTS_AT_ONCE: Final = 32
 _PASSING: Final = "log.sink_unavailable"
+_MENDED_ELSEWHERE: Final = frozenset({_PASSING, "keys.unavailable", "keys.signature_invalid"})
+"""What passes without anybody looking at the log."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,7 @@ class _Log:
 
     @property
     def frozen(self) -> bool:
-        return self.failure is not None and self.failure.code != _PASSING
+        return self.failure is not None and self.failure.code not in _MENDED_ELSEWHERE
 
     def release(self) -> None:
         """Answer those whose record is published, or all if it never will be."""
@@ -110,7 +114,8 @@ class Publisher:
     """Publishes records of all tenants; see the module's text.
 
     `signer_of` gives the key of a tenant's log; its name is the log's id and
-    the origin of its checkpoints. `reached` is told the named points
+    the origin of its checkpoints. `keys_of` gives the keys that may have signed what is
+    published already, where that is not this one alone. `reached` is told the named points
     `log.segment_written`, `log.checkpoint_written` and `log.marked`, so that a
     test can stop the process there. `witnesses` are asked at the start what they have
     of a log.
@@ -123,6 +128,7 @@ class Publisher:
         sink: Sink,
         log_id_of: Callable[[TenantId], str],
         signer_of: Callable[[TenantId], Signer],
+        keys_of: Callable[[TenantId], Keys] | None = None,
         settings: PublisherSettings | None = None,
         reached: Callable[[str], None] = _nothing,
         witnesses: Sequence[Asking] = (),
@@ -131,6 +137,7 @@ class Publisher:
         self._sink = sink
         self._log_id_of = log_id_of
         self._signer_of = signer_of
+        self._keys_of = keys_of
         self._settings = settings or PublisherSettings()
         self._reached = reached
         self._witnesses = tuple(witnesses)
@@ -144,14 +151,20 @@ class Publisher:
 
     # --- what others ask ---
 
-    async def start(self) -> None:
-        """Compare every log with the sink, then publish in the background.
+    async def open(self) -> None:
+        """Compare every log with the sink; nothing is published yet.
 
         Raises `LogError` when a store does not extend its published log, or
         when the sink cannot be read: the process should not start.
         """
         for tenant in await self._source.tenants():
             await self._open(tenant, self._log(tenant))
+
+    async def start(self) -> None:
+        """Publish in the background. Opens what is not open yet, as `open` does."""
+        for tenant in await self._source.tenants():
+            if self._log(tenant).tail is None:
+                await self._open(tenant, self._log(tenant))
         self._task = asyncio.create_task(self._run(), name="audit publisher")
         self._wake(hurry=True)
 
@@ -198,6 +211,12 @@ class Publisher:
             if log.note == log.pointed:
                 log.note = data
             log.pointed = data
+
+    def freeze(self, tenant: TenantId, error: LogError) -> None:
+        """Publish no more of this log: somebody outside remembers another one (invariant 11)."""
+        log = self._log(tenant)
+        log.failure = error
+        log.release()
 
     async def published(self, tenant: TenantId, seq: int) -> None:
         """Return once record `seq` is published; does not wait for company.
@@ -313,7 +332,9 @@ class Publisher:
             log.room = self._settings.bounds.room(backlog, self._source.now())
 
     def _failed(self, log: _Log, error: CountersignError) -> None:
-        if not isinstance(error, LogError):
+        if isinstance(error, SigningError):
+            error = LogError(error.code, error.message, advice=error.advice)
+        elif not isinstance(error, LogError):
             error = LogError(_PASSING, f"the store cannot be read: {error.message}")
         log.failure = error
         settings = self._settings
@@ -328,6 +349,7 @@ class Publisher:
             source=self._source,
             sink=self._sink,
             signer=log.signer,
+            keys=self._keys_of(tenant) if self._keys_of else log.signer.verifier,
             witnesses=self._witnesses,
         )
         log.tail, log.note, log.written = opened.tail, opened.note, opened.resume_last

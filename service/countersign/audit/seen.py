@@ -15,7 +15,8 @@ from typing import Final
 
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.findings import Findings
-from countersign.audit.note import MAX_NOTE_BYTES, Note, Verifier, open_checkpoint
+from countersign.audit.logkeys import Keys
+from countersign.audit.note import MAX_NOTE_BYTES, Note
 from countersign.audit.plan import POINTER, witnessed_name
 from countersign.audit.source import Source, UnsafeFileError
 from countersign.errors import LogError
@@ -109,17 +110,17 @@ def _sight(name: str, seen: Mapping[int, int]) -> Sight:
 
 
 def newest_cosigned(
-    source: Source, verifier: Verifier, witnesses: Sequence[WitnessKey], seq: int
+    source: Source, keys: Keys, witnesses: Sequence[WitnessKey], seq: int
 ) -> bytes | None:
     """The newest checkpoint that covers a record and that all these witnesses cosigned."""
-    keys = {witness.key_id.hex() for witness in witnesses}
-    sizes = {size for size, key_id in source.inventory().witnessed if key_id in keys and size > seq}
-    pointer = _open(source, POINTER, verifier)
+    own = {witness.key_id.hex() for witness in witnesses}
+    sizes = {size for size, key_id in source.inventory().witnessed if key_id in own and size > seq}
+    pointer = _open(source, POINTER, keys)
     if pointer is not None and _seen_by_all(pointer, witnesses):
         return pointer.encode()
     for size in sorted(sizes, reverse=True):
         names = (witnessed_name(size, witness.key_id) for witness in witnesses)
-        notes = [note for name in names if (note := _open(source, name, verifier)) is not None]
+        notes = [note for name in names if (note := _open(source, name, keys)) is not None]
         if len({note.text for note in notes}) == 1:
             lines = dict.fromkeys(line for note in notes for line in note.signatures)
             merged = Note(text=notes[0].text, signatures=tuple(lines))
@@ -128,12 +129,12 @@ def newest_cosigned(
     return None
 
 
-def _open(source: Source, name: str, verifier: Verifier) -> Note | None:
+def _open(source: Source, name: str, keys: Keys) -> Note | None:
     try:
         data = source.read(name, MAX_NOTE_BYTES)
         if data is None:
             return None
-        open_checkpoint(data, verifier)
+        keys.open(data)
         return Note.parse(data)
     except (LogError, UnsafeFileError):
         return None

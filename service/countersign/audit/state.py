@@ -13,8 +13,8 @@ import json
 import re
 from typing import Any, Final, Self
 
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import Frontier
-from countersign.audit.note import Verifier, open_checkpoint
 from countersign.errors import ConfigurationError, LogError
 
 FORMAT: Final = "countersign/audit-state/v1"
@@ -63,7 +63,7 @@ class State:
         return json.dumps(body, indent=1).encode() + b"\n"
 
     @classmethod
-    def parse(cls, data: bytes, verifier: Verifier) -> Self:
+    def parse(cls, data: bytes, keys: Keys) -> Self:
         """Read a file back. Raises `ConfigurationError`; never quotes a value."""
         try:
             body: dict[str, Any] = json.loads(data[: MAX_BYTES + 1])
@@ -81,14 +81,14 @@ class State:
                 raise _bad("contradicts itself")
         except _UNREADABLE:
             raise _bad("is not a state that `verify` wrote") from None
-        state._check(verifier)
+        state._check(keys)
         return state
 
-    def _check(self, verifier: Verifier) -> None:
-        if self.key != str(verifier):
+    def _check(self, keys: Keys) -> None:
+        if not keys.knows(self.key):
             raise _bad("is of a log with another key")
         try:
-            head = open_checkpoint(self.checkpoint, verifier)
+            head = keys.open(self.checkpoint)
         except LogError:
             raise _bad("holds no checkpoint that this log's key signed") from None
         if (head.size, head.root) != (self.size, self.frontier.root()):

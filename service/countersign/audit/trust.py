@@ -9,6 +9,8 @@ change a log cannot change it. TOML, so that people can read and comment it:
     [[logs]]
     origin = "log.example/acme"
     key = "log.example/acme+<key id>+<base64>"      C2SP verifier key
+    retired = []                                    {key = "…", until = 4711}: keys before it, the
+                                                    oldest first, and the last size each signed
     witnesses = []                                  C2SP witness keys, all of them required
     places = []                                     where copies are, for people to read
 
@@ -24,12 +26,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from countersign.audit.cosignature import WitnessKey
-from countersign.audit.note import Verifier
+from countersign.audit.logkeys import LogKeys, Retired
+from countersign.audit.note import MAX_LOG_SIZE, Verifier
 from countersign.errors import ConfigurationError, LogError
 
 FORMAT: Final = "countersign/trust/v1"
 MAX_BYTES: Final = 1_048_576
-_KEYS: Final = frozenset({"origin", "key", "witnesses", "places"})
+_KEYS: Final = frozenset({"origin", "key", "retired", "witnesses", "places"})
 _HEAD: Final = """\
 # What this auditor trusts. Compare each key with its owner, by a way of its own,
 # and keep this file where whoever could change the log cannot change it.
@@ -42,6 +45,8 @@ class TrustedLog:
     """One log and the key that signs its checkpoints."""
 
     verifier: Verifier
+    retired: tuple[Retired, ...] = ()
+    """Keys before it, the oldest first."""
     witnesses: tuple[WitnessKey, ...] = ()
     """All of them must have cosigned what is believed."""
     places: tuple[str, ...] = ()
@@ -50,6 +55,11 @@ class TrustedLog:
     def origin(self) -> str:
         """The log's name: that of its key."""
         return self.verifier.name
+
+    @property
+    def keys(self) -> LogKeys:
+        """All keys the log ever had. Raises `LogError` when they cannot be one log's."""
+        return LogKeys(current=self.verifier, retired=self.retired)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +108,18 @@ class Trust:
 def _encode(log: TrustedLog) -> str:
     return (
         f"\n[[logs]]\norigin = {_text(log.origin)}\nkey = {_text(str(log.verifier))}\n"
+        f"retired = {_retired(log)}\n"
         f"witnesses = {_list(tuple(map(str, log.witnesses)))}\nplaces = {_list(log.places)}\n"
     )
 
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _retired(log: TrustedLog) -> str:
+    items = (f"{{key = {_text(str(e.verifier))}, until = {e.until}}}" for e in log.retired)
+    return f"[{', '.join(items)}]"
 
 
 def _list(values: Sequence[str]) -> str:
@@ -119,14 +135,37 @@ def _log(field: str, body: Any) -> TrustedLog:
     if body.get("origin", verifier.name) != verifier.name:
         raise _bad(f"{field}.origin", "is not the name of the key")
     witnesses = _strings(f"{field}.witnesses", body.get("witnesses", []))
-    return TrustedLog(
+    log = TrustedLog(
         verifier=verifier,
+        retired=_read_retired(f"{field}.retired", body.get("retired", [])),
         witnesses=tuple(
             _key(f"{field}.witnesses[{index}]", WitnessKey.parse, item)
             for index, item in enumerate(witnesses)
         ),
         places=tuple(_strings(f"{field}.places", body.get("places", []))),
     )
+    try:
+        _ = log.keys
+    except LogError as error:
+        raise _bad(f"{field}.retired", error.message) from None
+    return log
+
+
+def _read_retired(field: str, body: Any) -> tuple[Retired, ...]:
+    if not isinstance(body, list):
+        raise _bad(field, "must be a list of {key, until}")
+    found = []
+    for index, item in enumerate(body):
+        if not isinstance(item, dict) or set(item) != {"key", "until"}:
+            raise _bad(f"{field}[{index}]", "must be {key, until}")
+        until = item["until"]
+        if type(until) is not int or not 0 <= until <= MAX_LOG_SIZE:
+            raise _bad(f"{field}[{index}].until", "must be the size of a checkpoint")
+        if not isinstance(item["key"], str):
+            raise _bad(f"{field}[{index}].key", "must be a verifier key")
+        verifier = _key(f"{field}[{index}].key", Verifier.parse, item["key"])
+        found.append(Retired(verifier=verifier, until=until))
+    return tuple(found)
 
 
 def _key(field: str, parse: Callable[[str], T], text: str) -> T:

@@ -29,6 +29,7 @@ from countersign.audit.cosignature import WitnessKey
 from countersign.audit.directory import Directory
 from countersign.audit.findings import Findings, Line, compare
 from countersign.audit.heads import Head, Heads, Witness
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import (
     Frontier,
     consistency_proof,
@@ -36,7 +37,7 @@ from countersign.audit.merkle import (
     range_root,
     verify_consistency,
 )
-from countersign.audit.note import MAX_LOG_SIZE, MAX_NOTE_BYTES, Verifier, open_checkpoint
+from countersign.audit.note import MAX_LOG_SIZE, MAX_NOTE_BYTES, Verifier
 from countersign.audit.plan import SegmentName, checkpoint_name, decompress
 from countersign.audit.result import Result
 from countersign.audit.seen import Sightings
@@ -62,7 +63,7 @@ _MAX_MISSING: Final = 1_000_000
 
 def verify(
     log: Path | Source,
-    vkey: str,
+    key: str | Keys,
     *,
     checkpoint: bytes | None = None,
     store: Frontier | None = None,
@@ -72,7 +73,7 @@ def verify(
     progress: Progress | None = None,
     keep: Callable[[State], None] | None = None,
 ) -> Result:
-    """Verify a log under its verifier key.
+    """Verify a log under its verifier key, or under all keys it ever had.
 
     `checkpoint` is a signed note somebody kept; `store` the tree the store says
     it published; `earlier` what a verification before this one found whole:
@@ -81,8 +82,8 @@ def verify(
     is interrupted can go on. Raises `LogError` only when the key or the remembered
     checkpoint is itself no good.
     """
-    verifier = Verifier.parse(vkey)
-    remembered = None if checkpoint is None else open_checkpoint(checkpoint, verifier)
+    keys = Verifier.parse(key) if isinstance(key, str) else key
+    remembered = None if checkpoint is None else keys.open(checkpoint)
     source = Directory(log) if isinstance(log, Path) else log
     inventory = source.inventory()
     findings = Findings()
@@ -93,9 +94,9 @@ def verify(
         start = _resumable(earlier, source, inventory)
     size = start.size if start else 0
     sightings = Sightings(witnesses, findings)
-    heads = Heads(source, inventory, verifier, findings, sightings, size)
+    heads = Heads(source, inventory, keys, findings, sightings, size)
     heads.remember(remembered, store, earlier.frontier if earlier else None)
-    run = _Verification(source, inventory, heads, verifier, findings, sightings.sizes)
+    run = _Verification(source, inventory, heads, keys, findings, sightings.sizes)
     run.progress, run.keep = progress, keep
     run.seen = earlier.size if earlier is not None else 0
     if earlier is not None and start is not None:
@@ -108,7 +109,7 @@ def verify(
     seen = sightings.conclude(run.tree.size, run.contents.times)
     whole = bool(note) and not findings.found
     return Result(
-        origin=verifier.name,
+        origin=keys.name,
         size=run.tree.size,
         root=run.tree.frontier.root(),
         findings=tuple(findings.found),
@@ -151,12 +152,12 @@ class _Verification:
         source: Source,
         inventory: Inventory,
         heads: Heads,
-        verifier: Verifier,
+        keys: Keys,
         findings: Findings,
         cosigned: Collection[int],
     ) -> None:
         self._source = source
-        self._verifier = verifier
+        self._keys = keys
         self.progress: Progress | None = None
         self.keep: Callable[[State], None] | None = None
         self.seen = 0
@@ -164,7 +165,7 @@ class _Verification:
         self._heads = heads
         self._findings = findings
         self.tree = TreeChecker(source, inventory, findings)
-        self.contents = Contents(verifier.name, source, inventory.objects, findings, cosigned)
+        self.contents = Contents(keys.name, source, inventory.objects, findings, cosigned)
         self.count = 0
         self.pending = 0
         self.anchors: list[str] = []
@@ -239,7 +240,7 @@ class _Verification:
     def state(self, note: bytes) -> State:
         """What was found whole so far, under the checkpoint of that size."""
         return State(
-            key=str(self._verifier),
+            key=str(self._keys),
             frontier=self.tree.frontier,
             time=self.contents.time,
             checkpoint=note,

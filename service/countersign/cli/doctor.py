@@ -19,7 +19,7 @@ from countersign.cli.operator import ConfigOption, JsonOption
 from countersign.config import Config, config_path, load, opa_candidates
 from countersign.errors import ConfigurationError, CountersignError
 from countersign.issuers import Issuers
-from countersign.keys import read_key
+from countersign.keyring import keyring_of
 from countersign.policy.binary import check_version, find_opa
 from countersign.policy.bundle import build
 from countersign.recognizers import Pool
@@ -106,10 +106,10 @@ def _opa(config: Config, found: list[Path]) -> str:
 
 
 def _keys(config: Config) -> str:
-    read_key("keys.log", config.path(config.keys.log))
-    for path in config.keys.permit:
-        read_key("keys.permit", config.path(path))
-    return f"log key and {len(config.keys.permit)} permit key(s), private to their owner"
+    ring = keyring_of(config)
+    kinds = sorted({source.kind.name.lower() for _, source in config.keys.sources()})
+    count = len(ring.permits)
+    return f"log key, receipt key and {count} permit key(s), all different; from {', '.join(kinds)}"
 
 
 def _registers(config: Config) -> str:

@@ -8,6 +8,7 @@ from countersign.edge import decode, encode
 from countersign.edge.authentication import as_caller
 from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics
+from countersign.edge.minting import Minting
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import InvalidRequestError
 from countersign.flow import Flow
@@ -46,6 +47,7 @@ class Decisions:
         self._decoder = decoder
         self._evidence = evidence
         self._metrics = metrics
+        self._minting = Minting(flow.parts.permits)
 
     def handlers(self, rpc: Rpc) -> grpc.GenericRpcHandler:
         """The service's gRPC handlers."""
@@ -87,7 +89,7 @@ class Decisions:
         )
         answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
         self._count("check", call.subject, answer)
-        return encode.check(answer, self._flow.parts.permits)
+        return encode.check(answer, await self._minting.token(answer))
 
     async def _proof(
         self, caller: Caller, given: tuple[str, Principal, str] | None
@@ -128,7 +130,7 @@ class Decisions:
         )
         answer = await self._flow.claim(call.subject, ask, deadline_s=call.deadline_s)
         self._count("claim", call.subject, answer)
-        return encode.claim(answer, self._flow.parts.permits)
+        return encode.claim(answer, await self._minting.token(answer))
 
     async def answer(
         self, call: Call[Caller], message: decisions_pb2.AnswerRequest

@@ -26,7 +26,6 @@ from countersign.model import (
     Review,
     ReviewState,
 )
-from countersign.permit import PermitKeys
 from countersign.review import (
     People,
     approvals,
@@ -73,11 +72,11 @@ def record_ref(ref: RecordRef) -> context_pb2.RecordRef:
     return context_pb2.RecordRef(log_id=ref.log_id, seq=ref.seq, leaf_hash=ref.leaf_hash)
 
 
-def permit(claims: PermitClaims, salt: bytes, keys: PermitKeys) -> context_pb2.Permit:
-    """A permit with its token, signed here and now: it is stored nowhere."""
+def permit(claims: PermitClaims, token: str) -> context_pb2.Permit:
+    """A permit with its token, which is stored nowhere."""
     return context_pb2.Permit(
         permit_id=claims.id,
-        token=keys.mint(claims, salt),
+        token=token,
         expires_at=Timestamp(seconds=claims.expires_at_s),
     )
 
@@ -109,7 +108,7 @@ def status(review: Review) -> context_pb2.ReviewStatus:
     return message
 
 
-def check(answer: Answer, keys: PermitKeys) -> decisions_pb2.CheckResponse:
+def check(answer: Answer, token: str) -> decisions_pb2.CheckResponse:
     """The answer of a Check."""
     decision = answer.decision
     message = decisions_pb2.CheckResponse(
@@ -125,12 +124,12 @@ def check(answer: Answer, keys: PermitKeys) -> decisions_pb2.CheckResponse:
     )
     if answer.review:
         message.review.CopyFrom(status(answer.review))
-    if answer.permit and decision.salt:
-        message.permit.CopyFrom(permit(answer.permit, decision.salt, keys))
+    if answer.permit and token:
+        message.permit.CopyFrom(permit(answer.permit, token))
     return message
 
 
-def claim(answer: Answer, keys: PermitKeys) -> decisions_pb2.ClaimResponse:
+def claim(answer: Answer, token: str) -> decisions_pb2.ClaimResponse:
     """The answer of a Claim."""
     decision = answer.decision
     message = decisions_pb2.ClaimResponse(
@@ -144,8 +143,8 @@ def claim(answer: Answer, keys: PermitKeys) -> decisions_pb2.ClaimResponse:
     )
     if answer.review:
         message.review.CopyFrom(status(answer.review))
-    if answer.permit and decision.salt:
-        message.permit.CopyFrom(permit(answer.permit, decision.salt, keys))
+    if answer.permit and token:
+        message.permit.CopyFrom(permit(answer.permit, token))
     return message
 
 

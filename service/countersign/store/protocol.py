@@ -170,6 +170,9 @@ class Transaction(Protocol):
     def next_record(self, tenant: TenantId) -> tuple[str, int]:
         """`(log_id, seq)` that the next `append` of this tenant will have."""
 
+    def put_note(self, name: str, body: JsonObject) -> None:
+        """Note something of the service itself, as `Store.put_note` does."""
+
     def append(self, tenant: TenantId, body: JsonObject) -> RecordRef:
         """Append a record and return where it stands.
 

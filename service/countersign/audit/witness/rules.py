@@ -12,8 +12,9 @@ import dataclasses
 import enum
 from http import HTTPStatus
 
+from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import EMPTY_ROOT, verify_consistency
-from countersign.audit.note import Checkpoint, Verifier
+from countersign.audit.note import Checkpoint
 from countersign.audit.witness.request import Request
 from countersign.errors import LogError
 
@@ -39,24 +40,24 @@ class Refusal:
     doubt: Doubt = Doubt.NONE
 
 
-def judge(request: Request, verifier: Verifier | None, seen: Checkpoint | None) -> Refusal | None:
+def judge(request: Request, keys: Keys | None, seen: Checkpoint | None) -> Refusal | None:
     """None when it may be cosigned.
 
-    `verifier` is the log's key, if the origin is a known one; `seen` the largest
+    `keys` are the log's, if the origin is a known one; `seen` the largest
     checkpoint cosigned for this origin so far.
     """
     return (
-        _signed(request, verifier)
+        _signed(request, keys)
         or _follows(request, seen.size if seen else 0)
         or _extends(request, seen)
     )
 
 
-def _signed(request: Request, verifier: Verifier | None) -> Refusal | None:
-    if verifier is None or verifier.name != request.head.origin:
+def _signed(request: Request, keys: Keys | None) -> Refusal | None:
+    if keys is None or keys.name != request.head.origin:
         return Refusal(status=HTTPStatus.NOT_FOUND, reason="this log is not known here")
     try:
-        request.note.verify(verifier)
+        keys.signer(request.note, request.head.size)
     except LogError as error:
         return Refusal(status=HTTPStatus.FORBIDDEN, reason=error.message)
     return None

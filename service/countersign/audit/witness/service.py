@@ -59,7 +59,7 @@ class Witness:
     ) -> None:
         """Raises `ConfigurationError` when what is remembered of a log is damaged."""
         self._signer = signer
-        self._keys = {each.origin: each.verifier for each in logs.logs}
+        self._keys = {each.origin: each.keys for each in logs.logs}
         self._memory = memory
         self._now = now
         self._turns = {origin: threading.Lock() for origin in self._keys}
@@ -106,8 +106,8 @@ class Witness:
             return _refused(refusal)
         earlier_s = 0 if was is None else self._memory.time_s(was) or 0
         line = self._signer.cosign(request.note, max(self._now(), earlier_s))
-        verifier = self._keys[origin]
-        by_log = [s for s in request.note.signatures if s.key_id == verifier.key_id]
+        key_id = self._keys[origin].signer(request.note, request.head.size).key_id
+        by_log = [s for s in request.note.signatures if s.key_id == key_id]
         self._memory.keep(origin, Note(text=request.note.text, signatures=(*by_log, line)))
         log.info("%s: cosigned size %d", origin, request.head.size)
         return Answer(status=HTTPStatus.OK, body=line.line().encode())

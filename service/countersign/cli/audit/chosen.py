@@ -18,8 +18,9 @@ import typer
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.directory import Directory
 from countersign.audit.locks import Locks
+from countersign.audit.logkeys import LogKeys
 from countersign.audit.merkle import Frontier
-from countersign.audit.note import MAX_NOTE_BYTES, Signer, Verifier
+from countersign.audit.note import MAX_NOTE_BYTES, Verifier
 from countersign.audit.plan import POINTER
 from countersign.audit.result import Result
 from countersign.audit.source import Source, UnsafeFileError
@@ -27,8 +28,9 @@ from countersign.audit.trust import Trust, TrustedLog
 from countersign.cli.audit import bucket
 from countersign.config import Config, config_path, load
 from countersign.errors import ConfigurationError
-from countersign.keys import read_key
-from countersign.model import TenantId
+from countersign.keyring import log_key
+from countersign.model import JsonObject, TenantId
+from countersign.rotation import NOTE, KeyHistory
 from countersign.store import sqlite_file
 from countersign.store.sqlite_reads import SqliteReads
 
@@ -51,7 +53,7 @@ class Log:
 
     source: Source
     place: str
-    verifier: Verifier
+    keys: LogKeys
     witnesses: tuple[WitnessKey, ...] = ()
     store: Frontier | None = None
     """What the service's store says it published; None when only a copy is at hand."""
@@ -90,7 +92,7 @@ class Given:
         return Log(
             source=source,
             place=self.log,
-            verifier=trusted.verifier,
+            keys=trusted.keys,
             witnesses=trusted.witnesses,
         )
 
@@ -119,14 +121,15 @@ class Given:
             )
         return Directory(directory)
 
-    def own_key(self) -> Verifier:
-        """The key of the service's log, which may not have begun: others want it first."""
-        return self._verifier(load(config_path(self.config)))
+    def own(self) -> TrustedLog:
+        """The service's log, which may not have begun: others want its key first."""
+        return self._own(load(config_path(self.config)))
 
-    def _verifier(self, settings: Config) -> Verifier:
-        name = f"{settings.log.name}/{TenantId(self.tenant)}"
-        key = read_key("keys.log", settings.path(settings.keys.log))
-        return Signer(name=name, key=key).verifier
+    def _own(self, settings: Config) -> TrustedLog:
+        verifier = Verifier(name=self._origin(settings), key=log_key(settings).public_key())
+        store = settings.path(settings.store.path)
+        keys = KeyHistory.parse(_note(store)).log_keys(TenantId(self.tenant), verifier)
+        return TrustedLog(verifier=keys.current, retired=keys.retired)
 
     def _directory(self) -> Path:
         settings = load(config_path(self.config))
@@ -148,11 +151,11 @@ class Given:
         if self.key or self.trust is not None:
             trusted = self.trusted_under(_claims(source))
         else:
-            trusted = TrustedLog(verifier=self._verifier(settings))
+            trusted = self._own(settings)
         return Log(
             source=source,
             place=self._place(settings),
-            verifier=trusted.verifier,
+            keys=trusted.keys,
             witnesses=trusted.witnesses,
             store=_published(settings.path(settings.store.path), TenantId(self.tenant)),
         )
@@ -174,6 +177,17 @@ def _published(path: Path, tenant: TenantId) -> Frontier | None:
     with sqlite_file.opening(path), contextlib.closing(sqlite_file.connect_reading(path)) as store:
         state = SqliteReads(store).log_state(tenant)
     return Frontier(hashes=state.frontier, size=state.published)
+
+
+def _note(store: Path) -> JsonObject | None:
+    """What the service noted of its keys; read only, server or not."""
+    if not store.exists():
+        return None
+    with (
+        sqlite_file.opening(store),
+        contextlib.closing(sqlite_file.connect_reading(store)) as reading,
+    ):
+        return SqliteReads(reading).note(NOTE)
 
 
 def examined(result: Result, source: Source) -> Result:

@@ -70,7 +70,7 @@ def evidence(
     with progress_bar() as progress:
         result = verify(
             chosen.source,
-            str(chosen.verifier),
+            chosen.keys,
             checkpoint=kept,
             store=chosen.store,
             witnesses=chosen.witnesses,
@@ -87,7 +87,9 @@ def evidence(
             advice="Make a copy that nobody writes to, and try again.",
         )
     folder = _new_folder(out)
-    trusted = TrustedLog(verifier=chosen.verifier, witnesses=chosen.witnesses)
+    trusted = TrustedLog(
+        verifier=chosen.keys.current, retired=chosen.keys.retired, witnesses=chosen.witnesses
+    )
     proofs = dict(_proofs(folder, found, chosen))
     pack = Pack(trusted=trusted, result=result, evidence=found, controls=frameworks, proofs=proofs)
     _write(folder, pack, reader_of(chosen.source)(POINTER) or b"")

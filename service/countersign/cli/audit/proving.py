@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from countersign.audit.contents import parse
-from countersign.audit.note import Checkpoint, Note, open_checkpoint
+from countersign.audit.note import Checkpoint, Note
 from countersign.audit.plan import POINTER, checkpoint_name
 from countersign.audit.prove import Proof, prove, record_at
 from countersign.audit.seen import newest_cosigned
@@ -62,18 +62,18 @@ def proof_of(seq: int, log: Log, *, with_record: bool) -> Proof:
 
     Where witnesses are trusted, it is the newest that all of them cosigned.
     """
-    source, verifier = log.source, log.verifier
+    source, keys = log.source, log.keys
     read = reader_of(source)
-    note = newest_cosigned(source, verifier, log.witnesses, seq) or read(POINTER)
+    note = newest_cosigned(source, keys, log.witnesses, seq) or read(POINTER)
     if note is None:
         sizes = source.inventory().checkpoints
         note = read(checkpoint_name(sizes[-1])) if sizes else None
     if note is None:
         raise LogError("log.empty", "the log has no checkpoint", advice="Copy the log again.")
-    size = open_checkpoint(note, verifier).size
+    size = keys.open(note).size
     record = record_at(seq, size, read)
     made = prove(seq, note, read)
-    made.verify(record, verifier)
+    made.verify(record, keys)
     return Proof(
         index=made.index, path=made.path, note=made.note, record=record if with_record else b""
     )
@@ -129,7 +129,7 @@ def _claims(data: bytes) -> str | None:
 
 def _verified(proof: Proof, record: bytes, trusted: TrustedLog) -> Checkpoint:
     """The checkpoint that covers the record, cosigned as the trust file demands."""
-    head = proof.verify(record, trusted.verifier)
+    head = proof.verify(record, trusted.keys)
     for witness in trusted.witnesses:
         if witness.cosigned_s(Note.parse(proof.note)) is None:
             raise LogError(

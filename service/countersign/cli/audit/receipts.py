@@ -64,7 +64,7 @@ def _opened(path: Path, verifier: Verifier) -> Receipt:
 
 
 def _judged(promise: Receipt, chosen: Log, *, now_s: float) -> Verdict:
-    if promise.log_id != chosen.verifier.name:
+    if promise.log_id != chosen.keys.name:
         raise LogError(
             "log.receipt_invalid",
             f"the receipt is of {output.safe(promise.log_id)}, the log is another",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from countersign.audit.cosignature import WitnessKey
+from countersign.audit.logkeys import Retired
 from countersign.audit.trust import Trust, TrustedLog
 from countersign.cli.audit.chosen import Given, TenantOption, key_of, write_file
 from countersign.cli.operator import ConfigOption
@@ -19,7 +21,7 @@ app = typer.Typer()
 @app.command("key")
 def key_of_log(tenant: TenantOption = "default", config: ConfigOption = None) -> None:
     """Print the log's verifier key. Give it to auditors by a way of its own."""
-    print(Given(log=None, tenant=tenant, config=config).own_key())
+    print(Given(log=None, tenant=tenant, config=config).own().verifier)
 
 
 @app.command()
@@ -30,6 +32,13 @@ def trust(
     key: Annotated[
         list[str] | None,
         typer.Option(help="A log's verifier key, or its file; repeat. Default: the service's."),
+    ] = None,
+    retired: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY@SIZE",
+            help="A key before it and the last size it signed; repeat, the oldest first.",
+        ),
     ] = None,
     witness: Annotated[
         list[str] | None,
@@ -42,17 +51,19 @@ def trust(
     config: ConfigOption = None,
 ) -> None:
     """Write down which logs, keys and witnesses an auditor trusts."""
-    chosen = [key_of(item) for item in key or ()]
+    before = _retired(retired or [])
+    chosen = [TrustedLog(verifier=key_of(item)) for item in key or ()]
     if not chosen:
-        chosen = [Given(log=None, tenant=tenant, config=config).own_key()]
+        chosen = [Given(log=None, tenant=tenant, config=config).own()]
     made = Trust(
         logs=tuple(
-            TrustedLog(
-                verifier=verifier,
+            dataclasses.replace(
+                log,
+                retired=tuple(e for e in before if e.verifier.name == log.origin) or log.retired,
                 witnesses=tuple(map(WitnessKey.parse, witness or ())),
                 places=tuple(place or ()),
             )
-            for verifier in chosen
+            for log in chosen
         )
     )
     text = Trust.parse(made.encode().encode()).encode()  # what is written can be read
@@ -67,3 +78,17 @@ def trust(
         )
     write_file("--out", out, text.encode())
     print(f"Wrote {out}. Compare its keys with their owners, by a way of their own.")
+
+
+def _retired(given: list[str]) -> list[Retired]:
+    found = []
+    for item in given:
+        key, _, size = item.rpartition("@")
+        if not key or not size.isascii() or not size.isdigit() or len(size) > 18:
+            raise ConfigurationError(
+                "audit.retired_invalid",
+                "--retired: it is not KEY@SIZE",
+                advice="`countersign keys show` prints it so, where the service is.",
+            )
+        found.append(Retired(verifier=key_of(key), until=int(size)))
+    return found

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from countersign.audit.locks import Locks
-from countersign.audit.note import Verifier, open_checkpoint
+from countersign.audit.logkeys import LogKeys
 from countersign.audit.result import Result
 from countersign.audit.state import State
 from countersign.audit.verdict import line, not_checked, verdict
@@ -63,10 +63,10 @@ def verify_log(
     with progress_bar() as progress:
         result = verify(
             chosen.source,
-            str(chosen.verifier),
-            checkpoint=_kept(checkpoint, chosen.verifier) if checkpoint else None,
+            chosen.keys,
+            checkpoint=_kept(checkpoint, chosen.keys) if checkpoint else None,
             store=chosen.store,
-            earlier=_earlier(state, chosen.verifier) if state else None,
+            earlier=_earlier(state, chosen.keys) if state else None,
             from_start=from_start,
             witnesses=chosen.witnesses,
             progress=progress,
@@ -95,18 +95,18 @@ def progress_bar() -> Iterator[Progress | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _earlier(path: Path, verifier: Verifier) -> State | None:
+def _earlier(path: Path, keys: LogKeys) -> State | None:
     """What an earlier verification kept; None the first time."""
     if not path.exists():
         return None
-    return State.parse(read_file("--state", path), verifier)
+    return State.parse(read_file("--state", path), keys)
 
 
-def _kept(path: Path, verifier: Verifier) -> bytes:
+def _kept(path: Path, keys: LogKeys) -> bytes:
     """A checkpoint as somebody kept it: it has to be one, signed by this log's key."""
     data = read_file("--checkpoint", path)
     try:
-        open_checkpoint(data, verifier)
+        keys.open(data)
     except LogError as error:
         raise ConfigurationError(
             "audit.checkpoint_invalid",
