@@ -2,8 +2,9 @@
 
 After publication and beside it: nobody waits for a witness. Each has a task of its
 own, so that a slow one costs the others nothing. One that does not answer is asked again
-at the next checkpoint, for that one. What comes back is kept as evidence under
-`witnessed/`, and added to the note that the `checkpoint` pointer holds.
+at the next checkpoint, for that one. One that has more of a log, or other records, stops
+that log: nothing more of it is published until somebody has looked. What comes back is kept
+as evidence under `witnessed/`, and added to the note that the `checkpoint` pointer holds.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Published(Protocol):
     def checkpoint(self, tenant: TenantId) -> bytes | None: ...
 
     async def add_signature(self, tenant: TenantId, text: str, line: Signature) -> None: ...
+
+    def freeze(self, tenant: TenantId, error: LogError) -> None: ...
 
 
 class Cosigning:
@@ -86,7 +89,12 @@ class Cosigning:
         line = await self._kept(head, name, witness)
         if line is None:
             read = functools.partial(self._sink.read, head.origin)
-            line = await witness.cosign(note, read)
+            try:
+                line = await witness.cosign(note, read)
+            except LogError as error:
+                if error.code in CONTRADICTED:
+                    self._published.freeze(tenant, error)
+                raise
             cosigned = Note(text=note.text, signatures=(*_by_log(note, head), line))
             file = File(name=name, data=cosigned.encode(), keep=Keep.LOCKED)
             await asyncio.to_thread(self._sink.write, head.origin, (file,))
