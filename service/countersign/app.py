@@ -13,8 +13,6 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from countersign import __version__, rotation
 from countersign.audit.backlog import Bounds
 from countersign.audit.logkeys import LogKeys
@@ -52,7 +50,7 @@ from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
 from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
-from countersign.rotation import KeyHistory, Role
+from countersign.rotation import KeyHistory
 from countersign.sanitize import Sanitizer
 from countersign.sinks import sink_of
 from countersign.store.sqlite import SqliteStore
@@ -159,7 +157,12 @@ class App:
         await started(
             self._store,
             self._registry.current,
-            {"started": __version__, "issuer": self._permits.issuer, **rules},
+            {
+                "started": __version__,
+                "issuer": self._permits.issuer,
+                **rules,
+                "keys": rotation.named(self._keys.public()),
+            },
             config.effective,
         )
         await ruleset.remember(self._store, self._sanitizer)
@@ -197,7 +200,7 @@ class App:
     async def _start_log(self, stack: contextlib.AsyncExitStack) -> None:
         await asyncio.to_thread(self._sink.check)
         self._key_history = KeyHistory.parse(await self._store.note(rotation.NOTE))
-        self._key_history.changed(self._public_keys())  # a retired one refuses before all else
+        self._key_history.changed(self._keys.public())  # a retired one refuses before all else
         self._publisher = Publisher(
             source=self._store,
             sink=self._sink,
@@ -229,18 +232,13 @@ class App:
         stack.push_async_callback(self._publisher.close)
         self._store.subscribe(lambda _changes: self._publisher.notify())
 
-    def _public_keys(self) -> dict[Role, Ed25519PublicKey]:
-        ring = self._keys
-        signing = {Role.PERMIT: ring.permits[0], Role.LOG: ring.log, Role.RECEIPT: ring.receipt}
-        return {role: key.public_key() for role, key in signing.items()}
-
     async def _record_keys(self) -> None:
         """What signs from here on, before it signs."""
         tenants = self._registry.current.tenants | set(await self._store.tenants())
         self._key_history = await rotation.recorded(
             self._store,
             self._key_history,
-            self._public_keys(),
+            self._keys.public(),
             tenants=tenants,
             published=self._publisher.published_size,
             log_id_of=self._log_id_of,

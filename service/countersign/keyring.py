@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from countersign.audit.cosignature import WitnessKey
 from countersign.config import Config
 from countersign.errors import ConfigurationError
 from countersign.keys import Source, open_key
+from countersign.rotation import Role
 from countersign.signing import SigningKey, raw
 
 
@@ -26,6 +29,11 @@ class Keyring:
     """The first signs; the others make their own permits again."""
     log: SigningKey
     receipt: SigningKey
+
+    def public(self) -> dict[Role, Ed25519PublicKey]:
+        """What each role signs with."""
+        signing = {Role.PERMIT: self.permits[0], Role.LOG: self.log, Role.RECEIPT: self.receipt}
+        return {role: key.public_key() for role, key in signing.items()}
 
 
 def keyring_of(config: Config) -> Keyring:

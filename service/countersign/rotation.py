@@ -81,7 +81,7 @@ class KeyHistory:
     def encode(self) -> JsonObject:
         """As the store's note."""
         return {
-            "current": {role.value: _encode(key) for role, key in self.current.items()},
+            "current": named(self.current),
             "gone": [
                 {
                     "role": each.role.value,
@@ -190,6 +190,11 @@ def public(role: Role, key: Ed25519PublicKey, log_id: str) -> JsonObject:
     name = key_name(log_id) if role is Role.RECEIPT else log_id
     verifier = Verifier(name=name, key=key)
     return {"id": verifier.key_id.hex(), "key": str(verifier)}
+
+
+def named(keys: Mapping[Role, Ed25519PublicKey]) -> JsonObject:
+    """What `config.changed` says of the keys: the public ones, base64 of 32 bytes."""
+    return {role.value: _encode(key) for role, key in keys.items()}
 
 
 def _encode(key: Ed25519PublicKey) -> str:

@@ -12,6 +12,7 @@ from countersign.cli import (
     audit,
     delegations,
     doctor,
+    keys,
     operator,
     output,
     register,
@@ -50,6 +51,7 @@ app.add_typer(reviews.app, name="review")
 app.add_typer(delegations.app, name="delegation")
 app.add_typer(audit.app, name="audit")
 app.add_typer(witness.app, name="witness")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()

@@ -12,9 +12,9 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from countersign.errors import UnavailableError
+from countersign.errors import PreconditionError, UnavailableError
 from countersign.flow.answer import Answer
-from countersign.permit import PermitKeys
+from countersign.permit import PermitError, PermitKeys
 from countersign.signing import SigningError
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class Minting:
                 return self._keys.mint(answer.permit, salt)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._keys.mint, answer.permit, salt)
+        except PermitError as error:  # only of a claim that is repeated
+            raise PreconditionError(error.code, error.message, advice=error.advice) from None
         except SigningError as error:
             log.error("no permit was signed: %s", error)
             raise UnavailableError(

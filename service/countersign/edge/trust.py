@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,9 +12,12 @@ import grpc
 from countersign import canonical
 from countersign.edge.authentication import Subject
 from countersign.edge.rpc import Call, Rpc, Unary
-from countersign.errors import NotFoundError
+from countersign.errors import NotFoundError, UnavailableError
 from countersign.model import JsonObject, RecordRef, TenantId
+from countersign.signing import SigningError
 from countersign.v1 import trust_pb2
+
+log = logging.getLogger(__name__)
 
 
 class Published(Protocol):
@@ -106,7 +110,11 @@ class Trust:
         """GetReceipt."""
         asked = message.record
         record = RecordRef(log_id=asked.log_id, seq=asked.seq, leaf_hash=asked.leaf_hash)
-        note = await self._published.receipt(call.subject.tenant, record)
+        try:
+            note = await self._published.receipt(call.subject.tenant, record)
+        except SigningError as error:
+            log.error("no receipt was signed: %s", error)
+            raise UnavailableError(error.code, "the receipt cannot be signed now") from None
         if note is None:
             raise NotFoundError(
                 "log.unknown_record",

@@ -29,7 +29,7 @@ from countersign.cli.audit import bucket
 from countersign.config import Config, config_path, load
 from countersign.errors import ConfigurationError
 from countersign.keyring import log_key
-from countersign.model import JsonObject, TenantId
+from countersign.model import TenantId
 from countersign.rotation import NOTE, KeyHistory
 from countersign.store import sqlite_file
 from countersign.store.sqlite_reads import SqliteReads
@@ -128,7 +128,7 @@ class Given:
     def _own(self, settings: Config) -> TrustedLog:
         verifier = Verifier(name=self._origin(settings), key=log_key(settings).public_key())
         store = settings.path(settings.store.path)
-        keys = KeyHistory.parse(_note(store)).log_keys(TenantId(self.tenant), verifier)
+        keys = noted_keys(store).log_keys(TenantId(self.tenant), verifier)
         return TrustedLog(verifier=keys.current, retired=keys.retired)
 
     def _directory(self) -> Path:
@@ -179,15 +179,15 @@ def _published(path: Path, tenant: TenantId) -> Frontier | None:
     return Frontier(hashes=state.frontier, size=state.published)
 
 
-def _note(store: Path) -> JsonObject | None:
+def noted_keys(store: Path) -> KeyHistory:
     """What the service noted of its keys; read only, server or not."""
     if not store.exists():
-        return None
+        return KeyHistory.parse(None)
     with (
         sqlite_file.opening(store),
         contextlib.closing(sqlite_file.connect_reading(store)) as reading,
     ):
-        return SqliteReads(reading).note(NOTE)
+        return KeyHistory.parse(SqliteReads(reading).note(NOTE))
 
 
 def examined(result: Result, source: Source) -> Result:
