@@ -11,6 +11,7 @@ from typing import Final
 from guarantees_auditor import AUDITOR_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_keeping import KEEPING_GUARDS
+from guarantees_keys import KEY_GUARDS
 from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
@@ -771,4 +772,5 @@ GUARDS: Final = (
     *TRUST_GUARDS,
     *AUDITOR_GUARDS,
     *KEEPING_GUARDS,
+    *KEY_GUARDS,
 )

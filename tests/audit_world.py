@@ -101,8 +101,11 @@ class MemorySource:
             del self.kept[name]
 
 
-def publisher(source, root: Path, *, settings=PROMPT, sink=None, reached=None, signer=SIGNER):
+def publisher(
+    source, root: Path, *, settings=PROMPT, sink=None, reached=None, signer=SIGNER, keys=None
+):
     more = {"reached": reached} if reached else {}
+    more |= {"keys_of": lambda _: keys} if keys else {}
     return Publisher(
         source=source,
         sink=sink or LocalSink(root),

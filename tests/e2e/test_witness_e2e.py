@@ -148,6 +148,35 @@ def test_store_and_log_put_back_together_do_not_start(
     eventually(lambda: cosigned(service, witness))
 
 
+def test_store_and_log_put_back_while_the_witness_was_away_stop_when_it_is_back(
+    service: Service, witness: WitnessProcess
+) -> None:
+    """Nobody could tell at the start: the next checkpoint that is shown tells."""
+    service.configure({"log.heartbeat_s": 1})
+    service.start()
+    decide(service)
+    assert service.stop() == 0
+    old = put_aside(service, "old")
+    service.start()
+    decide(service, 100)
+    assert service.stop() == 0
+    records = size(service)
+
+    put_back(service, old)
+    witness.kill()
+    service.start()
+    assert "not compared with a witness" in service.said, "and it says so"
+    witness.start()
+    eventually(lambda: "log.rolled_back" in service.status("/readyz")[1])
+    assert f"witness.example/w1 has cosigned {records} records" in service.said
+    eventually(lambda: service.health() == "NOT_SERVING")
+    at = size(service)
+    decide(service, 3)
+    service.stop()
+    assert size(service) == at, "nothing more is published"
+    assert "[log.rolled_back]" in service.refuses_to_start()
+
+
 def test_a_fork_made_behind_the_witness_gets_no_cosignature_and_is_named(
     service: Service, witness: WitnessProcess
 ) -> None:

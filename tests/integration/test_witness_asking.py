@@ -173,6 +173,34 @@ async def test_a_checkpoint_is_cosigned_while_the_service_runs(tmp_path):
             assert outcomes == [(WITNESS.name, "cosigned")] * 2
 
 
+async def test_a_log_of_which_a_witness_has_more_is_published_no_further(tmp_path):
+    """Another copy of this store and log went on meanwhile, under the same key."""
+    source, twin = MemorySource(5), MemorySource(5)
+    with witnessing(tmp_path / "w1") as place:
+        async with running(source, tmp_path / "one", place) as (writer, outcomes):
+            await outcomes.one_more()
+            shutil.copytree(tmp_path / "one", tmp_path / "two")
+            twin.published, twin.frontier = source.published, source.frontier
+            twin.add(20)
+            await published(twin, tmp_path / "two", place)
+
+            source.add(3)
+            writer.notify()
+            while (WITNESS.name, "log.rolled_back") not in outcomes:
+                await outcomes.one_more()
+            failure = writer.failures[TENANT]
+            assert failure.code == "log.rolled_back"
+            assert "w1" in failure.message, "it says who has seen more"
+            assert writer.stopped == {TENANT: failure}
+            size = writer.published_size(TENANT)
+            source.add(3)
+            writer.notify()
+            with pytest.raises(LogError) as error:
+                await writer.published(TENANT, len(source.rows) - 1)
+            assert error.value is failure
+            assert writer.published_size(TENANT) == size
+
+
 async def test_a_witness_that_is_away_costs_its_cosignature_and_nothing_else(tmp_path):
     source = MemorySource(3)
     with socket.create_server(("127.0.0.1", 0)) as taken:
