@@ -685,7 +685,7 @@ GUARDS: Final = (
         invariant=11,
         guard="countersign.audit.note.Note.verify",
         what="any signature is good",
-        old="if not verifier.accepts(self.text, signature.signature):",
+        old="if not verifier.accepts(self.text, line.signature):",
         new="if False:",
         tests=(
             f"{UNIT}/test_audit_note.py::test_one_bad_signature_by_a_known_key_spoils_the_note",

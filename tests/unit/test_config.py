@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -152,3 +154,20 @@ def test_the_environment_names_files_and_nothing_else(tmp_path):
     candidates = [str(place) for place in opa_candidates({"OPA": "/x/opa", "PATH": "/a:/b"})]
     assert candidates[0] == "/x/opa"
     assert candidates[-2:] == ["/a/opa", "/b/opa"]
+
+
+def test_a_private_key_is_taken_out_of_the_environment_that_children_inherit(
+    tmp_path, monkeypatch
+):
+    path = written(tmp_path, '[keys]\nlog = "env:COUNTERSIGN_TEST_KEY"')
+    monkeypatch.setenv("COUNTERSIGN_TEST_KEY", "secret")
+    for _ in range(2):
+        config = load(path)
+        assert config.variables == {"COUNTERSIGN_TEST_KEY": "secret"}
+        assert "secret" not in repr(config)
+        assert "secret" not in json.dumps(config.model_dump(mode="json"))
+    asked = "import os; print('COUNTERSIGN_TEST_KEY' in os.environ)"
+    child = subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True)
+    assert child.stdout == b"False\n"
+    with pytest.raises(ConfigurationError, match="variables: unknown key"):
+        load(written(tmp_path, "variables = {}"), {})
