@@ -156,9 +156,7 @@ def test_the_environment_names_files_and_nothing_else(tmp_path):
     assert candidates[-2:] == ["/a/opa", "/b/opa"]
 
 
-def test_a_private_key_is_taken_out_of_the_environment_that_children_inherit(
-    tmp_path, monkeypatch
-):
+def test_a_private_key_is_taken_out_of_the_environment_that_children_inherit(tmp_path, monkeypatch):
     path = written(tmp_path, '[keys]\nlog = "env:COUNTERSIGN_TEST_KEY"')
     monkeypatch.setenv("COUNTERSIGN_TEST_KEY", "secret")
     for _ in range(2):

@@ -189,6 +189,10 @@ def _keys(pack: Pack) -> str:
     keys = [
         ("log", str(pack.trusted.verifier), ""),
         *(
+            ("log, retired", str(each.verifier), f"signed up to size {each.until}")
+            for each in pack.trusted.retired
+        ),
+        *(
             ("witness", str(witness), seen[witness.name])
             if witness.name in seen
             else ("witness", str(witness), "DID NOT COSIGN")
