@@ -9,11 +9,13 @@ where a segment is in doubt. Used by the verifier alone.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from countersign.audit.findings import Findings
 from countersign.audit.merkle import HASH_BYTES, Frontier, leaf_hash, perfect_root
+from countersign.audit.plan import MAX_RECORD_BYTES
 from countersign.audit.source import Inventory, Source, UnsafeFileError
 from countersign.audit.tiles import (
     WIDTH,
@@ -26,6 +28,8 @@ from countersign.audit.tiles import (
 
 UNKNOWN: Final = bytes(HASH_BYTES)
 """Stands for a leaf that nothing in the directory tells any more."""
+_MAX_BYTES: Final = WIDTH * (2 + MAX_RECORD_BYTES)
+"""Of an entry bundle, the largest tile there is."""
 
 
 class TreeChecker:
@@ -121,7 +125,7 @@ class TreeChecker:
     def _compare_entries(
         self, name: str, data: bytes, width: int, first: int, leaves: Sequence[bytes]
     ) -> None:
-        entries = list(decode_entries(data))
+        entries = list(itertools.islice(decode_entries(data), WIDTH + 1))
         found = [leaf_hash(entry) for entry in entries]
         checked = min(width, len(leaves))
         for seq, (leaf, truth) in enumerate(zip(found, leaves, strict=False), first):
@@ -147,7 +151,12 @@ class TreeChecker:
         if width not in widths:
             widths.append(WIDTH)
         for found in widths:
-            data = self._read(path(found))
+            try:
+                data = self._source.read(path(found), _MAX_BYTES)
+            except UnsafeFileError:
+                what = "not a plain file of bearable size"
+                self._findings.add(f"{kind}.differs", what, file=path(found))
+                continue
             if data is not None:
                 yield found, path(found), data
             elif found == WIDTH:
@@ -156,7 +165,7 @@ class TreeChecker:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return self._source.read(name)
+            return self._source.read(name, _MAX_BYTES)
         except UnsafeFileError:
             return None
 
@@ -169,7 +178,10 @@ class TreeChecker:
     def leaves_in_bundles(self, first: int, count: int) -> list[bytes] | None:
         """What the entry bundles say the leaves are, or None if they do not."""
         return self._collect(
-            first, count, bundle_path, lambda data: list(map(leaf_hash, decode_entries(data)))
+            first,
+            count,
+            bundle_path,
+            lambda data: list(map(leaf_hash, itertools.islice(decode_entries(data), WIDTH))),
         )
 
     def _collect(

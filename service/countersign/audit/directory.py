@@ -42,6 +42,13 @@ class Directory:
         """Sort out every name below the directory."""
         return inventory_of(self._walk("", _MAX_DEPTH))
 
+    def stored_at(self, _name: str) -> None:
+        """Never: whoever copies a file sets its time."""
+
+    def laid_over(self, _name: str) -> tuple[bytes, ...]:
+        """Nothing: a directory has one file of a name."""
+        return ()
+
     def _walk(self, folder: str, depth: int) -> Iterator[tuple[str, bool]]:
         try:
             entries = list(os.scandir(self._root / folder))

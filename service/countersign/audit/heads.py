@@ -68,6 +68,8 @@ class Heads:
         names = {checkpoint_name(size): size for size in inventory.checkpoints[first:]}
         own = {size for name, size in names.items() if self._read(name, size)}
         self.checkpoints = len(own)
+        for name, size in names.items():
+            self._look_below(name, size)
         copied = {
             size
             for size, key_id in _since(inventory.witnessed, start)
@@ -76,9 +78,53 @@ class Heads:
         pointed = self._read(POINTER, None)
         for size in sorted(copied.union([pointed.size] if pointed else ()) - own):
             self._missing(size)
+        self._judge_pointer(pointed, inventory.checkpoints)
+        self._judge_twins()
         self.newest = max(self._by_size, default=None)
         """The size of the newest own checkpoint, or None without any."""
         self._sizes = sorted(self._by_size)
+
+    def _look_below(self, name: str, size: int) -> None:
+        """Another head that somebody laid over this one counts too, if the key signed it."""
+        for data in self._source.laid_over(name):
+            try:
+                head = open_checkpoint(data, self._verifier)
+            except LogError:
+                continue
+            if head.size == size:
+                self._add(size, Head(Witness.OWN, head.root, f"{name} (a later version)"))
+
+    def _judge_pointer(self, pointed: Checkpoint | None, sizes: Sequence[int]) -> None:
+        """The pointer is written after each checkpoint: it may lag by one, no more."""
+        if pointed is not None and sum(size > pointed.size for size in sizes) > 1:
+            self._findings.add(
+                "checkpoint.stale",
+                f"shows {pointed.size} records, there are checkpoints of up to {sizes[-1]}: rolled "
+                "back, or copied before them while the log grew; then copy again",
+                seq=pointed.size,
+                file=POINTER,
+                gone=True,
+            )
+        elif pointed is None and len(sizes) > 1 and not self._findings.about(POINTER):
+            self._findings.add(
+                "checkpoint.missing",
+                "the pointer to the newest checkpoint is gone",
+                file=POINTER,
+                gone=True,
+            )
+
+    def _judge_twins(self) -> None:
+        """Two signed heads of one size with different roots: two histories, whatever is here."""
+        for size, heads in self._by_size.items():
+            other = next((head for head in heads if head.root != heads[0].root), None)
+            if other is not None:
+                self._findings.add(
+                    "log.forked",
+                    f"the log's key signed two histories of {size} records: this one, and "
+                    f"{heads[0].file}",
+                    seq=size,
+                    file=other.file,
+                )
 
     def remember(
         self, checkpoint: Checkpoint | None, store: Frontier | None, earlier: Frontier | None

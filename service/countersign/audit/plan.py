@@ -44,6 +44,10 @@ _SEGMENT: Final = re.compile(
     r"records/dt=(\d{4}-\d\d-\d\d)/hour=(\d\d)/(\d{20})-(\d{20})\.jsonl\.gz", re.ASCII
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_LINES: Final = 262_144
+"""Records of one segment; ours end far below. Bounds what newlines alone can cost a reader."""
+MAX_RECORD_BYTES: Final = 65_535
+"""What an entry bundle can hold."""
 
 
 class Keep(enum.Enum):
@@ -148,6 +152,8 @@ def decompress(data: bytes, max_bytes: int) -> bytes:
             "log.segment_unreadable",
             "the segment is cut, too large, or has something after its end",
         )
+    if lines.count(b"\n") > MAX_LINES:
+        raise LogError("log.segment_unreadable", "the segment has more lines than any of ours")
     return lines
 
 

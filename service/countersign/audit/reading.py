@@ -10,16 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from countersign.audit.criteria import Criteria
 from countersign.audit.merkle import Frontier, leaf_hash
-from countersign.audit.plan import SegmentName, decompress
-from countersign.audit.source import Source, UnsafeFileError
+from countersign.audit.plan import MAX_RECORD_BYTES, SegmentName, decompress
+from countersign.audit.source import MAX_FILE_BYTES, Source, UnsafeFileError
 from countersign.errors import LogError
 from countersign.model import JsonObject
-
-_MAX_SEGMENT_BYTES: Final = 256 * 1024 * 1024
 
 
 class _All:
@@ -82,7 +79,7 @@ def _records(source: Source, segment: SegmentName) -> Iterator[JsonObject]:
 def _lines(source: Source, segment: SegmentName) -> list[bytes]:
     try:
         data = source.read(str(segment))
-        lines = decompress(data, _MAX_SEGMENT_BYTES).split(b"\n") if data else []
+        lines = decompress(data, MAX_FILE_BYTES).split(b"\n") if data else []
     except (LogError, UnsafeFileError) as error:
         raise _unreadable(segment) from error
     return list(filter(None, lines))
@@ -91,6 +88,8 @@ def _lines(source: Source, segment: SegmentName) -> list[bytes]:
 def _parsed(lines: Iterable[bytes], segment: SegmentName) -> Iterator[JsonObject]:
     try:
         for line in lines:
+            if len(line) > MAX_RECORD_BYTES:
+                raise ValueError("longer than any record")
             record = json.loads(line)
             if isinstance(record, dict):
                 yield record

@@ -43,6 +43,8 @@ class Result:
     """Who cosigned what is here, and when."""
     state: State | None
     """What to keep for the next verification; None with findings."""
+    delay_s: float | None = None
+    """Longest time from a record to when a bucket had it, by both clocks; None in a copy."""
     locks: Locks | None = None
     """Of the bucket it was read from; None for a copy, which has none."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final, Protocol
 
 from countersign.audit.plan import (
@@ -63,6 +64,12 @@ class Source(Protocol):
 
     def inventory(self) -> Inventory:
         """Every name there is, sorted out."""
+
+    def stored_at(self, name: str) -> datetime | None:
+        """When a store that keeps its own time got a file; None where nothing tells."""
+
+    def laid_over(self, name: str) -> Iterable[bytes]:
+        """What else is under this name: versions that somebody laid over the file."""
 
 
 def inventory_of(names: Iterable[tuple[str, bool]]) -> Inventory:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from countersign.audit.checking import UNKNOWN, TreeChecker
-from countersign.audit.contents import Contents, parse
+from countersign.audit.contents import MAX_DELAY_S, Contents, parse
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.directory import Directory
 from countersign.audit.findings import Findings, Line, compare
@@ -72,6 +72,7 @@ def verify(
     witnesses: Sequence[WitnessKey] = (),
     progress: Progress | None = None,
     keep: Callable[[State], None] | None = None,
+    max_delay_s: float = MAX_DELAY_S,
 ) -> Result:
     """Verify a log under its verifier key, or under all keys it ever had.
 
@@ -79,8 +80,9 @@ def verify(
     it published; `earlier` what a verification before this one found whole:
     judged again only `from_start`. `witnesses` must have cosigned the newest
     checkpoint. `keep` is given a state now and then, so that a verification that
-    is interrupted can go on. Raises `LogError` only when the key or the remembered
-    checkpoint is itself no good.
+    is interrupted can go on. `max_delay_s` is how long after its records a bucket may
+    have got a segment before that is a finding. Raises `LogError` only when the key or
+    the remembered checkpoint is itself no good.
     """
     keys = Verifier.parse(key) if isinstance(key, str) else key
     remembered = None if checkpoint is None else keys.open(checkpoint)
@@ -98,6 +100,7 @@ def verify(
     heads.remember(remembered, store, earlier.frontier if earlier else None)
     run = _Verification(source, inventory, heads, keys, findings, sightings.sizes)
     run.progress, run.keep = progress, keep
+    run.contents.max_delay_s = max_delay_s
     run.seen = earlier.size if earlier is not None else 0
     if earlier is not None and start is not None:
         run.resume(start, earlier)
@@ -124,6 +127,7 @@ def verify(
         remembered=any(item is not None for item in (remembered, store, earlier)),
         resumed_at=size,
         witnesses=seen,
+        delay_s=run.contents.delay_s,
         state=run.state(note) if whole else None,
     )
 
@@ -459,7 +463,7 @@ class _Verification:
 _CHANGES: Final = {
     "record.edited": "the bytes of this record are not those that were logged",
     "record.missing": "this record was logged and is not in its segment",
-    "record.inserted": "a line here was never logged",
+    "record.inserted": "a line stands here that was not logged here",
     "record.duplicated": "this record stands twice",
-    "record.reordered": "this record stands after a later one",
+    "record.reordered": "this record does not stand where it was logged",
 }

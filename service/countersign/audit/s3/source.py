@@ -9,6 +9,7 @@ of a bucket; called by the command line.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from countersign.audit.findings import Finding
+from countersign.audit.findings import Finding, safe_name
 from countersign.audit.locks import Locks
-from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS
+from countersign.audit.note import MAX_NOTE_BYTES
+from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, WITNESSED, SegmentName
 from countersign.audit.s3.calls import Calls, code_of, status_of
 from countersign.audit.s3.retention import Lock, Mode
 from countersign.audit.source import MAX_FILE_BYTES, Inventory, UnsafeFileError, inventory_of
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _AT_ONCE: Final = 8
-_LOCKED: Final = (RECORDS, CHECKPOINTS, OBJECTS)
+_MAX_LAID_OVER: Final = 16
+_LOCKED: Final = (RECORDS, CHECKPOINTS, OBJECTS, WITNESSED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +67,15 @@ class S3Source:
 
     def read(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
         """The bytes of the first version of a file; raises `UnsafeFileError` beyond the bound."""
-        more: dict[str, Any] = {}
-        bucket = self._tiles
-        if name.startswith(_LOCKED):
-            bucket = self._records
-            first = self._first(name)
-            if first is None:
-                return None
-            more["VersionId"] = first.id
+        if not name.startswith(_LOCKED):
+            return self._get(self._tiles, name, max_bytes)
+        first = self._first(name)
+        return None if first is None else self._read_version(name, first, max_bytes)
 
+    def _read_version(self, name: str, version: Version, max_bytes: int) -> bytes | None:
+        return self._get(self._records, name, max_bytes, VersionId=version.id)
+
+    def _get(self, bucket: str, name: str, max_bytes: int, **more: Any) -> bytes | None:
         def whole() -> bytes:
             answer = self._client.get_object(Bucket=bucket, Key=self._root + name, **more)
             if answer["ContentLength"] > max_bytes:
@@ -87,6 +90,19 @@ class S3Source:
         names = [(name, True) for name in self.versions() if self._first(name)]
         names += [(name, True) for name in self._names(self._tiles)]
         return inventory_of(names)
+
+    def stored_at(self, name: str) -> datetime | None:
+        """When the bucket got the first version, by its own clock; its owner cannot set it."""
+        first = self._first(name) if name.startswith(_LOCKED) else None
+        return None if first is None else first.at
+
+    def laid_over(self, name: str) -> Iterator[bytes]:
+        """The later versions of a file, up to a bound in number and size."""
+        written = [each for each in self.versions().get(name, ()) if not each.marker]
+        for version in written[1 : 1 + _MAX_LAID_OVER]:
+            with contextlib.suppress(UnsafeFileError):
+                data = self._read_version(name, version, MAX_NOTE_BYTES)
+                yield data or b""
 
     # --- as only a bucket ---
 
@@ -194,7 +210,9 @@ class S3Source:
 
 
 def _incident(code: str, message: str, file: str) -> Finding:
-    return Finding(code=code, message=message, file=file)
+    segment = SegmentName.parse(file)
+    seq = None if segment is None else segment.first
+    return Finding(code=code, message=message, seq=seq, file=safe_name(file))
 
 
 def _version(each: Any, *, marker: bool) -> Version:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from countersign.audit.contents import MAX_DELAY_S
 from countersign.audit.locks import Locks
 from countersign.audit.logkeys import LogKeys
 from countersign.audit.result import Result
@@ -53,6 +54,10 @@ def verify_log(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="With --state: read earlier records again too.")
     ] = False,
+    max_delay_s: Annotated[
+        float,
+        typer.Option(help="In a bucket: records stored so much after their time are found.", min=0),
+    ] = MAX_DELAY_S,
     tenant: TenantOption = "default",
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -70,6 +75,7 @@ def verify_log(
             from_start=from_start,
             witnesses=chosen.witnesses,
             progress=progress,
+            max_delay_s=max_delay_s,
             keep=(lambda so_far: write_file("--state", state, so_far.encode())) if state else None,
         )
     result = examined(result, chosen.source)
@@ -130,6 +136,8 @@ def _print(result: Result, log: Log) -> None:
         output.field("witness", str(sight))
     if result.locks is not None:
         output.field("locks", result.locks.words())
+    if result.delay_s is not None:
+        output.field("stored", f"at most {result.delay_s:.0f} s after the records' own times")
     for finding in result.findings:
         where = f" (in {finding.file})" if finding.file else ""
         seq = f" record {finding.seq}:" if finding.seq is not None else ""
@@ -158,6 +166,7 @@ def plain(result: Result) -> dict[str, object]:
         "objects": result.objects,
         "pending": result.pending,
         "locks": locks_plain(result.locks),
+        "delay_s": result.delay_s,
         "not_checked": list(not_checked(result)),
     }
 
