@@ -27,9 +27,9 @@ START_US = 1_795_000_000_000_000
 PROMPT = PublisherSettings(flush_after_s=0.0, retry_first_s=0.001, retry_max_s=0.001)
 
 
-def record(seq, *, log_id=LOG_ID, step_us=1_000_000, **more):
+def record(seq, *, log_id=LOG_ID, start_us=START_US, step_us=1_000_000, **more):
     """A stored record like the core writes, canonical."""
-    time = Instant(START_US + seq * step_us)
+    time = Instant(start_us + seq * step_us)
     body = {
         "schema": "countersign/record/v1",
         "log_id": log_id,

@@ -71,13 +71,13 @@ class Contents:
             body = parse(line)
             time = body.get("time") if body is not None else None
             if body is None or not isinstance(time, str) or not _TIME.fullmatch(time):
-                self._record("record.malformed", "is not an object with a time", seq)
+                self._record("record.malformed", "is not an object with a time", seq, name)
                 continue
             if body.get("seq") != seq:
-                self._record("record.misplaced", "names another sequence number", seq)
+                self._record("record.misplaced", "names another sequence number", seq, name)
             if body.get("log_id") != self._origin:
-                self._record("record.foreign", "names another log", seq)
-            self._dated(seq, time)
+                self._record("record.foreign", "names another log", seq, name)
+            self._dated(seq, time, name)
             times.append(time)
             if seq == name.first and (time[:10], time[11:13]) != (name.day, name.hour):
                 self._findings.add(
@@ -122,15 +122,15 @@ class Contents:
                 file=str(name),
             )
 
-    def _dated(self, seq: int, time: str) -> None:
+    def _dated(self, seq: int, time: str, name: SegmentName) -> None:
         if time < self.time:
-            self._record("record.backdated", "is dated before its predecessor", seq)
+            self._record("record.backdated", "is dated before its predecessor", seq, name)
         self.time = max(self.time, time)
         if seq + 1 in self._wanted:
             self.times[seq + 1] = time
 
-    def _record(self, code: str, problem: str, seq: int) -> None:
-        self._findings.add(code, f"record {seq} {problem}", seq=seq)
+    def _record(self, code: str, problem: str, seq: int, name: SegmentName) -> None:
+        self._findings.add(code, problem, seq=seq, file=str(name))
 
     def _check_object(self, digest: str, seq: int | None = None) -> None:
         """An object has the hash it is named by."""

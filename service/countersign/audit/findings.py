@@ -15,7 +15,8 @@ Pure. Codes are stable; scripts may match them:
     segment.unreadable   not gzip, cut, too large, or not lines
     segment.missing      no segment holds these records, though later ones exist
     segment.overlap      a second segment for records that already have one
-    segment.misplaced    a segment under another day or hour than its first record
+    segment.misplaced    a segment under another day or hour than its first record, or with the
+                         records of another
     segment.unexpected   a file among the segments that is not one
     segment.late         a bucket got it long after its records say they were made
     tile.missing, tile.differs, bundle.missing, bundle.differs

@@ -76,7 +76,8 @@ class Heads:
             if self._read(witnessed_name(size, bytes.fromhex(key_id)), size) and size >= start
         }
         pointed = self._read(POINTER, None)
-        for size in sorted(copied.union([pointed.size] if pointed else ()) - own):
+        shown = copied.union([pointed.size] if pointed else ())
+        for size in sorted(shown.difference(own, inventory.checkpoints[:first])):
             self._missing(size)
         self._judge_pointer(pointed, inventory.checkpoints)
         self._judge_twins()
@@ -167,6 +168,8 @@ class Heads:
             self._missing(size)
 
     def _missing(self, size: int) -> None:
+        if self._findings.about(checkpoint_name(size)):
+            return  # it is there, and no good
         self._findings.add(
             "checkpoint.missing",
             f"the checkpoint of size {size} is gone",
@@ -186,7 +189,7 @@ class Heads:
         except LogError as error:
             forged = error.code == "log.signature_invalid"
             code = "checkpoint.signature" if forged else "checkpoint.invalid"
-            self._findings.add(code, error.message, file=name)
+            self._findings.add(code, error.message, seq=size, file=name)
             return None
         except UnsafeFileError:
             self._findings.add("file.unsafe", "not a plain file of bearable size", file=name)
@@ -194,7 +197,8 @@ class Heads:
         if head is None or data is None:
             return None
         if size is not None and head.size != size:
-            self._findings.add("checkpoint.invalid", "its name is another size", file=name)
+            what = f"its name is another size than the {head.size} it is of"
+            self._findings.add("checkpoint.invalid", what, seq=size, file=name)
             return None
         cosigned = self._sightings.look(Note.parse(data), head.size, name)
         if head.size >= self._newest[0]:

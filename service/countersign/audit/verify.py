@@ -122,7 +122,7 @@ def verify(
         checkpoints=heads.checkpoints,
         objects=objects,
         pending=run.pending,
-        judged=heads.newest is not None,
+        judged=heads.newest is not None or bool(known) or earlier is not None,
         tampered=findings.tampered,
         remembered=any(item is not None for item in (remembered, store, earlier)),
         resumed_at=size,
@@ -176,6 +176,7 @@ class _Verification:
         self._end = heads.newest or 0
         self._cosigned = max(cosigned, default=0)
         self._inconsistent = 0
+        self._good = 0
         self._stopped = False
         for name in inventory.unsafe:
             findings.add("file.unsafe", "not a plain file", file=name)
@@ -367,6 +368,7 @@ class _Verification:
         # No head tells: believe what two of the three agree on, or the first there is.
         agreed = (leaves for leaves in witnesses if witnesses.count(leaves) > 1)
         truth = next(agreed, witnesses[0] if witnesses else [UNKNOWN] * count)
+        self.tree.broken = self.tree.broken or UNKNOWN in truth
         return truth, self.tree.frontier.extend(truth)
 
     def _name_changes(
@@ -381,6 +383,11 @@ class _Verification:
             Line(leaf, claim if isinstance(claim, int) else None)
             for leaf, claim in zip(hashes, claims, strict=True)
         ]
+        if _is_another(name, truth, found):
+            self._findings.add(
+                "segment.misplaced", "holds other records", seq=name.first, file=str(name)
+            )
+            return
         for code, seq in compare(name.first, truth, found):
             self._findings.add(code, _CHANGES[code], seq=seq, file=str(name))
 
@@ -393,7 +400,7 @@ class _Verification:
         root = frontier.root()
         for head in self._heads.at(size):
             if head.root == root:
-                self._inconsistent = 0
+                self._inconsistent, self._good = 0, size
                 if self._is_anchor(size, head):
                     self._anchor(size, head)
             elif head.witness is not Witness.OWN:
@@ -422,8 +429,8 @@ class _Verification:
         if self._inconsistent <= 2:
             self._findings.add(
                 "checkpoint.inconsistent",
-                f"signed over other records than the first {size} here: they were "
-                "rewritten, or the log was forked",
+                f"signed over other records than are here: some from {self._good} to {size - 1} "
+                "were rewritten, or the log was forked",
                 seq=size,
                 file=head.file,
             )
@@ -437,7 +444,9 @@ class _Verification:
         """What the heads say should be there, and is not."""
         if self._heads.newest is None:
             self._findings.add(
-                "checkpoint.missing", "no checkpoint: nothing here proves anything", gone=True
+                "checkpoint.missing",
+                "no checkpoint that the log's key signed: nothing here proves anything",
+                gone=True,
             )
         if self._stopped:
             return
@@ -458,6 +467,15 @@ class _Verification:
             )
         if not self._stopped:
             self.tree.finish()
+
+
+def _is_another(name: SegmentName, truth: Sequence[bytes], lines: Sequence[Line]) -> bool:
+    """Whether each line says that it is of another segment: two were swapped, say."""
+    logged = set(truth)
+    return bool(lines) and not any(
+        line.hash in logged or line.claims is None or name.first <= line.claims <= name.last
+        for line in lines
+    )
 
 
 _CHANGES: Final = {
