@@ -80,8 +80,8 @@ def test_a_trust_file_is_written_once_and_used_in_place_of_the_key(log, trust):
 
 
 def test_a_log_that_is_not_trusted_is_not_judged(log, trust):
-    lines = (log / "checkpoint").read_text().replace(LOG_ID, "log.example/other", 1)
-    (log / "checkpoint").write_text(lines)
+    for head in (log / "checkpoint", *log.glob("checkpoints/*")):
+        head.write_text(head.read_text().replace(LOG_ID, "log.example/other", 1))
     done = types("audit", "verify", "--log", log, "--trust", trust)
     assert done.code == 1
     assert "[audit.not_trusted]" in done.err

@@ -4,18 +4,23 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 
 from audit_world import LOG_ID, VKEY, MemorySource, publisher
+from countersign.audit.note import Note
+from countersign.audit.plan import witnessed_name
 from countersign.audit.s3.retention import Mode, Retention
 from countersign.audit.s3.sink import S3Sink
 from countersign.audit.s3.source import S3Source
 from countersign.audit.verify import verify
 from countersign.errors import ConfigurationError
+from countersign.model import SECOND_US
 from s3_server import running
+from witness_world import WITNESS
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,9 @@ class Live:
             await writer.start()
             await writer.close()
 
+        now_us = int(time.time() * 1e6) - 400 * SECOND_US
         for count in (5, 7, 300):
-            source.add(count)
+            source.add(count, start_us=now_us)
             asyncio.run(publish())
 
     def source(self):
@@ -115,6 +121,22 @@ def test_what_governance_let_somebody_delete_is_missed(server):
     )
     codes = {found.code for found in verify(live.source(), VKEY).findings}
     assert "segment.missing" in codes
+
+
+def test_what_a_witness_cosigned_is_read_where_it_is_locked(live):
+    """Not in the other bucket, where the pointer alone shows it."""
+    size, time_s = 312, int(time.time())
+    key = live.key("checkpoints/", -1)
+    plain = Note.parse(live.client.get_object(Bucket=live.records, Key=key)["Body"].read())
+    seen = Note(
+        text=plain.text, signatures=(*plain.signatures, WITNESS.cosign(plain, time_s))
+    ).encode()
+    name = witnessed_name(size, WITNESS.public.key_id)
+    live.client.put_object(Bucket=live.records, Key=f"{LOG_ID}/{name}", Body=seen)
+    result = verify(live.source(), VKEY, witnesses=[WITNESS.public])
+    assert [(sight.size, sight.time_s) for sight in result.witnesses] == [(size, time_s)]
+    assert result.ok, result.findings
+    assert ("lock.missing", "witnessed") in live.incidents()
 
 
 def test_tiles_that_somebody_changed_are_named(live):

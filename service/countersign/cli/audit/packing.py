@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from countersign.audit.contents import MAX_DELAY_S
 from countersign.audit.controls import chosen as controls_of
 from countersign.audit.criteria import Criteria
 from countersign.audit.evidence import MAX_SAMPLE, Evidence, Rows, gather
@@ -23,6 +24,7 @@ from countersign.audit.trust import Trust, TrustedLog
 from countersign.audit.verdict import line, verdict
 from countersign.audit.verify import verify
 from countersign.cli.audit.chosen import (
+    DelayOption,
     Given,
     KeyOption,
     Log,
@@ -56,6 +58,7 @@ def evidence(
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint you kept: finds truncation and forks.")
     ] = None,
+    max_delay_s: DelayOption = MAX_DELAY_S,
     log: LogOption = None,
     key: KeyOption = "",
     trust: TrustOption = None,
@@ -75,6 +78,7 @@ def evidence(
             store=chosen.store,
             witnesses=chosen.witnesses,
             progress=progress,
+            max_delay_s=max_delay_s,
         )
     result = examined(result, chosen.source)
     # What no checkpoint covers is not verified, and no part of the population.

@@ -23,6 +23,7 @@ from countersign.audit.verdict import line, not_checked, verdict
 from countersign.audit.verify import Progress, verify
 from countersign.cli import output
 from countersign.cli.audit.chosen import (
+    DelayOption,
     Given,
     KeyOption,
     Log,
@@ -54,10 +55,7 @@ def verify_log(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="With --state: read earlier records again too.")
     ] = False,
-    max_delay_s: Annotated[
-        float,
-        typer.Option(help="In a bucket: records stored so much after their time are found.", min=0),
-    ] = MAX_DELAY_S,
+    max_delay_s: DelayOption = MAX_DELAY_S,
     tenant: TenantOption = "default",
     config: ConfigOption = None,
     as_json: JsonOption = False,
