@@ -13,9 +13,9 @@ import subprocess
 import pytest
 
 import realparts
-from audit_world import LOG_ID, START_US, VKEY, written
+from audit_world import LOG_ID, SIGNER, START_US, VKEY, written
 from countersign.audit.local import LocalSink
-from countersign.audit.note import Note
+from countersign.audit.note import Checkpoint, Note, sign
 from countersign.audit.plan import checkpoint_name
 from countersign.audit.prove import prove, prove_extends, record_at
 from countersign.model import SECOND_US
@@ -171,6 +171,85 @@ def test_go_opens_a_checkpoint_that_a_witness_has_cosigned(checker, tmp_path):
             "Consistency": prove_extends(old, 513, read),
         }
         assert ask(checker, question | more).stdout == "agreed on 513\n", old
+
+
+@pytest.fixture(scope="module")
+def question(tmp_path_factory):
+    """What Go is asked about a log of 513 records, all of it true."""
+    root = tmp_path_factory.mktemp("log")
+    written(root, 300, 213)
+    read = functools.partial(LocalSink(root).read, LOG_ID)
+    note = read("checkpoint")
+    return {
+        "Vkey": VKEY,
+        "Old": read(checkpoint_name(300)),
+        "New": note,
+        "Records": [record_at(seq, 513, read) for seq in range(513)],
+        "Proofs": [{"Index": seq, "Path": prove(seq, note, read).path} for seq in (0, 255, 512)],
+        "Consistency": prove_extends(300, 513, read),
+    }
+
+
+@pytest.mark.parametrize("seq", [0, 255, 256, 300, 512])
+def test_go_rejects_a_mutated_entry(checker, question, seq):
+    records = list(question["Records"])
+    records[seq] = records[seq].replace(b"heartbeat", b"heartbeet")
+    assert "another root" in ask(checker, question | {"Records": records}).stderr
+
+
+@pytest.mark.parametrize("change", ["drop", "swap", "duplicate"])
+def test_go_rejects_entries_that_were_moved(checker, question, change):
+    records = list(question["Records"])
+    records[100:102] = {
+        "drop": [records[101], records[101]],
+        "swap": [records[101], records[100]],
+        "duplicate": [records[100], records[100]],
+    }[change]
+    assert "another root" in ask(checker, question | {"Records": records}).stderr
+
+
+def flipped(data, at=0):
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("proof", [0, 1, 2])
+@pytest.mark.parametrize("step", [0, -1])
+def test_go_rejects_a_proof_from_a_mutated_tile(checker, question, proof, step):
+    proofs = [dict(each) for each in question["Proofs"]]
+    path = list(proofs[proof]["Path"])
+    path[step] = flipped(path[step])
+    proofs[proof]["Path"] = path
+    done = ask(checker, question | {"Proofs": proofs})
+    assert done.returncode == 1
+    assert "invalid transparency proof" in done.stderr
+
+
+def test_go_rejects_a_consistency_proof_from_a_mutated_tile(checker, question):
+    for step in range(len(question["Consistency"])):
+        path = list(question["Consistency"])
+        path[step] = flipped(path[step], 31)
+        done = ask(checker, question | {"Consistency": path})
+        assert "invalid transparency proof" in done.stderr, step
+
+
+@pytest.mark.parametrize("which", ["Old", "New"])
+@pytest.mark.parametrize("at", [0, 17, 30, -8], ids=["origin", "size", "root", "signature"])
+def test_go_rejects_a_mutated_checkpoint(checker, question, which, at):
+    done = ask(checker, question | {which: flipped(question[which], at)})
+    assert done.returncode == 1
+    assert "agreed" not in done.stdout
+
+
+@pytest.mark.parametrize("which", ["Old", "New"])
+def test_go_rejects_a_signed_checkpoint_of_another_history(checker, question, which):
+    size = {"Old": 300, "New": 513}[which]
+    text = Checkpoint(origin=LOG_ID, size=size, root=bytes(32)).text()
+    forked = sign(text, [SIGNER]).encode()
+    done = ask(checker, question | {which: forked})
+    assert done.returncode == 1
+    assert "agreed" not in done.stdout
 
 
 def ask(checker, question):

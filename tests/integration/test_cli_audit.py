@@ -75,7 +75,7 @@ def test_a_trust_file_is_written_once_and_used_in_place_of_the_key(log, trust):
     assert last.startswith("WHOLE: 315 record(s), root ")
     assert "NOT CHECKED: locks" in last
     again = types("audit", "trust", "--key", VKEY, "--out", trust)
-    assert (again.code, again.out) == (1, "")
+    assert (again.code, again.out) == (2, "")
     assert "[audit.exists]" in again.err
 
 
@@ -83,7 +83,7 @@ def test_a_log_that_is_not_trusted_is_not_judged(log, trust):
     for head in (log / "checkpoint", *log.glob("checkpoints/*")):
         head.write_text(head.read_text().replace(LOG_ID, "log.example/other", 1))
     done = types("audit", "verify", "--log", log, "--trust", trust)
-    assert done.code == 1
+    assert done.code == 2, "not judged is not tampered"
     assert "[audit.not_trusted]" in done.err
     both = types("audit", "verify", "--log", log, "--trust", trust, "--key", VKEY)
     assert "[audit.key_twice]" in both.err
@@ -103,7 +103,7 @@ def test_the_state_file_is_kept_and_continued(log, trust, tmp_path):
     assert state.read_bytes() == kept, "a damaged log changes nothing that is remembered"
     state.write_text("{}")
     bad = types(*verify)
-    assert (bad.code, bad.out) == (1, "")
+    assert (bad.code, bad.out) == (2, "")
     assert "[audit.state_invalid]" in bad.err
 
 
@@ -200,7 +200,7 @@ def test_only_the_very_context_and_salt_open_a_commitment(tmp_path):
     assert other.out.startswith("NO: ")
     for salt in ("", "zz", SALT.hex()[:-2], SALT.hex() + "00"):
         refused = types(*ask, "--context", shown, "--salt", salt)
-        assert (refused.code, refused.out) == (1, "")
+        assert (refused.code, refused.out) == (2, "")
         assert "[audit.salt_invalid]" in refused.err
 
 
@@ -243,7 +243,7 @@ def test_an_export_is_a_new_file_and_says_that_it_proves_nothing(tmp_path, forma
     assert "no evidence by itself" in done.out
     before = out.read_bytes()
     again = types(*export)
-    assert (again.code, out.read_bytes()) == (1, before)
+    assert (again.code, out.read_bytes()) == (2, before)
     assert "--out: " in again.err
 
 
@@ -298,7 +298,7 @@ def test_an_evidence_folder_is_checked_without_us(tmp_path):
         assert (out / name).read_bytes() == (again / name).read_bytes(), name
     assert "[audit.unwritable]" in types(*pack, "--out", out).err
     unknown = types(*pack, "--out", tmp_path / "x", "--controls", "iso")
-    assert (unknown.code, unknown.out) == (1, "")
+    assert (unknown.code, unknown.out) == (2, "")
     assert not (tmp_path / "x").exists()
 
 

@@ -16,6 +16,7 @@ _UNPRINTABLE: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+WRONG_USAGE: Final = 2
 DENIED: Final = 3
 UNDECIDED: Final = 4
 

@@ -26,6 +26,10 @@ from countersign.errors import CountersignError
 
 _WHERE = "  `countersign serve` starts it; the credential's `endpoint` says where it should be."
 
+_NOT_JUDGED = ("audit.", "s3.", "log.key_invalid")
+"""What an auditor named wrongly. Exit code 1 says that a log was judged and is no good."""
+_AWAY = frozenset({"log.sink_unavailable"})
+
 
 def _exit_with(code: object) -> None:
     """A verb that returns a number means its exit code."""
@@ -80,4 +84,8 @@ def run() -> int:
 def _code(error: CountersignError) -> int:
     if isinstance(error, StillPending):
         return output.UNDECIDED
+    if error.code in _AWAY:
+        return output.UNDECIDED
+    if error.code.startswith(_NOT_JUDGED):
+        return output.WRONG_USAGE
     return output.DENIED if isinstance(error, Denied | NotApproved) else 1
