@@ -3,13 +3,15 @@
 A real service with `log.durability = "locked"` and a real store (MinIO) on this
 machine: how long an answer waits for the lock on its record, how many requests to
 S3 a record costs, alone and in company, and how large it is there. Then the log is
-verified where it is, locks included. Needs `.tools/minio` (`make minio`).
+verified where it is, locks included, and its records again as a log of a million in a
+directory: time to verify, size and time of a proof. Needs `.tools/minio` (`make minio`).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import statistics
 import sys
 import tempfile
@@ -22,10 +24,13 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bench_audit import print_large  # noqa: E402 - beside this
+
 import s3_server  # noqa: E402 - of the tests
+from countersign.audit.reading import read_records  # noqa: E402
 from countersign.audit.s3.source import S3Source  # noqa: E402
 from countersign.audit.verify import verify  # noqa: E402
-from countersign.model import new_id  # noqa: E402
+from countersign.model import JsonObject, new_id  # noqa: E402
 from countersign.v1 import context_pb2, decisions_pb2  # noqa: E402
 from s3_faults import Fault, Proxy  # noqa: E402
 from service import Service, context  # noqa: E402
@@ -43,6 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=200, help="one after the other")
     parser.add_argument("--burst", type=int, default=2_000, help="many at once")
+    parser.add_argument("--records", type=int, default=1_000_000, help="of the large log")
     chosen = parser.parse_args()
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -55,7 +61,8 @@ def main() -> int:
         print_latency(service, chosen.checks, proxy)
         print_burst(service, chosen.burst, proxy)
         service.stop()
-        print_log(service, server, records, tiles)
+        bodies = print_log(service, server, records, tiles)
+    print_large(bodies, chosen.records)
     return 0
 
 
@@ -153,8 +160,10 @@ def tell(requests: Counter[str], records: int) -> None:
     print(f"  {puts:.3f} PUT a record ({puts * 1e6:,.0f} for a million), all: {dict(requests)}")
 
 
-def print_log(service: Service, server: s3_server.S3Server, records: str, tiles: str) -> None:
-    """How large it is, and how long it takes to verify where it is."""
+def print_log(
+    service: Service, server: s3_server.S3Server, records: str, tiles: str
+) -> list[JsonObject]:
+    """How large it is, and how long it takes to verify where it is; its decisions."""
     client = server.shared()
     source = S3Source(client, records_bucket=records, tiles_bucket=tiles, root=ORIGIN)
     cpu, wall = time.process_time(), time.perf_counter()
@@ -173,6 +182,8 @@ def print_log(service: Service, server: s3_server.S3Server, records: str, tiles:
     print(f"{result.size} records in {len(sizes)} segments of {statistics.mean(sizes):.0f} bytes:")
     print(f"  {sum(sizes) / result.size:.0f} bytes a record, compressed and locked")
     print(f"  verified with {locks.locked} locks: {cpu:.1f} s CPU, {wall:.1f} s")
+    decided = (each for each in read_records(source) if each["kind"] == "decision")
+    return list(itertools.islice(decided, 500))
 
 
 if __name__ == "__main__":

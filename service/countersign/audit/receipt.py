@@ -24,7 +24,7 @@ from countersign.audit.merkle import HASH_BYTES
 from countersign.audit.note import Note, Signer, Verifier, decode_base64, encode_base64, sign
 from countersign.errors import LogError
 
-_HEAD: Final = "countersign/receipt/v1"
+HEAD: Final = "countersign/receipt/v1"
 _SUFFIX: Final = "/receipts"
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
@@ -47,7 +47,7 @@ class Receipt:
     def sign(self, signer: Signer) -> bytes:
         """The receipt as a signed note."""
         lines = (
-            *(_HEAD, self.log_id, str(self.seq)),
+            *(HEAD, self.log_id, str(self.seq)),
             *(encode_base64(self.leaf_hash), str(self.include_by_s)),
         )
         return sign("".join(f"{line}\n" for line in lines), [signer]).encode()
@@ -58,7 +58,7 @@ class Receipt:
         note = Note.parse(data)
         note.verify(verifier)
         lines = note.text.split("\n")
-        if len(lines) != 6 or lines[0] != _HEAD or lines[5]:
+        if len(lines) != 6 or lines[0] != HEAD or lines[5]:
             raise _bad("is no receipt of this version")
         _, log_id, seq, leaf, include_by, _ = lines
         digest = decode_base64(leaf)

@@ -12,6 +12,7 @@ change a log cannot change it. TOML, so that people can read and comment it:
     retired = []                                    {key = "…", until = 4711}: keys before it, the
                                                     oldest first, and the last size each signed
     witnesses = []                                  C2SP witness keys, all of them required
+    receipts = ""                                   C2SP key of its receipts, if wanted
     places = []                                     where copies are, for people to read
 
 Unknown keys are refused: a misspelt `witnesses` must not mean that none is needed.
@@ -28,11 +29,12 @@ from typing import Any, Final, Self, TypeVar
 from countersign.audit.cosignature import WitnessKey
 from countersign.audit.logkeys import LogKeys, Retired
 from countersign.audit.note import MAX_LOG_SIZE, Verifier
+from countersign.audit.receipt import key_name
 from countersign.errors import ConfigurationError, LogError
 
 FORMAT: Final = "countersign/trust/v1"
 MAX_BYTES: Final = 1_048_576
-_KEYS: Final = frozenset({"origin", "key", "retired", "witnesses", "places"})
+_KEYS: Final = frozenset({"origin", "key", "receipts", "retired", "witnesses", "places"})
 _HEAD: Final = """\
 # What this auditor trusts. Compare each key with its owner, by a way of its own,
 # and keep this file where whoever could change the log cannot change it.
@@ -50,6 +52,8 @@ class TrustedLog:
     witnesses: tuple[WitnessKey, ...] = ()
     """All of them must have cosigned what is believed."""
     places: tuple[str, ...] = ()
+    receipts: Verifier | None = None
+    """Signs promises that a record will be in the log."""
 
     @property
     def origin(self) -> str:
@@ -106,9 +110,10 @@ class Trust:
 
 
 def _encode(log: TrustedLog) -> str:
+    receipts = f"receipts = {_text(str(log.receipts))}\n" if log.receipts is not None else ""
     return (
         f"\n[[logs]]\norigin = {_text(log.origin)}\nkey = {_text(str(log.verifier))}\n"
-        f"retired = {_retired(log)}\n"
+        f"retired = {_retired(log)}\n{receipts}"
         f"witnesses = {_list(tuple(map(str, log.witnesses)))}\nplaces = {_list(log.places)}\n"
     )
 
@@ -134,6 +139,12 @@ def _log(field: str, body: Any) -> TrustedLog:
     verifier = _key(f"{field}.key", Verifier.parse, body["key"])
     if body.get("origin", verifier.name) != verifier.name:
         raise _bad(f"{field}.origin", "is not the name of the key")
+    receipts = body.get("receipts", "")
+    if not isinstance(receipts, str):
+        raise _bad(f"{field}.receipts", "must be a verifier key")
+    promised = _key(f"{field}.receipts", Verifier.parse, receipts) if receipts else None
+    if promised is not None and promised.name != key_name(verifier.name):
+        raise _bad(f"{field}.receipts", "is not the key of this log's receipts")
     witnesses = _strings(f"{field}.witnesses", body.get("witnesses", []))
     log = TrustedLog(
         verifier=verifier,
@@ -142,6 +153,7 @@ def _log(field: str, body: Any) -> TrustedLog:
             _key(f"{field}.witnesses[{index}]", WitnessKey.parse, item)
             for index, item in enumerate(witnesses)
         ),
+        receipts=promised,
         places=tuple(_strings(f"{field}.places", body.get("places", []))),
     )
     try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +25,7 @@ from countersign.audit.merkle import Frontier
 from countersign.audit.note import MAX_NOTE_BYTES, Verifier
 from countersign.audit.plan import POINTER, checkpoint_name
 from countersign.audit.result import Result
-from countersign.audit.source import Source, UnsafeFileError
+from countersign.audit.source import MAX_FILE_BYTES, Source, UnsafeFileError
 from countersign.audit.trust import Trust, TrustedLog
 from countersign.cli.audit import bucket
 from countersign.config import Config, config_path, load
@@ -63,6 +65,7 @@ class Log:
     place: str
     keys: LogKeys
     witnesses: tuple[WitnessKey, ...] = ()
+    receipts: Verifier | None = None
     store: Frontier | None = None
     """What the service's store says it published; None when only a copy is at hand."""
 
@@ -102,6 +105,7 @@ class Given:
             place=self.log,
             keys=trusted.keys,
             witnesses=trusted.witnesses,
+            receipts=trusted.receipts,
         )
 
     def trusted_under(self, origin: str | None) -> TrustedLog:
@@ -177,6 +181,7 @@ class Given:
             place=self._place(settings),
             keys=trusted.keys,
             witnesses=trusted.witnesses,
+            receipts=trusted.receipts,
             store=_published(settings.path(settings.store.path), TenantId(self.tenant)),
         )
 
@@ -216,17 +221,20 @@ def examined(result: Result, source: Source) -> Result:
     return result if locks is None else result.with_locks(locks())
 
 
-def key_of(given: str) -> Verifier:
+def key_of(given: str, option: str = "--key") -> Verifier:
     """A verifier key, as typed or in a file."""
     if "+" not in given or Path(given).is_file():  # every verifier key has a plus
-        given = read_file("--key", Path(given)).decode("ascii", "replace").strip()
+        given = read_file(option, Path(given)).decode("ascii", "replace").strip()
     return Verifier.parse(given)
 
 
 def read_file(option: str, path: Path) -> bytes:
     """The bytes of a file that was named. Raises `ConfigurationError`, which names the option."""
     try:
-        return path.read_bytes()
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        with path.open("rb") as stream:
+            return stream.read(MAX_FILE_BYTES)
     except OSError as error:
         raise ConfigurationError(
             "audit.unreadable",

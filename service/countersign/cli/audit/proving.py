@@ -57,19 +57,11 @@ def prove_record(
         print(f"Wrote {out}: {len(made)} bytes. Check it with `countersign audit check-proof`.")
 
 
-def proof_of(seq: int, log: Log, *, with_record: bool) -> Proof:
-    """A proof under the newest checkpoint, checked before anybody sees it.
-
-    Where witnesses are trusted, it is the newest that all of them cosigned.
-    """
+def proof_of(seq: int, log: Log, *, with_record: bool, note: bytes | None = None) -> Proof:
+    """A proof under a checkpoint, checked before anybody sees it; the newest if none is given."""
     source, keys = log.source, log.keys
     read = reader_of(source)
-    note = newest_cosigned(source, keys, log.witnesses, seq) or read(POINTER)
-    if note is None:
-        sizes = source.inventory().checkpoints
-        note = read(checkpoint_name(sizes[-1])) if sizes else None
-    if note is None:
-        raise LogError("log.empty", "the log has no checkpoint", advice="Copy the log again.")
+    note = note or head_of(log, seq)
     size = keys.open(note).size
     record = record_at(seq, size, read)
     made = prove(seq, note, read)
@@ -77,6 +69,35 @@ def proof_of(seq: int, log: Log, *, with_record: bool) -> Proof:
     return Proof(
         index=made.index, path=made.path, note=made.note, record=record if with_record else b""
     )
+
+
+def head_of(log: Log, seq: int = 0) -> bytes:
+    """The newest signed checkpoint; where witnesses are trusted, the newest they all cosigned.
+
+    Not what the pointer shows alone: it may have been rolled back.
+    """
+    if log.witnesses:
+        cosigned = newest_cosigned(log.source, log.keys, log.witnesses, seq)
+        if cosigned is not None:
+            return cosigned
+    read = reader_of(log.source)
+    sizes = log.source.inventory().checkpoints
+    found: tuple[int, bytes] | None = None
+    failed: LogError | None = None
+    for name in (POINTER, *(checkpoint_name(size) for size in sizes[-1:])):
+        note = read(name)
+        try:
+            size = log.keys.open(note).size if note is not None else -1
+        except LogError as error:
+            failed = error
+            continue
+        if note is not None and (found is None or size > found[0]):
+            found = size, note
+    if found is None:
+        raise failed or LogError(
+            "log.empty", "the log has no checkpoint", advice="Copy the log again."
+        )
+    return found[1]
 
 
 @app.command("check-proof")

@@ -44,6 +44,9 @@ def trust(
         list[str] | None,
         typer.Option(help="A witness's key; repeat. All must have cosigned what is believed."),
     ] = None,
+    receipt_key: Annotated[
+        str, typer.Option("--receipt-key", help="The key of the log's receipts, or its file.")
+    ] = "",
     place: Annotated[
         list[str] | None, typer.Option(help="Where the log is published; for people to read.")
     ] = None,
@@ -62,6 +65,7 @@ def trust(
                 retired=tuple(e for e in before if e.verifier.name == log.origin) or log.retired,
                 witnesses=tuple(map(WitnessKey.parse, witness or ())),
                 places=tuple(place or ()),
+                receipts=key_of(receipt_key, "--receipt-key") if receipt_key else None,
             )
             for log in chosen
         )
