@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -84,11 +85,18 @@ def _put(log: Path, file: File) -> None:
 
 
 def _records(bodies: list[JsonObject], records: int) -> Iterator[StoredRecord]:
+    chance = random.Random(records)  # noqa: S311 - no secret
     for seq in range(records):
         moment = Instant(_START_US + seq * SECOND_US // 100)
         body = bodies[seq % len(bodies)]
+        # What differs between any two records of real life, and is what does not compress.
+        body |= {"decision": f"dec_{chance.randbytes(16).hex()}", "commitment": _hex(chance)}
         body |= {"seq": seq, "log_id": ORIGIN, "time": rfc3339(moment)}
         yield StoredRecord(seq=seq, body=encode(body), time=moment)
+
+
+def _hex(chance: random.Random) -> str:
+    return chance.randbytes(32).hex()
 
 
 def _batches(records: Iterator[StoredRecord]) -> Iterator[list[StoredRecord]]:

@@ -115,7 +115,8 @@ def _line(record: JsonObject) -> str:
     row, told = flat(record), tell(record)
     effect = row["effect"] or row["outcome"] or row["refused"] or row["review_state"] or ""
     about = row["review"] or row["decision"] or ""
-    line = f"{row['seq']:>9}  {str(row['time'])[:19]}Z  {told.kind:<19} {effect:<15} {about}"
+    seq = "?" if row["seq"] is None else row["seq"]
+    line = f"{seq:>9}  {str(row['time'])[:19]}Z  {told.kind:<19} {effect:<15} {about}"
     return output.safe(f"{line}  {told.title}")
 
 
