@@ -10,6 +10,8 @@ from typing import Final
 from guarantees_guard import UNIT, Guard
 
 CLI: Final = "tests/integration/test_cli_audit.py"
+MATRIX: Final = "tests/integration/test_audit_matrix.py"
+LIVE: Final = "tests/integration/test_audit_matrix_s3.py"
 AGAIN: Final = f"{UNIT}/test_audit_again.py"
 
 AUDITOR_GUARDS: Final = (
@@ -66,5 +68,40 @@ AUDITOR_GUARDS: Final = (
         old="return canonical.commitment(bound, salt).hex() == committed",
         new="return True",
         tests=(f"{CLI}::test_only_the_very_context_and_salt_open_a_commitment",),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.heads.Heads._judge_twins",
+        what="the log's key may sign two histories of one size",
+        old="if other is not None:",
+        new="if False:",
+        tests=(f"{MATRIX}::test_from_a_copy_it_is_caught_and_named",),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.heads.Heads._judge_pointer",
+        what="the pointer may be rolled back",
+        old="if pointed is not None and sum(size > pointed.size for size in sizes) > 1:",
+        new="if False:",
+        tests=(f"{MATRIX}::test_from_a_copy_it_is_caught_and_named",),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.contents.Contents._judge_store",
+        what="records dated back do not contradict the bucket's clock",
+        old="elif delay_s > self.max_delay_s:",
+        new="elif False:",
+        tests=(f"{LIVE}::test_records_dated_back_contradict_the_clock_of_the_bucket",),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.promises.judge",
+        what="any record keeps a promise",
+        old="if leaf(seq) == receipt.leaf_hash:",
+        new="if True:",
+        tests=(
+            "tests/e2e/test_receipts_e2e.py::"
+            "test_a_record_that_the_operator_left_out_is_proven_by_its_receipt",
+        ),
     ),
 )

@@ -73,15 +73,14 @@ SEGMENTS = {
 
 
 @pytest.mark.parametrize("data", SEGMENTS.values(), ids=SEGMENTS.keys())
-@pytest.mark.parametrize("number", [0, 2])
-def test_a_hostile_segment_is_named(log, number, data):
-    segment(log, number).write_bytes(data)
+def test_a_hostile_segment_is_named(log, data):
+    segment(log, 1).write_bytes(data)
     done = audits("verify", "--log", str(log), "--key", VKEY, "--json")
     assert done.returncode == 1, done.stderr
     (found,) = {each["file"] for each in json.loads(done.stdout)["findings"]}
     assert found.startswith("records/")
     for command in (("search",), ("reconcile",), ("show", "rev_x")):
-        assert audits(*command, "--log", str(log)).returncode == 1
+        assert types("audit", *command, "--log", log).code == 1
 
 
 def test_a_signed_log_of_nonsense_is_named(tmp_path):
@@ -154,13 +153,13 @@ TILE = 256 * 65_537 + 1
 
 
 @pytest.mark.parametrize("name", ["tile/entries/000", "tile/0/000", "tile/entries/001.p/59"])
-@pytest.mark.parametrize("size", [TILE, 60 * 1024 * 1024, 1 << 34])
+@pytest.mark.parametrize("size", [TILE - 1, 1 << 34])
 def test_a_tile_larger_than_any_is_named(log, name, size):
     with (log / name).open("r+b") as stream:
         stream.truncate(size)  # of zeros: each two a record of no bytes
-    done = audits("verify", "--log", str(log), "--key", VKEY, "--json")
-    assert done.returncode == 1
-    assert {each["file"] for each in json.loads(done.stdout)["findings"]} == {name}
+    done = types("audit", "verify", "--log", log, "--key", VKEY, "--json")
+    assert done.code == 1
+    assert {each["file"] for each in done.json()["findings"]} == {name}
 
 
 def lying(state):

@@ -89,7 +89,7 @@ class Heads:
         """Another head that somebody laid over this one counts too, if the key signed it."""
         for data in self._source.laid_over(name):
             try:
-                head = open_checkpoint(data, self._verifier)
+                head = self._keys.open(data)
             except LogError:
                 continue
             if head.size == size:

@@ -68,15 +68,17 @@ def judge(
     except LogError as error:
         claimed = _claims(note)
         if claimed is not None and key_name(claimed) != key.name:
-            return Promise(standing=Standing.OTHER_LOG, message="is of another log")
+            return Promise(standing=Standing.OTHER_LOG, message="it is of another log")
         return Promise(standing=Standing.FORGED, message=error.message)
     seq, by = receipt.seq, stamp(receipt.include_by_s)
     if seq < size:
         if leaf(seq) == receipt.leaf_hash:
-            return Promise(standing=Standing.KEPT, message=f"is record {seq} of the log", seq=seq)
-        said = f"was promised as record {seq}; another record stands there"
+            return Promise(
+                standing=Standing.KEPT, message=f"record {seq} is in the log, as promised", seq=seq
+            )
+        said = f"record {seq} was promised, and another record stands there"
         return Promise(standing=Standing.OMITTED, message=said, seq=seq)
-    said = f"was promised as record {seq} by {by}; the log ends with record {size - 1}"
+    said = f"record {seq} was promised by {by}; the log ends with record {size - 1}"
     over = now_s > receipt.include_by_s
     return Promise(standing=Standing.OMITTED if over else Standing.PENDING, message=said, seq=seq)
 

@@ -14,6 +14,7 @@ from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import Verifier
 from countersign.audit.promises import Promise, Standing, judge, split
 from countersign.audit.verdict import Verdict
+from countersign.cli import output
 from countersign.cli.audit.chosen import (
     Given,
     KeyOption,
@@ -60,7 +61,7 @@ def check_receipt(
     judged = Promises(chosen, receipt_key_of(receipt_key, chosen), now_s=time.time())
     promise = judged.judge(read_file("RECEIPT", receipt))
     word, verdict = _WORDS[promise.standing]
-    print(f"{word}: the receipt {promise.message}.")
+    print(f"{word}: {output.safe(promise.message)}.")
     if promise.standing is Standing.OMITTED:
         print("Its signature fits: it proves that the log does not hold what was promised.")
     return verdict.exit_code
