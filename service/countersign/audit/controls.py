@@ -36,7 +36,9 @@ def _events(evidence: Evidence, _result: Result) -> str:
 
 
 def _whole(_evidence: Evidence, result: Result) -> str:
-    return f"{verdict(result).value}: {result.size} records, {len(result.findings)} finding(s)"
+    locks = f"; locks: {result.locks.words()}" if result.locks else ""
+    found = f"{result.size} records, {len(result.findings)} finding(s)"
+    return f"{verdict(result).value}: {found}{locks}"
 
 
 def _population(evidence: Evidence, result: Result) -> str:
@@ -88,7 +90,7 @@ def _times(_evidence: Evidence, result: Result) -> str:
     return f"UTC in microseconds, never back; {len(result.witnesses)} witness(es) cosigned"
 
 
-_NO_LOCKS: Final = "locks and retention: look at the bucket itself"
+_NO_LOCKS: Final = "the bucket's own settings; its locks, where a copy was read"
 _CLOCK: Final = "the service's own clock; only witnesses bracket it"
 
 CONTROLS: Final[dict[str, tuple[Control, ...]]] = {

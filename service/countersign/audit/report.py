@@ -117,6 +117,8 @@ def _population(pack: Pack) -> str:
         ("Tree size: all records ever logged", result.size),
         ("Root", result.root.hex()),
         ("Verified against", "; ".join(result.anchors) or "nothing"),
+        ("Locks", result.locks.words() if result.locks else "not looked at: a copy has none"),
+        ("Stored", _stored(result)),
         ("Records in the period", evidence.records),
         ("First", f"{first.get('seq', '')} at {first.get('time', '')}"),
         ("Last", f"{last.get('seq', '')} at {last.get('time', '')}"),
@@ -128,6 +130,12 @@ def _population(pack: Pack) -> str:
     revisions = _table(("Policy revision", "Decisions"), sorted(evidence.revisions.items()))
     reviewers = _table(("Reviewer", "Votes"), sorted(evidence.reviewers.items()))
     return f"<h2>Population</h2>{_table((), facts)}{kinds}{effects}{reviewers}{revisions}\n"
+
+
+def _stored(result: Result) -> str:
+    if result.delay_s is None:
+        return "not known: only a bucket has a clock of its own"
+    return f"at most {result.delay_s:.0f} s after the records' own times, by the bucket's clock"
 
 
 def _after(evidence: Evidence) -> str:
