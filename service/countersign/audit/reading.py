@@ -79,7 +79,7 @@ def _records(source: Source, segment: SegmentName) -> Iterator[JsonObject]:
 def _lines(source: Source, segment: SegmentName) -> list[bytes]:
     try:
         data = source.read(str(segment))
-        lines = decompress(data, MAX_FILE_BYTES).split(b"\n") if data else []
+        lines = decompress(data or b"", MAX_FILE_BYTES).split(b"\n")  # gone is unreadable, too
     except (LogError, UnsafeFileError) as error:
         raise _unreadable(segment) from error
     return list(filter(None, lines))

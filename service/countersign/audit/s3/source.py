@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from countersign.audit.findings import Finding, safe_name
 from countersign.audit.locks import Locks
@@ -25,7 +25,7 @@ from countersign.audit.plan import CHECKPOINTS, OBJECTS, RECORDS, WITNESSED, Seg
 from countersign.audit.s3.calls import Calls, code_of, status_of
 from countersign.audit.s3.retention import Lock, Mode
 from countersign.audit.source import MAX_FILE_BYTES, Inventory, UnsafeFileError, inventory_of
-from countersign.errors import ConfigurationError
+from countersign.errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -235,4 +235,10 @@ class _told:  # noqa: N801 - reads as a word where it is used
                 f"bucket {self._bucket}: {status_of(error)} {code_of(error)}",
                 advice="An auditor needs s3:ListBucketVersions, s3:GetObjectVersion and "
                 "s3:GetObjectRetention there, and s3:ListBucket and s3:GetObject for the tiles.",
+            ) from None
+        if isinstance(error, BotoCoreError):
+            raise LogError(
+                "log.sink_unavailable",
+                f"bucket {self._bucket}: {type(error).__name__}",
+                advice="Check that the bucket answers, and try again.",
             ) from None
