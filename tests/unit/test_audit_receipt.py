@@ -10,6 +10,7 @@ from audit_world import LOG_ID, PROMPT, SIGNER, TENANT, MemorySource, publisher
 from countersign.audit.local import LocalSink
 from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import Signer, Verifier, sign
+from countersign.audit.promises import Standing, judge, split
 from countersign.audit.published import PublishedLogs
 from countersign.audit.receipt import Receipt, key_name
 from countersign.errors import LogError
@@ -126,3 +127,23 @@ async def test_nothing_is_promised_that_is_not_so(tmp_path, changed):
     service = Service(tmp_path, 5)
     asked = dataclasses.replace(service.record(3), **changed)
     assert await service.logs.receipt(TENANT, asked) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "leaf", "now_s", "standing"),
+    [
+        (8, bytes(32), 0, Standing.KEPT),
+        (8, bytes([1]) * 32, 0, Standing.OMITTED),
+        (7, b"", RECEIPT.include_by_s + 1, Standing.OMITTED),
+        (7, b"", RECEIPT.include_by_s, Standing.PENDING),
+    ],
+)
+def test_a_promise_is_kept_only_by_its_own_record(size, leaf, now_s, standing):
+    found = judge(RECEIPT.sign(OWN), OWN.verifier, size, lambda _seq: leaf, now_s=now_s)
+    assert (found.standing, found.seq) == (standing, 7)
+
+
+def test_receipts_one_after_the_other_are_taken_apart():
+    first, second = (dataclasses.replace(RECEIPT, seq=seq).sign(OWN) for seq in (7, 8))
+    assert list(split(first + b"\n" + second)) == [first, second]
+    assert list(split(b"nothing")) == [b"nothing\n"]

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import zlib
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from audit_world import (
     LOG_ID,
     SIGNER,
+    START_US,
     VKEY,
     MemorySource,
     publish,
@@ -26,10 +28,12 @@ from audit_world import (
     written,
 )
 from countersign.audit import plan
+from countersign.audit.directory import Directory
 from countersign.audit.merkle import Frontier, leaf_hash
 from countersign.audit.note import Checkpoint, Note, Signer, sign
 from countersign.audit.verify import verify
 from countersign.errors import LogError
+from countersign.model import SECOND_US
 
 SIZES = (10, 310, 315)
 FULL, EDGE = "000", "001.p/59"
@@ -615,3 +619,19 @@ def test_any_change_to_any_byte_is_found_and_none_raises(pristine, tmp_path, dat
         if same == plan.decompress(old, 1 << 24):
             return
     assert not result.ok
+
+
+# --- a store with a clock of its own ---
+
+
+@pytest.mark.parametrize(
+    ("after_s", "found"),
+    [(320, set()), (100, set()), (90_000, {"segment.late"}), (-400, {"record.postdated"})],
+)
+def test_the_clock_of_a_store_bounds_when_records_were_made(log, after_s, found):
+    class Clocked(Directory):
+        def stored_at(self, _name):
+            return datetime.fromtimestamp(START_US // SECOND_US + after_s, UTC)
+
+    assert codes(verify(Clocked(log), VKEY)) == found  # records are of 314 s; clocks may differ
+    assert verify(Clocked(log), VKEY, max_delay_s=10**6).ok or after_s < 0
