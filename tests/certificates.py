@@ -17,8 +17,9 @@ LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 class Authority:
     """A certificate authority; `file` is its own certificate."""
 
-    def __init__(self, directory: Path, name: str) -> None:
+    def __init__(self, directory: Path, name: str, *, lifetime_s: float = 3600) -> None:
         self._directory = directory
+        self._lifetime = dt.timedelta(seconds=lifetime_s)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._sign(self._name, self._key.public_key(), LOOPBACK, ca=True)
@@ -60,7 +61,7 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
+            .not_valid_after(now + self._lifetime)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
