@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Loop:
@@ -19,14 +19,9 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[Any, Any, _T], *, within_s: float = PATIENCE_S) -> _T:
         """Its result, from another thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
-
-    def call(self, function: Any, *arguments: Any) -> None:
-        """Have the loop call this soon; nothing once it has stopped."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(within_s)
 
     def stop(self) -> None:
         self.run(_end_all())
