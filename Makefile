@@ -35,6 +35,10 @@ s3: python minio  ## such a server on loopback, until Ctrl-C; prints its address
 demo: python opa  ## the whole story in one terminal, from nothing
 	@scripts/demo
 
+.PHONY: teams-parts
+teams-parts:  ## the card renderer of the Teams simulator at .tools/teams, by npm, for tests only
+	@scripts/teams-setup
+
 .PHONY: demo-s3
 demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
 	@scripts/demo --s3
@@ -42,6 +46,7 @@ demo-s3: python opa minio  ## the same with a log under Object Lock, in a real s
 test: setup  ## run the tests; T=... selects
 	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)
 	@PYTHON=$(PYTHON) scripts/minio $(if_possible)
+	@scripts/teams-setup $(if_possible)
 	$(bin)/pytest $(T)
 
 lint: setup  ## style, types, import contracts, stub drift, policies
@@ -84,4 +89,4 @@ guarantees: setup  ## take each guard away in a copy: its tests must fail
 	scripts/guarantees
 
 clean:  ## remove everything made here
-	rm -rf .venv .tools .demo .fuzz build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .demo .fuzz .artefacts build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

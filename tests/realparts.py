@@ -47,6 +47,21 @@ def program(name: str, *, package: str) -> Path:
     return _required(Path(found) if found else None, f"no {name}: apt-get install {package}")
 
 
+def chromium() -> Path:
+    """A browser."""
+    return program("chromium", package="chromium")
+
+
+def card_renderer() -> Path:
+    """The directory of the built adaptive card renderer, of the version that is locked."""
+    at = TOOLS / "teams"
+    lock = ROOT / "tests" / "simulators" / "teams" / "parts" / "package-lock.json"
+    stamp = at / "installed"
+    found = stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
+    renderer = at / "node_modules" / "adaptivecards" / "dist"
+    return _required(renderer if found else None, "no card renderer: run `make teams-parts`")
+
+
 def opa_pin() -> tuple[int, ...]:
     """The version in `opa.version`, as numbers."""
     text = (ROOT / "opa.version").read_text(encoding="utf-8")
