@@ -39,6 +39,10 @@ demo: python opa  ## the whole story in one terminal, from nothing
 teams-parts:  ## the card renderer of the Teams simulator at .tools/teams, by npm, for tests only
 	@scripts/teams-setup
 
+.PHONY: teams
+teams: python opa teams-parts  ## Teams on this machine, to decide in a browser, until Ctrl-C
+	@scripts/teams
+
 .PHONY: demo-s3
 demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
 	@scripts/demo --s3
@@ -89,4 +93,4 @@ guarantees: setup  ## take each guard away in a copy: its tests must fail
 	scripts/guarantees
 
 clean:  ## remove everything made here
-	rm -rf .venv .tools .demo .fuzz .artefacts build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .demo .teams .fuzz .artefacts build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,213 @@
+"""The demo's story where people decide it: in Teams, played on this machine.
+
+A service with a fresh home, the bot in its production configuration, an agent, and
+around them the cloud and the Teams of `tests/simulators/teams`, which is not Microsoft's.
+Open the pages it prints, be somebody, and decide. It goes on until Ctrl-C; with
+DEMO=auto, or without a terminal, bob decides by himself and the story ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import demo_story as demo
+
+ROOT = demo.ROOT
+sys.path.insert(0, str(ROOT / "tests"))
+
+from simulators.teams.cloud import Cloud  # noqa: E402 - after the path to it
+from simulators.teams.feed import Message  # noqa: E402
+from simulators.teams.page_server import PageServer  # noqa: E402
+from simulators.teams.teams import Teams  # noqa: E402
+
+HOME = ROOT / ".teams"
+RENDERER = ROOT / ".tools" / "teams" / "node_modules" / "adaptivecards" / "dist"
+CHANNEL = "data-approvals"
+PEOPLE = {"alice": "data-owners", "bob": "data-owners", "carol": "data-owners", "dave": "security"}
+FOREVER_S = 30 * 86_400
+
+
+def main() -> int:
+    """Play until somebody has had enough."""
+    demo.HOME = HOME
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir()
+    signal.signal(signal.SIGTERM, _stop)
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        cloud = stack.enter_context(Cloud())
+        address = f"127.0.0.1:{demo.free_port()}"
+        teams = stack.enter_context(Teams(cloud, f"http://{address}/api/messages"))
+        demo.enrol()
+        enrol(teams)
+        stack.callback(end, demo.start_service())
+        stack.callback(end, start_bot(cloud, address))
+        port = int(os.environ.get("TEAMS_PORT", "0"))
+        pages = stack.enter_context(PageServer(teams, RENDERER, port=port))
+        install(teams)
+        show(pages)
+        play(teams)
+    return 0
+
+
+# --- the cast ---------------------------------------------------------------------
+
+
+def enrol(teams: Teams) -> None:
+    """Four people with a Teams account each, and the bot's channel."""
+    config = ("--config", str(HOME / "server" / "countersign.toml"))
+    issuer = f"teams:{teams.cloud.tenant_id}"
+    for user, group in PEOPLE.items():
+        person = teams.feed.people[user]
+        known = ("--replace",) if user in ("alice", "bob") else ()
+        command = ("person", "add", user, "--name", person.name, "--group", group, *known)
+        account = ("--account", f"{issuer} {person.object_id}")
+        at = () if known else ("--credential", demo.credential(user))
+        demo.run(*command, *account, *at, *config)
+    place = f"{CHANNEL}={teams.feed.place(CHANNEL).id}"
+    add = ("channel", "add", "teams", "--issuer", issuer, "--conversation", place)
+    demo.run(*add, "--credential", demo.credential("bot"), *config)
+    demo.say("alice, bob, carol (data owners) and dave (security) have Teams accounts")
+
+
+def start_bot(cloud: Cloud, address: str) -> subprocess.Popen[str]:
+    """The bot, as it runs in production: settings, a secret, and a proxy to its cloud."""
+    secret = HOME / "bot-secret"
+    secret.touch(0o600)
+    secret.write_text(cloud.bot.secret or "", "utf-8")
+    settings = HOME / "bot.toml"
+    settings.write_text(
+        f'tenants = ["{cloud.tenant_id}"]\n\n'
+        f'[app]\nid = "{cloud.bot.app_id}"\ntenant = "{cloud.tenant_id}"\nsecret = "bot-secret"\n\n'
+        f'[listen]\naddress = "{address}"\n\n[service]\ncredential = "bot.credential"\n',
+        "utf-8",
+    )
+    with (HOME / "bot.log").open("w") as log:
+        process = subprocess.Popen(
+            [demo.BIN / "countersign", "bot", "--config", settings],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=dict(os.environ) | cloud.environment(),
+            text=True,
+            start_new_session=True,
+        )
+    line = demo.read_line(process, "the bot (see .teams/bot.log)")
+    demo.expect(json.loads(line)["event"] == "ready", "the bot says it is ready")
+    demo.say(f"the bot listens on {address}, with its production configuration")
+    return process
+
+
+def install(teams: Teams) -> None:
+    """Put the bot where reviews go."""
+    for place in (*PEOPLE, CHANNEL):
+        teams.install(place)
+
+
+def show(pages: PageServer) -> None:
+    """Where to look."""
+    demo.title("Teams, on this machine")
+    for user in (*PEOPLE, "alice-guest"):
+        print(f"  {user:<12} {pages.page(user)}")
+    print(flush=True)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Stop a process as an operator would."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(demo.STEP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+# --- the story --------------------------------------------------------------------
+
+
+def play(teams: Teams) -> None:
+    """One request after another."""
+    while True:
+        agent = demo.start_agent()
+        try:
+            story(agent, teams)
+        finally:
+            agent.kill()
+            agent.wait()
+        if demo.AUTO:
+            return
+        try:
+            input(f"\n{demo.BOLD}Enter: another request. Ctrl-C: the end.{demo.END} ")
+        except EOFError:
+            return
+
+
+def story(agent: subprocess.Popen[str], teams: Teams) -> None:
+    """The agent asks, people decide in Teams, the agent acts; then it asks for too much."""
+    demo.title("An agent wants to export a table of customers")
+    seen = {message.id for message in teams.cards("bob")}
+    asked = demo.hear(agent, "checked")
+    demo.expect(asked["effect"] == "needs_approval", "policy wants a person to decide")
+    demo.say("a card is in #data-approvals and in the chats of those who may decide")
+    if demo.AUTO:
+        decide(teams, seen, "approve")
+    else:
+        demo.say("be bob or carol and approve; be alice, who owns the agent, and try")
+    state = demo.hear(agent, "approved", FOREVER_S)["state"]
+    demo.say(f"the agent is released: {state}")
+    demo.expect(state == "approved", "the review is approved")
+    demo.hear(agent, "claimed")
+    acted = demo.hear(agent, "acted")
+    demo.say(f"it claimed the approval, wrote {acted['rows']} rows and reported: see the card")
+    refused = demo.hear(agent, "second claim")
+    demo.say(f"{demo.RED}refused{demo.END}: the same approval again: {refused['message']}")
+    if demo.AUTO:
+        told(teams, "succeeded")
+
+
+def decide(teams: Teams, seen: set[str], verb: str) -> None:
+    """What bob does with the new card in his chat."""
+
+    def new() -> Message | None:
+        return next((each for each in teams.cards("bob") if each.id not in seen), None)
+
+    card = until(teams, new)
+    answer = teams.press("bob", card, verb)
+    demo.expect(answer.outcome.value == "card", f"bob's click is answered ({answer.body[:200]})")
+    demo.say(f"bob presses {verb}; Teams is answered within {answer.took_s * 1000:.0f} ms")
+
+
+def told(teams: Teams, word: str) -> None:
+    """Every copy of the card comes to tell the end of the story."""
+    began = time.monotonic()
+
+    def all_tell() -> bool:
+        cards = [message for place in ("bob", CHANNEL) for message in teams.cards(place)[:1]]
+        return len(cards) == 2 and all(word in json.dumps(each.card).lower() for each in cards)
+
+    until(teams, all_tell)
+    demo.say(f"every copy of the card says that it {word}, {time.monotonic() - began:.1f} s later")
+
+
+def until(teams: Teams, condition: Callable[[], Any]) -> Any:
+    """Wait for what is seen in Teams."""
+    try:
+        return teams.until(condition, within_s=demo.STEP_S)
+    except TimeoutError:
+        demo.broken("nothing of the kind was seen in Teams; see .teams/bot.log")
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
