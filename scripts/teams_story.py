@@ -92,7 +92,7 @@ def start_bot(cloud: Cloud, address: str) -> subprocess.Popen[str]:
     )
     with (HOME / "bot.log").open("w") as log:
         process = subprocess.Popen(
-            [demo.BIN / "countersign", "bot", "--config", settings],
+            [demo.BIN / "countersign", "bot", "serve", "--config", settings],
             stdout=subprocess.PIPE,
             stderr=log,
             env=dict(os.environ) | cloud.environment(),
@@ -153,10 +153,10 @@ def play(teams: Teams) -> None:
 def story(agent: subprocess.Popen[str], teams: Teams) -> None:
     """The agent asks, people decide in Teams, the agent acts; then it asks for too much."""
     demo.title("An agent wants to export a table of customers")
-    seen = {message.id for message in teams.cards("bob")}
+    seen = {message.id for place in (CHANNEL, "bob") for message in teams.cards(place)}
     asked = demo.hear(agent, "checked")
     demo.expect(asked["effect"] == "needs_approval", "policy wants a person to decide")
-    demo.say("a card is in #data-approvals and in the chats of those who may decide")
+    demo.say(f"a card appears in #{CHANNEL}, or in the chats of those who may decide")
     if demo.AUTO:
         decide(teams, seen, "approve")
     else:
@@ -174,13 +174,19 @@ def story(agent: subprocess.Popen[str], teams: Teams) -> None:
 
 
 def decide(teams: Teams, seen: set[str], verb: str) -> None:
-    """What bob does with the new card in his chat."""
+    """What bob does with the new card, wherever he sees it."""
 
     def new() -> Message | None:
-        return next((each for each in teams.cards("bob") if each.id not in seen), None)
+        cards = (each for place in (CHANNEL, "bob") for each in teams.cards(place))
+        return next((each for each in cards if each.id not in seen), None)
 
     card = until(teams, new)
-    answer = teams.press("bob", card, verb)
+    for _ in range(demo.STEP_S):
+        answer = teams.press("bob", card, verb)
+        if answer.outcome.value != "message":
+            break
+        demo.say(f"bob presses {verb} and reads: {answer.value}")
+        time.sleep(1)  # as a person would
     demo.expect(answer.outcome.value == "card", f"bob's click is answered ({answer.body[:200]})")
     demo.say(f"bob presses {verb}; Teams is answered within {answer.took_s * 1000:.0f} ms")
 
@@ -190,8 +196,8 @@ def told(teams: Teams, word: str) -> None:
     began = time.monotonic()
 
     def all_tell() -> bool:
-        cards = [message for place in ("bob", CHANNEL) for message in teams.cards(place)[:1]]
-        return len(cards) == 2 and all(word in json.dumps(each.card).lower() for each in cards)
+        cards = [message for place in (CHANNEL, *PEOPLE) for message in teams.cards(place)[:1]]
+        return all(word in json.dumps(each.card).lower() for each in cards)
 
     until(teams, all_tell)
     demo.say(f"every copy of the card says that it {word}, {time.monotonic() - began:.1f} s later")

@@ -103,7 +103,10 @@ class Connector:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to a connector host."""
-        raw = await request.read()
+        try:
+            raw = await request.read()
+        except ConnectionError:  # whoever asked went away, and nothing was asked
+            return web.Response(status=500)
         fault = self._fault(request)
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
