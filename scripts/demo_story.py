@@ -219,6 +219,8 @@ def story(agent: subprocess.Popen[str]) -> None:
         print(f"{BOLD}Now be bob. In another terminal, in this directory, type:{END}\n")
         print(f"  .venv/bin/{command}\n", flush=True)
         say("the agent is waiting in Await ...")
+        if shutil.which("npm"):
+            say("(rather click? `make teams` plays this in a browser)")
 
     title("The agent is released, claims the approval, acts and reports")
     expect(hear(agent, "approved", DECISION_S)["state"] == "approved", "the review is approved")

@@ -136,7 +136,7 @@ def end(process: subprocess.Popen[str]) -> None:
 def play(teams: Teams) -> None:
     """One request after another."""
     while True:
-        agent = demo.start_agent()
+        agent = start_agent()
         try:
             story(agent, teams)
         finally:
@@ -150,8 +150,20 @@ def play(teams: Teams) -> None:
             return
 
 
+def start_agent() -> subprocess.Popen[str]:
+    """One request, in a process with the agent's own credential."""
+    agent = ROOT / "scripts" / "teams_agent.py"
+    return subprocess.Popen(
+        [demo.BIN / "python", agent, demo.credential("agent"), HOME / "exports"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def story(agent: subprocess.Popen[str], teams: Teams) -> None:
-    """The agent asks, people decide in Teams, the agent acts; then it asks for too much."""
+    """The agent asks, people decide in Teams, and the agent does as they decided."""
     demo.title("An agent wants to export a table of customers")
     seen = {message.id for place in (CHANNEL, "bob") for message in teams.cards(place)}
     asked = demo.hear(agent, "checked")
@@ -160,15 +172,17 @@ def story(agent: subprocess.Popen[str], teams: Teams) -> None:
     if demo.AUTO:
         decide(teams, seen, "approve")
     else:
-        demo.say("be bob or carol and approve; be alice, who owns the agent, and try")
-    state = demo.hear(agent, "approved", FOREVER_S)["state"]
+        demo.say("be bob or carol: approve, deny, or ask, and the agent answers")
+        demo.say("be alice, who owns the agent, or her guest account, and try to approve")
+    state = demo.hear(agent, "decided", FOREVER_S)["state"]
     demo.say(f"the agent is released: {state}")
-    demo.expect(state == "approved", "the review is approved")
-    demo.hear(agent, "claimed")
+    if state != "approved":
+        demo.expect(not demo.AUTO, "the review is approved")
+        return
     acted = demo.hear(agent, "acted")
     demo.say(f"it claimed the approval, wrote {acted['rows']} rows and reported: see the card")
-    refused = demo.hear(agent, "second claim")
-    demo.say(f"{demo.RED}refused{demo.END}: the same approval again: {refused['message']}")
+    again = demo.hear(agent, "again")
+    demo.say(f"{demo.RED}refused{demo.END}: the same approval again: {again['message']}")
     if demo.AUTO:
         told(teams, "succeeded")
 

@@ -11,6 +11,9 @@ AC.AdaptiveCard.onProcessMarkdown = (text, result) => {
   result.outputHtml = markdown(text);
   result.didProcess = true;
 };
+AC.AdaptiveCard.onInlineCardExpanded = (action, expanded) => {
+  if (expanded) action.card.renderedElement?.scrollIntoView({ block: "nearest" });
+};
 AC.GlobalSettings.applets.logLevel = AC.LogLevel.Error;
 AC.GlobalSettings.applets.maximumRetryAttempts = 3;
 AC.GlobalSettings.applets.refresh.mode = AC.RefreshMode.Disabled; // done below, as Teams does
@@ -96,6 +99,7 @@ export class Card {
   say(text, kind = "status") {
     this.inline.setAttribute("role", kind);
     this.inline.textContent = text;
+    if (text) this.inline.scrollIntoView({ block: "nearest" });
   }
 
   failed(response) {

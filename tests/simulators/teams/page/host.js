@@ -28,7 +28,7 @@ export const hostConfig = {
       fontWeights: { lighter: 300, default: 400, bolder: 600 },
     },
   },
-  spacing: { small: 4, default: 8, medium: 12, large: 18, extraLarge: 26, padding: 12 },
+  spacing: { small: 4, default: 8, medium: 12, large: 18, extraLarge: 26, padding: 16 },
   separator: { lineThickness: 1, lineColor: "#e3e3e8" },
   supportsInteractivity: true,
   containerStyles: {
