@@ -9,7 +9,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck minio s3 demo test lint fix proto lock bench fuzz cover guarantees clean
+.PHONY: help setup python opa fsck minio s3 demo teams test lint fix proto lock bench fuzz cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -39,7 +39,6 @@ demo: python opa  ## the whole story in one terminal, from nothing
 teams-parts:  ## the card renderer of the Teams simulator at .tools/teams, by npm, for tests only
 	@scripts/teams-setup
 
-.PHONY: teams
 teams: python opa teams-parts  ## Teams on this machine, to decide in a browser, until Ctrl-C
 	@scripts/teams
 
