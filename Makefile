@@ -42,6 +42,10 @@ teams-parts:  ## the card renderer of the Teams simulator at .tools/teams, by np
 teams: python opa teams-parts  ## Teams on this machine, to decide in a browser, until Ctrl-C
 	@scripts/teams
 
+.PHONY: teams-playground
+teams-playground: python opa  ## the bot in Microsoft's Agents Playground (its own licence), once; pictures
+	@scripts/teams-playground
+
 .PHONY: demo-s3
 demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
 	@scripts/demo --s3

@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import demo_story as demo
@@ -90,18 +91,24 @@ def start_bot(cloud: Cloud, address: str) -> subprocess.Popen[str]:
         f'[listen]\naddress = "{address}"\n\n[service]\ncredential = "bot.credential"\n',
         "utf-8",
     )
+    process = run_bot(settings, cloud.environment())
+    demo.say(f"the bot listens on {address}, with its production configuration")
+    return process
+
+
+def run_bot(settings: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """`countersign bot serve`, ready."""
     with (HOME / "bot.log").open("w") as log:
         process = subprocess.Popen(
             [demo.BIN / "countersign", "bot", "serve", "--config", settings],
             stdout=subprocess.PIPE,
             stderr=log,
-            env=dict(os.environ) | cloud.environment(),
+            env={**os.environ, **environment},
             text=True,
             start_new_session=True,
         )
     line = demo.read_line(process, "the bot (see .teams/bot.log)")
     demo.expect(json.loads(line)["event"] == "ready", "the bot says it is ready")
-    demo.say(f"the bot listens on {address}, with its production configuration")
     return process
 
 
