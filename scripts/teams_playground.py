@@ -91,8 +91,8 @@ def start_playground(bot: str) -> subprocess.Popen[str]:
     (place / ".m365agentsplayground.yml").write_text(json.dumps(settings()), "utf-8")
     process = subprocess.Popen(
         [shutil.which("node") or "node", PLAYGROUND / "cli.js", "-c", "msteams",
-         "-e", f"http://{bot}/api/messages", "-p", str(PORT), "--service-url", f"http://127.0.0.1:{PORT}/_connector",
-         "--disable-telemetry"],
+         "-e", f"http://{bot}/api/messages", "-p", str(PORT), "--disable-telemetry",
+         "--service-url", f"http://127.0.0.1:{PORT}/_connector"],
         cwd=place,
         env=dict(os.environ) | {"BROWSER": "none"},
         stdin=subprocess.DEVNULL,

@@ -11,6 +11,8 @@ import base64
 import contextlib
 import json
 import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -424,6 +426,31 @@ def test_several_press_at_once(world: World) -> None:
     )
     assert [answer.outcome for answer in answers] == [Outcome.CARD, Outcome.CARD, Outcome.MESSAGE]
     assert message.edition == 3
+
+
+def test_the_pages_are_for_this_machine_and_no_other_site(world: World) -> None:
+    with PageServer(world.teams, realparts.ROOT) as pages:
+
+        def status(path: str, data: bytes | None = None, **headers: str) -> int:
+            told = urllib.request.Request(pages.url + path, data, headers)
+            try:
+                with urllib.request.urlopen(told, timeout=10) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code
+
+        assert status("/?user=bob") == 200
+        assert status("/?user=bob", Host="evil.example") == 421
+        body = json.dumps({"user": "bob", "do": "say", "text": "x", "place": bob(world)}).encode()
+        assert status("/act", body, **{"Content-Type": "text/plain"}) == 404
+        assert status("/act", body, **{"Content-Type": "application/json"}) == 200
+        assert status("/page/..%2fteams.py") == 404
+        assert next(message.text for message in world.teams.messages("bob")) == "x"
+
+
+def bob(world: World) -> str:
+    return world.teams.feed.place("bob").id
 
 
 def test_a_late_bot_is_unreachable(world: World) -> None:
