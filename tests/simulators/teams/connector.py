@@ -83,8 +83,8 @@ class Connector:
         self._sent: dict[str, collections.deque[float]] = {}
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
-        self.throttles = False
-        """Whether to hold a bot to `RATES`."""
+        self.rates: tuple[tuple[int, float], ...] = ()
+        """What a bot is held to in each thread: `RATES`, or whatever a test can reach."""
         self.down = False
         """Whether nothing at all is answered but 503, as for an hour of outage."""
         for host in cloud.realm.connector_hosts:
@@ -99,7 +99,8 @@ class Connector:
     def heal(self) -> None:
         """Nothing goes wrong any more."""
         self.faults.clear()
-        self.down = self.throttles = False
+        self.down = False
+        self.rates = ()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to a connector host."""
@@ -284,7 +285,7 @@ class Connector:
     def _hold_to_rates(self, thread: str) -> None:
         now = time.monotonic()
         sent = self._sent.setdefault(thread, collections.deque(maxlen=RATES[-1][0]))
-        for count, within_s in RATES if self.throttles else ():
+        for count, within_s in self.rates:
             if sum(1 for at in sent if at > now - within_s) >= count:
                 raise RefusedError(429, "TooManyRequests")
         sent.append(now)
