@@ -1,1 +1,27 @@
 """Out to Teams: the one seam over the Bot Framework SDK, its faults covered."""
+
+from countersign_bot.connector.errors import (
+    ConnectorError,
+    MessageGoneError,
+    NotInstalledError,
+    NotMemberError,
+    PassingError,
+    RefusedError,
+    TooLargeError,
+)
+from countersign_bot.connector.protocol import Connector, Member
+from countersign_bot.connector.reference import MAX_REFERENCE_BYTES, Reference
+
+__all__ = [
+    "MAX_REFERENCE_BYTES",
+    "Connector",
+    "ConnectorError",
+    "Member",
+    "MessageGoneError",
+    "NotInstalledError",
+    "NotMemberError",
+    "PassingError",
+    "Reference",
+    "RefusedError",
+    "TooLargeError",
+]
