@@ -11,9 +11,12 @@ from countersign_bot.connector.errors import (
 )
 from countersign_bot.connector.protocol import Connector, Member
 from countersign_bot.connector.reference import MAX_REFERENCE_BYTES, Reference
+from countersign_bot.connector.teams import MAX_CARD_BYTES, BotFrameworkConnector
 
 __all__ = [
+    "MAX_CARD_BYTES",
     "MAX_REFERENCE_BYTES",
+    "BotFrameworkConnector",
     "Connector",
     "ConnectorError",
     "Member",

@@ -16,7 +16,7 @@ from countersign.canonical import StrictJsonError, parse_object
 from countersign.model import JsonObject
 from countersign_bot.connector.errors import RefusedError
 from countersign_bot.inbound.activity import MAX_ID_CHARACTERS, Inbound
-from countersign_bot.inbound.clouds import is_service_url
+from countersign_bot.inbound.clouds import ServiceHosts
 
 MAX_REFERENCE_BYTES: Final = 4096
 _VERSION: Final = 1
@@ -70,7 +70,7 @@ class Reference:
         return data
 
     @classmethod
-    def decode(cls, data: bytes, *, hosts: Collection[str], tenants: Collection[str]) -> Reference:
+    def decode(cls, data: bytes, *, hosts: ServiceHosts, tenants: Collection[str]) -> Reference:
         """What `encode` made, checked anew. Raises `RefusedError`, never showing it."""
         if len(data) > MAX_REFERENCE_BYTES:
             raise _refused(f"is over {MAX_REFERENCE_BYTES} bytes")
@@ -84,9 +84,9 @@ class Reference:
             raise _refused("names a tenant that is not served")
         return reference
 
-    def require_allowed(self, hosts: Collection[str]) -> None:
+    def require_allowed(self, hosts: ServiceHosts) -> None:
         """Raises `RefusedError` when the bot's token must not go there."""
-        if not is_service_url(self.service_url, hosts):
+        if not hosts.allow(self.service_url):
             raise _refused("points to a host that is not on the list")
 
 

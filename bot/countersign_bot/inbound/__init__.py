@@ -7,7 +7,7 @@ says. What a click means and may do, others decide: they get an `Inbound` and gi
 
 from countersign_bot.inbound.activity import Account, Inbound
 from countersign_bot.inbound.answer import CARD_ACTION, InvokeAnswer
-from countersign_bot.inbound.clouds import CLOUDS, Cloud, CloudName, is_service_url
+from countersign_bot.inbound.clouds import CLOUDS, Cloud, CloudName, ServiceHosts
 from countersign_bot.inbound.refusal import Refusal, RefusedError
 
 __all__ = [
@@ -20,5 +20,5 @@ __all__ = [
     "InvokeAnswer",
     "Refusal",
     "RefusedError",
-    "is_service_url",
+    "ServiceHosts",
 ]

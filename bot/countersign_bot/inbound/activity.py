@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from countersign.canonical import StrictJsonError, parse_object
 from countersign.model import JsonObject, JsonValue
-from countersign_bot.inbound.clouds import is_service_url
+from countersign_bot.inbound.clouds import ServiceHosts
 from countersign_bot.inbound.refusal import Refusal, RefusedError
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -99,8 +99,11 @@ class Inbound:
         return self.type == "invoke"
 
 
-def read(data: bytes, *, app_id: str, tenants: Collection[str], hosts: Collection[str]) -> Inbound:
-    """The activity in a request's body. Raises `RefusedError`."""
+def read(data: bytes, *, app_id: str, tenants: Collection[str], hosts: ServiceHosts) -> Inbound:
+    """The activity in a request's body. Raises `RefusedError`.
+
+    An empty `app_id`, which is for development only, takes any recipient.
+    """
     if len(data) > MAX_BODY_BYTES:
         raise RefusedError(Refusal.BODY_TOO_LARGE, f"the body is over {MAX_BODY_BYTES} bytes")
     try:
@@ -111,12 +114,12 @@ def read(data: bytes, *, app_id: str, tenants: Collection[str], hosts: Collectio
 
 
 def _inbound(
-    activity: JsonObject, *, app_id: str, tenants: Collection[str], hosts: Collection[str]
+    activity: JsonObject, *, app_id: str, tenants: Collection[str], hosts: ServiceHosts
 ) -> Inbound:
     if _text(activity, "channelId", required=True) != CHANNEL:
         raise RefusedError(Refusal.PROOF_CHANNEL, f"channelId: only {CHANNEL} is served")
     service_url = _text(activity, "serviceUrl", required=True)
-    if not is_service_url(service_url, hosts):
+    if not hosts.allow(service_url):
         raise RefusedError(
             Refusal.HOST_FOREIGN, "serviceUrl: not https on a connector host of this cloud"
         )
@@ -125,7 +128,7 @@ def _inbound(
     tenant = _tenant(conversation, data, tenants)
     recipient = _object(activity, "recipient", required=True)
     recipient_id = _text(recipient, "id", "recipient.", required=True)
-    if recipient_id.lower() != _BOT_PREFIX + app_id.lower():
+    if app_id and recipient_id.lower() != _BOT_PREFIX + app_id.lower():
         raise RefusedError(Refusal.RECIPIENT_FOREIGN, "recipient.id: not this bot")
     kind = _text(activity, "type", required=True, limit=64)
     sender = _sender(activity, required=kind in _ACTING)
