@@ -54,7 +54,9 @@ def test_only_config_reads_the_environment() -> None:
     }
     # exec passes names of its own environment on, and must do without the server's settings.
     exec_too = "service/countersign/cli/exec.py"
-    assert readers <= {"service/countersign/config.py", exec_too, "tests/realparts.py"}
+    # The bot is a program of its own.
+    bot_too = "bot/countersign_bot/settings.py"
+    assert readers <= {"service/countersign/config.py", exec_too, bot_too, "tests/realparts.py"}
 
 
 @pytest.mark.parametrize(
