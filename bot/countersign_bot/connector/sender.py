@@ -21,6 +21,7 @@ from countersign_bot.outgoing import Outgoing, OutgoingError, Reply, TooLateErro
 
 SEND_WITHIN_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 256 * 1024
+_LEFT_OUT: Final = frozenset({"Content-Length", "Authorization"})
 
 
 class AnsweredError(Exception):
@@ -57,7 +58,8 @@ class Sender(AsyncHTTPSender):  # type: ignore[misc]
         sent = request.http_request
         self._require_allowed(sent.url)
         token = await self._credentials.token()
-        headers = {name: value for name, value in sent.headers.items() if value is not None}
+        # The length is that of what the SDK wrote, not of what is sent.
+        headers = {name: text for name, text in sent.headers.items() if name not in _LEFT_OUT}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:

@@ -88,7 +88,7 @@ def _key_id(token: str) -> str:
         header = jwt.get_unverified_header(token)
     except jwt.InvalidTokenError:
         raise RefusedError(Refusal.PROOF_MALFORMED, "the token is no signed JWT") from None
-    if header.get("alg") != ALGORITHM or "crit" in header:
+    if header.get("alg") != ALGORITHM:
         raise RefusedError(Refusal.PROOF_ALGORITHM, f"the token is not signed with {ALGORITHM}")
     kid = header.get("kid")
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_CHARACTERS:
