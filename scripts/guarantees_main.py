@@ -28,7 +28,8 @@ from guarantees_guard import Guard
 from guarantees_table import GUARDS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-COPIED: Final = ("service", "tests", "pyproject.toml")
+SOURCES: Final = ("service", "bot")
+COPIED: Final = (*SOURCES, "tests", "pyproject.toml")
 RUNNER: Final = Path(__file__).with_name("guarantees_run.py")
 MAX_RUN_S: Final = 120.0
 WORKERS: Final = 2
@@ -47,10 +48,10 @@ def source_of(copy: Path, guard: str) -> tuple[str, tuple[str, ...]]:
         return f"service/{guard}", ()
     parts = guard.split(".")
     for length in range(len(parts), 0, -1):
-        stem = Path("service", *parts[:length])
-        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if (copy / path).is_file():
-                return path.as_posix(), tuple(parts[length:])
+        for stem in (Path(source, *parts[:length]) for source in SOURCES):
+            for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+                if (copy / path).is_file():
+                    return path.as_posix(), tuple(parts[length:])
     raise DoesNotApplyError(f"there is no module of {guard}")
 
 
@@ -89,7 +90,8 @@ def run(copy: Path, tests: list[str], *, keep_bytecode: bool = False) -> tuple[i
     """Pytest's exit code, the tests that failed, and the end of what was printed."""
     result = copy / "result.json"
     result.unlink(missing_ok=True)
-    environment = {**os.environ, "PYTHONPATH": str(copy / "service")}
+    path = os.pathsep.join(str(copy / source) for source in SOURCES)
+    environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if not keep_bytecode:
         environment["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import countersign
+import countersign_bot
 
 
 class Failures:
@@ -30,8 +31,9 @@ class Failures:
 
 def main(copy: str, result: str, *tests: str) -> int:
     """Run the tests and write which ones failed."""
-    if not Path(countersign.__file__).is_relative_to(Path(copy, "service")):
-        sys.exit("countersign is imported from elsewhere, not from the copy")
+    for package, source in ((countersign, "service"), (countersign_bot, "bot")):
+        if not Path(str(package.__file__)).is_relative_to(Path(copy, source)):
+            sys.exit(f"{package.__name__} is imported from elsewhere, not from the copy")
     failures = Failures()
     code = pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[failures])
     Path(result).write_text(json.dumps(sorted(failures.names)), encoding="utf-8")

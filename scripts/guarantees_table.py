@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from guarantees_auditor import AUDITOR_GUARDS
+from guarantees_bot import BOT_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_keeping import KEEPING_GUARDS
 from guarantees_keys import KEY_GUARDS
@@ -773,4 +774,5 @@ GUARDS: Final = (
     *AUDITOR_GUARDS,
     *KEEPING_GUARDS,
     *KEY_GUARDS,
+    *BOT_GUARDS,
 )

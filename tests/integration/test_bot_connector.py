@@ -320,6 +320,7 @@ FAILURES: dict[str, tuple[str, int, str, type[ConnectorError]]] = {
     "no such conversation": ("post", 404, "ConversationNotFound", NotInstalledError),
     "no such person": ("create", 404, "NotFound", NotInstalledError),
     "removed before an update": ("update", 403, "BotNotInConversationRoster", NotInstalledError),
+    "not its own message": ("update", 403, "ForbiddenOperationException", RefusedError),
     "conversation gone": ("update", 404, "ConversationNotFound", NotInstalledError),
     "message gone": ("update", 404, "ActivityNotFoundInConversation", MessageGoneError),
     "not a member": ("member", 404, "MemberNotFoundInConversation", NotMemberError),

@@ -1,6 +1,6 @@
 """The faults of the Bot Framework SDK 4.17.1 that were seen, each shown not to be ours.
 
-Numbers are those under "What the SDK does not do" in docs/explanation/teams.md. The bot
+Numbers are those under "What the SDK does not do" in docs/explanation/teams-wire.md. The bot
 runs with the settings of production in a fake cloud.
 """
 

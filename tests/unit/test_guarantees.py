@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 INVARIANTS = (ROOT / "docs" / "explanation" / "invariants.md").read_text(encoding="utf-8")
 PARTS = ("Attack", "Guard", "Shown by", "Outside")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)`")
-GUARD = re.compile(r"`(countersign(?:\.\w+)+)`")
+GUARD = re.compile(r"`(countersign(?:_bot)?(?:\.\w+)+)`")
 
 
 def sections() -> dict[int, str]:
@@ -54,11 +54,11 @@ def has_test(path: Path, *names: str) -> bool:
 
 
 def has_guard(name: str) -> bool:
-    """Whether a dotted name leads to a function or class of the service."""
+    """Whether a dotted name leads to a function or class of the service or the bot."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
-        stem = ROOT.joinpath("service", *parts[:length])
-        path = stem.with_suffix(".py")
+        source = "bot" if parts[0] == "countersign_bot" else "service"
+        path = ROOT.joinpath(source, *parts[:length]).with_suffix(".py")
         if not path.is_file():
             continue
         body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -95,7 +95,8 @@ def test_every_test_named_exists() -> None:
 
 def test_every_guard_named_exists() -> None:
     named = GUARD.findall(PAGE)
-    assert len(named) == PAGE.count("`countersign."), "a guard is named that cannot be read as one"
+    told = PAGE.count("`countersign.") + PAGE.count("`countersign_bot.")
+    assert len(named) == told, "a guard is named that cannot be read as one"
     assert [name for name in named if not has_guard(name)] == []
 
 
@@ -109,5 +110,7 @@ def test_what_does_not_exist_is_noticed() -> None:
     assert not has_test(store, "TestStore", "test_of_nothing")
     assert has_guard("countersign.directory.Directory.requester_chain")
     assert not has_guard("countersign.directory.Directory.no_such_guard")
+    assert has_guard("countersign_bot.inbound.token.verify")
+    assert not has_guard("countersign_bot.inbound.token.no_such_guard")
     assert not has_guard("countersign.directory")
     assert not has_guard("countersign.nowhere.judge")

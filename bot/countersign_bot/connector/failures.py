@@ -40,7 +40,11 @@ class Doing(enum.Enum):
 
 
 def failure(doing: Doing, reply: Reply) -> ConnectorError:
-    """The error that an answer other than success is."""
+    """The error that an answer other than success is.
+
+    403 without a code that says so is no sign of absence where a message is to be
+    changed: Teams also answers it for a message that is not the bot's own.
+    """
     status, said = reply.status, _code(reply.body)
     code = f"teams.{status}"
     if status == 401 or status in _PASSING or status >= 500:
@@ -49,7 +53,7 @@ def failure(doing: Doing, reply: Reply) -> ConnectorError:
         )
     if status == 413 or said in _TOO_LARGE_CODES:
         return TooLargeError(code, "the message is larger than Teams takes")
-    if status == 403 or said in _ABSENT_CODES:
+    if said in _ABSENT_CODES or (status == 403 and doing is not Doing.UPDATE):
         return NotInstalledError(code, "the bot is not installed there")
     if status == 404:
         return _not_found(doing, code)

@@ -94,6 +94,11 @@ class Inbound:
         return f"teams:{self.tenant}"
 
     @property
+    def from_app(self) -> bool:
+        """Whether no person acts: an app's identity, or nobody. The roster knows more."""
+        return not self.user_id.startswith("29:")
+
+    @property
     def is_invoke(self) -> bool:
         """Whether an answer with a body is due."""
         return self.type == "invoke"
