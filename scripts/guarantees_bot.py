@@ -196,7 +196,7 @@ BOT_GUARDS: Final = (
         what="the bot is told to answer somewhere else",
         old="if not hosts.allow(service_url):",
         new="if False:",
-        tests=(f"{ACTIVITY}::test_a_refusal_names_the_field_and_never_the_value",),
+        tests=(f"{ACTIVITY}::test_where_to_answer_is_a_host_of_the_cloud",),
     ),
     Guard(
         invariant=3,

@@ -137,9 +137,9 @@ class TeamsSection(_Section):
 class LimitsSection(_Section):
     """`[limits]`: how fast the bot writes."""
 
-    conversation_per_s: Annotated[float, Field(gt=0, le=5)] = 1
+    conversation_per_s: Annotated[float, Field(gt=0, le=5)] = 1.0
     conversation_burst: Annotated[int, Field(ge=1, le=7)] = 5
-    tenant_per_s: Annotated[float, Field(gt=0, le=50)] = 20
+    tenant_per_s: Annotated[float, Field(gt=0, le=50)] = 20.0
     tenant_burst: Annotated[int, Field(ge=1, le=50)] = 20
 
 

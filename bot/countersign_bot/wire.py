@@ -11,10 +11,11 @@ serves:
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 from aiohttp import web
@@ -30,6 +31,7 @@ from countersign_bot.connector.credentials import (
 from countersign_bot.connector.pace import Pace, Rate
 from countersign_bot.connector.protocol import Connector
 from countersign_bot.connector.teams import BotFrameworkConnector
+from countersign_bot.inbound.activity import Inbound
 from countersign_bot.inbound.gate import BotFrameworkGate, DevelopmentGate, Gate, Served
 from countersign_bot.inbound.keys import Keys, fetch
 from countersign_bot.inbound.route import DRAIN_S, Route, Turn, Wording, application
@@ -43,11 +45,14 @@ class Wire:
     connector: Connector
     gate: Gate
     keys: Keys
+    counts: collections.Counter[str]
+    """Requests by what became of them; see `Route.counts`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._credentials = _credentials(settings)
         self._outgoing = Outgoing()
+        self.counts = collections.Counter()
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -74,10 +79,12 @@ class Wire:
         await self._stack.aclose()
 
     @contextlib.asynccontextmanager
-    async def serving(self, turn: Turn, *, wording: Wording | None = None) -> AsyncIterator[int]:
+    async def serving(
+        self, turn: Turn, *, wording: Callable[[Inbound], Wording] | None = None
+    ) -> AsyncIterator[int]:
         """Listen; the port. At the end no more is taken, and running turns end first."""
         listen = self._settings.listen
-        route = Route(self.gate, turn, wording=wording)
+        route = Route(self.gate, turn, counts=self.counts, wording=wording)
         runner = web.AppRunner(application(route), access_log=None, shutdown_timeout=DRAIN_S)
         await runner.setup()
         try:

@@ -14,17 +14,23 @@ import hashlib
 import hmac
 import json
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 
 import bot_world
 from bot_world import BOB, CARD_ID, CHANNEL_ID, OTHER_TENANT, Bot, click
-from countersign_bot.inbound import InvokeAnswer
+from certificates import Authority
+from countersign.errors import ConfigurationError
+from countersign_bot.inbound import Inbound, InvokeAnswer
+from countersign_bot.inbound.route import Route, Wording
+from countersign_bot.wire import Wire
 from simulators.teams.cloud import SERVICE_URL, Cloud, Trouble
 from simulators.teams.entra import EMULATOR_TENANTS
 from simulators.teams.framework import KEYS_PATH
@@ -204,6 +210,7 @@ async def test_a_request_with_a_bad_token_is_refused_and_runs_nothing(bot: Bot, 
     assert bot.turns == []
     assert (await bot.post(click(bot.cloud))).status == 200
     assert len(bot.turns) == 1
+    assert bot.wire.counts == {code: 1, "turn": 1}
 
 
 BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -397,7 +404,7 @@ async def test_keys_that_cannot_be_read_again_stay_good(bot: Bot) -> None:
     [Trouble(drop=True), Trouble(status=500), Trouble(status=200, body=b"{" + b" " * 600_000)],
     ids=["gone", "failing", "huge"],
 )
-async def test_without_any_keys_nobody_gets_in_until_they_come(
+async def test_without_any_keys_nobody_gets_in(
     cloud: Cloud, tmp_path: Path, trouble: Trouble
 ) -> None:
     cloud.trouble("login.botframework.com", trouble)
@@ -437,6 +444,12 @@ async def test_a_turn_that_fails_is_told_in_a_body_that_teams_can_show(
     assert "canary" not in caplog.text + answer.body.decode()
 
 
+async def test_an_answer_that_is_no_json_is_a_turn_that_failed(bot: Bot) -> None:
+    bot.behaviour = lambda _: InvokeAnswer(body={"value": object()})  # type: ignore[dict-item]
+    answer = await bot.post(click(bot.cloud))
+    assert (answer.status, answer.json["value"]["code"]) == (200, "turn.failed")
+
+
 async def test_a_turn_without_an_answer_still_shows_something(bot: Bot) -> None:
     bot.behaviour = lambda _: None
     answer = await bot.post(click(bot.cloud))
@@ -444,6 +457,30 @@ async def test_a_turn_without_an_answer_still_shows_something(bot: Bot) -> None:
     assert answer.json["value"]["message"]
     other = await bot.post(click(bot.cloud, name="task/fetch"))
     assert other.status == 501
+
+
+async def test_a_turn_that_takes_too_long_is_told_in_the_readers_language(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    def wording(inbound: Inbound) -> Wording:
+        return Wording(late="Das dauerte zu lange." if inbound.locale == "de-DE" else "Too late.")
+
+    async def never(_: Inbound) -> None:
+        await asyncio.Event().wait()
+
+    async with Wire(bot_world.settings(tmp_path, cloud)) as wire:
+        route = Route(wire.gate, never, counts=wire.counts, wording=wording, turn_within_s=0.05)
+        inbound = wire.gate.admit(
+            await wire.gate.sender([f"Bearer {Bot(cloud, wire).token()}"]),
+            json.dumps(click(cloud)).encode(),
+        )
+        answer = await route.run(inbound)
+    assert answer.status == 200
+    assert json.loads(answer.body)["value"] == {
+        "code": "turn.late",
+        "message": "Das dauerte zu lange.",
+    }
+    assert wire.counts == {"turn.late": 1}
 
 
 async def test_a_message_is_taken_with_an_empty_answer(bot: Bot) -> None:
@@ -473,6 +510,30 @@ async def test_who_stops_serving_lets_running_turns_end(cloud: Cloud, tmp_path: 
         asyncio.get_running_loop().call_later(0.2, may_end.set)
     assert clicking.done()
     assert (await clicking).json["value"] == "done in the end"
+
+
+async def test_it_speaks_tls_with_a_certificate_of_its_own(cloud: Cloud, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "operator")
+    certificate, key = authority.issue("bot")
+    told = {
+        "listen.tls_certificate": f'"{certificate.name}"',
+        "listen.tls_key": f'"{key.name}"',
+        "listen.address": '"0.0.0.0:0"',
+    }
+    trust = ssl.create_default_context(cafile=str(authority.file))
+    async with (
+        Wire(bot_world.settings(tmp_path, cloud, **told)) as wire,
+        wire.serving(lambda _: asyncio.sleep(0)) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"https://127.0.0.1:{port}/readyz", ssl=trust) as answer,
+    ):
+        assert answer.status == 200
+    certificate.write_text("nothing")
+    async with Wire(bot_world.settings(tmp_path, cloud, **told)) as wire:
+        with pytest.raises(ConfigurationError) as error:
+            async with wire.serving(lambda _: asyncio.sleep(0)):
+                pass
+    assert "listen.tls_certificate" in str(error.value)
 
 
 # --- settings that open a door --------------------------------------------------------

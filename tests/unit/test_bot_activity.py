@@ -156,12 +156,23 @@ def test_another_bots_request_is_refused() -> None:
     assert refusal(activity(recipient={"id": APP})) is Refusal.RECIPIENT_FOREIGN
 
 
+def test_where_to_answer_is_a_host_of_the_cloud() -> None:
+    for url in ("https://evil.example/", "http://smba.trafficmanager.net/"):
+        assert refusal(activity(serviceUrl=url)) is Refusal.HOST_FOREIGN
+
+
 def test_a_refusal_names_the_field_and_never_the_value() -> None:
-    canary = "canary" * 100
-    for changed in ({"id": canary}, {"serviceUrl": f"https://{canary}/"}, {"channelId": canary}):
+    canary = "canary" * 30
+    for changed in (
+        {"id": canary * 3},
+        {"serviceUrl": f"https://{canary}/"},
+        {"channelId": canary},
+        {"recipient": {"id": canary}},
+        {"from": {"id": "29:bob", "aadObjectId": canary}},
+    ):
         with pytest.raises(RefusedError) as refused:
             said(activity(**changed))
-        assert next(iter(changed)) in refused.value.message or "channelId" in refused.value.message
+        assert next(iter(changed)) in refused.value.message
         assert "canary" not in str(refused.value)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import realparts
 from countersign.errors import ConfigurationError
 from countersign_bot.inbound.clouds import CLOUDS, CloudName
 from countersign_bot.settings import Settings, load
@@ -151,6 +153,22 @@ def test_a_secret_that_is_not_where_it_should_be_is_named_and_not_shown(
     assert "app.secret" in told
     assert "env:NAME" in told
     assert CANARY not in told
+
+
+def test_the_reference_has_every_key_and_its_default() -> None:
+    page = (realparts.ROOT / "docs" / "reference" / "bot-settings.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name, field in Settings.model_fields.items():
+        if name == "base":
+            continue
+        sections = getattr(field.annotation, "model_fields", None)
+        assert sections is None or f"## `[{name}]`" in page
+        sections = sections or {name: field}
+        for key, inner in sections.items():
+            (row,) = [line for line in rows if f"`{key}`" in line.split("|")[1]]
+            default = inner.get_default(call_default_factory=True)
+            told = "required" if inner.is_required() else f"`{json.dumps(default)}`"
+            assert row.split("|")[2].strip() == told, key
 
 
 def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:

@@ -51,15 +51,16 @@ class Route:
         gate: Gate,
         turn: Turn,
         *,
-        wording: Wording | None = None,
+        counts: collections.Counter[str],
+        wording: Callable[[Inbound], Wording] | None = None,
         turn_within_s: float = TURN_WITHIN_S,
     ) -> None:
         self._gate = gate
         self._turn = turn
-        self._wording = wording or Wording()
+        self._wording = wording or (lambda _: Wording())
         self._turn_within_s = turn_within_s
         self._draining = False
-        self.counts: collections.Counter[str] = collections.Counter()
+        self.counts = counts
         """Requests by what became of them: `turn`, `turn.failed`, `turn.late`, or a refusal."""
 
     async def messages(self, request: web.Request) -> web.Response:
@@ -68,7 +69,7 @@ class Route:
             inbound = await self._admitted(request)
         except RefusedError as refused:
             return self._refuse(refused)
-        return await self._run(inbound)
+        return await self.run(inbound)
 
     async def health(self, _: web.Request) -> web.Response:
         """Alive."""
@@ -101,28 +102,25 @@ class Route:
             headers=headers,
         )
 
-    async def _run(self, inbound: Inbound) -> web.Response:
-        """Always 200 for what was let in: an error status makes Teams do it again."""
+    async def run(self, inbound: Inbound) -> web.Response:
+        """Act on what was let in; 200 in any case: an error makes Teams do it again."""
+        words = self._wording(inbound)
         try:
             async with asyncio.timeout(self._turn_within_s):
-                answer = await self._turn(inbound)
-            self.counts["turn"] += 1
+                response = _answered(inbound, await self._turn(inbound), words)
         except TimeoutError:
-            answer = self._fault(inbound, "turn.late", "TimeoutError", self._wording.late)
+            return self._fault(inbound, "turn.late", "TimeoutError", words.late)
         except Exception as error:  # noqa: BLE001 - whoever clicked needs an answer, not a traceback
-            answer = self._fault(inbound, "turn.failed", type(error).__name__, self._wording.failed)
+            return self._fault(inbound, "turn.failed", type(error).__name__, words.failed)
+        self.counts["turn"] += 1
+        return response
+
+    def _fault(self, inbound: Inbound, code: str, error: str, text: str) -> web.Response:
+        self.counts[code] += 1
+        _log.error("a turn came to nothing: %s in %r %r", error, inbound.type, inbound.name)
         if not inbound.is_invoke:
             return web.Response(status=200)
-        if answer is None or not answer.body:
-            answer = InvokeAnswer.fault("turn.unknown", self._wording.unknown)
-            if inbound.name != CARD_ACTION:
-                return _json(answer, status=501)
-        return _json(answer)
-
-    def _fault(self, inbound: Inbound, code: str, error: str, text: str) -> InvokeAnswer:
-        self.counts[code] += 1
-        _log.error("a turn came to nothing: %s in %s %s", error, inbound.type, inbound.name)
-        return InvokeAnswer.fault(code, text, status=500)
+        return _json(InvokeAnswer.fault(code, text, status=500))
 
 
 def application(route: Route) -> web.Application:
@@ -154,6 +152,15 @@ async def _body(request: web.Request) -> bytes:
         ) from None
     except (TimeoutError, ConnectionError, web.HTTPException):
         raise RefusedError(Refusal.BODY_MALFORMED, "the body did not come whole") from None
+
+
+def _answered(inbound: Inbound, answer: InvokeAnswer | None, words: Wording) -> web.Response:
+    if not inbound.is_invoke:
+        return web.Response(status=200)
+    if answer is not None and answer.body:
+        return _json(answer)
+    unknown = InvokeAnswer.fault("turn.unknown", words.unknown)
+    return _json(unknown, status=200 if inbound.name == CARD_ACTION else 501)
 
 
 def _json(answer: InvokeAnswer, *, status: int = 200) -> web.Response:
