@@ -1,0 +1,61 @@
+"""What the service knows, whatever anybody says: who asks, for what, where. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from countersign.v1 import reviews_pb2
+from countersign_bot.card import facts as in_words
+from countersign_bot.card.demands import Demands
+from countersign_bot.card.page import Page, line, run
+from countersign_bot.card.text import Clean
+from countersign_bot.card.view import Element
+
+
+def rows(
+    page: Page,
+    review: reviews_pb2.Review,
+    context: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    demands: Demands,
+) -> Iterator[Element]:
+    """A row for each thing that is verified."""
+    verified = review.verified
+    yield page.row("verified.caller", line(*_caller(page, verified)))
+    if verified.requester:
+        proven = page.sentence("verified.proven", who=verified.requester)
+        yield page.row("verified.requester", line(*proven))
+    else:
+        yield page.row("verified.requester", line(page.say("verified.not_proven")))
+    yield page.row(
+        "verified.resource",
+        line(*resource(page, context, bold=True)),
+        demanded=demands.covers("resource"),
+    )
+    yield page.row(
+        "verified.environment",
+        line(page.text(str(context.get("environment", "")), bold=True)),
+        demanded=demands.covers("environment"),
+    )
+    yield from in_words.rows(page, facts, demands.covers_fact)
+    if verified.excluded:
+        yield page.row("verified.excluded", line(*page.texts(verified.excluded)))
+
+
+def resource(page: Page, context: Mapping[str, Any], *, bold: bool) -> list[Element]:
+    """The resource by its id, and what kind of thing it is."""
+    value = context.get("resource")
+    if not isinstance(value, dict):
+        return [page.text(str(value), bold=bold)]  # masked whole
+    runs = [page.text(str(value.get("id", "")), bold=bold)]
+    if value.get("type"):
+        runs += [run(Clean(" ")), page.text(str(value["type"]), subtle=True)]
+    return runs
+
+
+def _caller(page: Page, verified: reviews_pb2.Verified) -> list[Element]:
+    if not verified.owners:
+        return [page.text(verified.caller_id, bold=True)]
+    owners = page.texts(verified.owners)
+    return page.sentence("verified.owned", who=verified.caller_id, owners=owners)
