@@ -17,7 +17,8 @@ from countersign_bot.card.page import Page, line, run
 from countersign_bot.card.text import Clean
 from countersign_bot.card.view import Element
 
-_BELOW: Final = " › "
+_SIGN: Final = "\u203a"
+_BELOW: Final = f" {_SIGN} "
 _LIKE_JSON: Final = frozenset({"", "null", "true", "false"})
 _SHOWN_ELSEWHERE: Final = frozenset({"action", "environment"})
 _KNOWN: Final = frozenset(
@@ -156,4 +157,4 @@ def _label(page: Page, path: tuple[str, ...], *, demanded: bool) -> list[Element
 
 
 def _name(step: str) -> str:
-    return json.dumps(step, ensure_ascii=False) if step in _LIKE_JSON or "›" in step else step
+    return json.dumps(step, ensure_ascii=False) if step in _LIKE_JSON or _SIGN in step else step

@@ -23,7 +23,6 @@ from countersign_bot.card.page import Page, Room, block, container, line
 from countersign_bot.card.view import Card, Element, Look, View
 from countersign_bot.card.words import fallback_text, summary
 
-SCHEMA: Final = "http://adaptivecards.io/schemas/adaptive-card.json"
 VERSION: Final = "1.5"
 MAX_CARD_BYTES: Final = 20_000
 """Of the card as UTF-8 JSON, whatever is in it."""
@@ -123,16 +122,12 @@ def _card(
 def _after(
     page: Page, review: reviews_pb2.Review, report: Mapping[str, Any], handle: Handle
 ) -> list[Element]:
-    parts: list[Element] = []
-    if review.reasons:
-        parts += [page.heading("section.why", spacing="Medium"), *progress.why(page, review)]
+    parts: list[Element] = [legend.masked(page, report)] if handle.profile else []
     decided = [*progress.decision(page, review)]
     if decided:
         parts += [page.heading("section.decision", spacing="Medium"), *decided]
     if review.thread:
         parts += [page.heading("section.thread", spacing="Medium"), *progress.thread(page, review)]
-    if handle.profile:
-        parts += [page.heading("section.masked", spacing="Medium"), *legend.masked(page, report)]
     return [*parts, *legend.names(page, review, report, handle)]
 
 
@@ -162,7 +157,6 @@ def _framed(
 ) -> Element:
     made: Element = {
         "type": "AdaptiveCard",
-        "$schema": SCHEMA,
         "version": VERSION,
         "lang": page.words.language,
         "fallbackText": fallback_text(page.words),
@@ -194,7 +188,6 @@ def _bare(look: Look, key: str) -> Card:
     words: Catalogue = page.words
     body: Element = {
         "type": "AdaptiveCard",
-        "$schema": SCHEMA,
         "version": VERSION,
         "lang": words.language,
         "fallbackText": fallback_text(words),

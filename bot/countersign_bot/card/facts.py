@@ -15,6 +15,7 @@ from countersign_bot.card.view import Element
 
 _ORDER: Final = ("destination", "rows", "amount", "bytes", "columns", "sql", "shell", "grants")
 _QUIET: Final = frozenset({("columns_unread", 0)})
+_TO: Final = "\u2013"
 _MAX_DEPTH: Final = 6
 
 
@@ -35,85 +36,79 @@ def rows(page: Page, facts: Mapping[str, Any], demanded: Any) -> Iterator[Elemen
 
 def _told(page: Page, name: str, value: Any, *, bold: bool) -> Iterator[list[Element]]:
     match name, value:
-        case _, {"at_least": int(least), "bucket": str(bucket), **more}:
+        case _, {"at_least": int(least), "bucket": str(bucket)}:
             yield _amount(page, least, bucket, bold=bold)
-            yield from _rest(page, more)
-        case "destination", {"internal": bool(internal), "domain": str(domain), **more}:
-            yield from _destination(page, internal, domain, more, bold=bold)
-        case "sql", {"verb": str(verb), "predicate": str(predicate), "tables": list(tables), **more}:
-            yield from _statement(page, verb, predicate, tables, more, bold=bold)
-        case "shell", {"program": str(program), "flags": list(flags), "reads": bool(reads), **more}:
-            yield from _command(page, program, flags, more, reads=reads, bold=bold)
-        case "columns", {"total": int(total), **classes}:
-            yield page.sentence("said.columns", total, style={"bold": bold})
-            yield from _rest(page, classes)
+            yield from _rest(page, _but(value, "at_least", "bucket"))
+        case "destination", {"internal": bool(), "domain": str()}:
+            yield from _destination(page, dict(value), bold=bold)
+        case "sql", {"verb": str(), "predicate": str(), "tables": list()}:
+            yield from _statement(page, dict(value), bold=bold)
+        case "shell", {"program": str(), "flags": list(), "reads": bool()}:
+            yield from _command(page, dict(value), bold=bold)
+        case "columns", {"total": int(total)}:
+            told = page.sentence("said.columns", total, style={"bold": bold})
+            yield [*told, *_classes(page, _but(value, "total"))]
         case _:
             yield _plain(page, value, bold=bold)
 
 
 def _amount(page: Page, least: int, bucket: str, *, bold: bool) -> list[Element]:
-    runs = [page.text(bucket.replace("-", "–"), bold=bold)]
+    runs = [page.text(bucket.replace("-", _TO), bold=bold)]
     if least:
         runs += [run(Clean(" ")), *page.sentence("said.at_least", least, style={"subtle": True})]
     return runs
 
 
-def _destination(
-    page: Page, internal: bool, domain: str, more: dict[str, Any], *, bold: bool
-) -> Iterator[list[Element]]:
-    domains = more.pop("domains", None)
+def _destination(page: Page, fact: dict[str, Any], *, bold: bool) -> Iterator[list[Element]]:
+    internal, domain = fact.pop("internal"), fact.pop("domain")
+    domains = fact.pop("domains", None)
     named = [str(each) for each in domains] if isinstance(domains, list) and domains else [domain]
-    where = "said.inside" if internal else "said.outside"
-    color = "Good" if internal else "Attention"
-    scheme = more.pop("scheme", "")
+    scheme = fact.pop("scheme", "")
     runs = page.texts(named, bold=bold)
     if scheme:
         runs += [run(Clean(" (")), page.text(str(scheme)), run(Clean(")"))]
+    where = "said.inside" if internal else "said.outside"
+    color = "Good" if internal else "Attention"
     yield [*runs, run(Clean(" · ")), page.say(where, color=color, bold=True)]
-    yield from _rest(page, {name: each for name, each in more.items() if each not in (0, 1)})
+    yield from _rest(page, {name: each for name, each in fact.items() if each not in (0, 1)})
 
 
-def _statement(
-    page: Page,
-    verb: str,
-    predicate: str,
-    tables: list[Any],
-    more: dict[str, Any],
-    *,
-    bold: bool,
-) -> Iterator[list[Element]]:
+def _statement(page: Page, fact: dict[str, Any], *, bold: bool) -> Iterator[list[Element]]:
+    verb, predicate, tables = fact.pop("verb"), fact.pop("predicate"), fact.pop("tables")
     runs = [page.text(verb.upper(), bold=True), run(Clean(" "))]
     yield runs + page.texts(map(str, tables), bold=bold)
-    known = page.words.has(f"predicate.{_key(predicate)}")
-    which = page.say(f"predicate.{_key(predicate)}") if known else page.text(predicate)
+    key = f"predicate.{predicate.replace(' ', '_')}"
+    which = page.say(key) if page.words.has(key) else page.text(predicate)
     told = page.sentence("said.picked", which=which)
-    limit = more.pop("limit", None)
+    limit = fact.pop("limit", None)
     if isinstance(limit, int):
         told += [run(Clean(" · ")), *page.sentence("said.limit", limit)]
     yield told
-    for name, key in (("all_columns", "said.all_columns"), ("calls", "said.calls")):
-        if more.pop(name, False):
-            yield [page.say(key, color="Warning", bold=True)]
-    if more.get("statements") == 1:
-        del more["statements"]
-    yield from _rest(page, more)
+    for name, warning in (("all_columns", "said.all_columns"), ("calls", "said.calls")):
+        if fact.pop(name, False):
+            yield [page.say(warning, color="Warning", bold=True)]
+    if fact.get("statements") == 1:
+        del fact["statements"]
+    yield from _rest(page, fact)
 
 
-def _command(
-    page: Page,
-    program: str,
-    flags: list[Any],
-    more: dict[str, Any],
-    *,
-    reads: bool,
-    bold: bool,
-) -> Iterator[list[Element]]:
-    programs = more.pop("programs", [program])
-    yield page.texts(map(str, programs if isinstance(programs, list) else [program]), bold=True)
+def _command(page: Page, fact: dict[str, Any], *, bold: bool) -> Iterator[list[Element]]:
+    program, flags, reads = fact.pop("program"), fact.pop("flags"), fact.pop("reads")
+    programs = fact.pop("programs", None)
+    named = programs if isinstance(programs, list) and programs else [program]
+    yield page.texts(map(str, named), bold=True)
     if flags:
         yield page.texts(map(str, flags), mono=True, bold=bold)
     yield [page.say("said.reads" if reads else "said.writes")]
-    yield from _rest(page, more)
+    yield from _rest(page, fact)
+
+
+def _classes(page: Page, classes: Mapping[str, Any]) -> list[Element]:
+    runs: list[Element] = []
+    for name, count in sorted(classes.items()):
+        runs.append(run(Clean(", " if runs else ": ")))
+        runs.append(page.text(f"{count} {name.replace('_', ' ')}"))
+    return runs
 
 
 def _rest(page: Page, more: Mapping[str, Any]) -> Iterator[list[Element]]:
@@ -137,5 +132,5 @@ def _plain(page: Page, value: Any, *, bold: bool = False, depth: int = 0) -> lis
     return [page.text(str(value), bold=bold)]
 
 
-def _key(words: str) -> str:
-    return words.replace(" ", "_")
+def _but(fact: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in fact.items() if name not in names}

@@ -89,22 +89,23 @@ def profile_shown(review: reviews_pb2.Review) -> str:
 
 
 def data(handle: Handle, verb: Verb) -> dict[str, Any]:
-    """The `data` of an action."""
+    """The `data` of an action: a list, since each stands on a card several times."""
     return {
-        "countersign": _VERSION,
-        "verb": verb.value,
-        "review": handle.review_id,
-        "card": handle.card_id,
-        "revision": handle.revision,
-        "profile": handle.profile,
-        "preview": handle.preview_hash,
-        "nonce": handle.nonce,
+        _KEY: [
+            _VERSION,
+            verb.value,
+            handle.review_id,
+            handle.card_id,
+            handle.revision,
+            handle.profile,
+            handle.preview_hash,
+            handle.nonce,
+        ]
     }
 
 
-_FIELDS: Final = frozenset(
-    ("countersign", "verb", "review", "card", "revision", "profile", "preview", "nonce")
-)
+_KEY: Final = "countersign"
+_LENGTH: Final = 8
 _BESIDE: Final = frozenset((*INPUTS.values(), "msteams"))
 """What clients put beside it: inputs of the whole card, and their own."""
 
@@ -114,22 +115,24 @@ def read(sent: object, *, verb: str | None = None) -> Click:
 
     Raises `HandleError` for anything that `data` does not make.
     """
-    if not isinstance(sent, Mapping):
-        raise HandleError("data: not an object")
-    if not _FIELDS <= sent.keys() or not sent.keys() <= _FIELDS | _BESIDE:
-        raise HandleError("data: not the fields of a card's button")
-    if type(sent["countersign"]) is not int or sent["countersign"] != _VERSION:
-        raise HandleError("countersign: not a version this bot reads")
-    said = _verb(sent["verb"])
+    if not isinstance(sent, Mapping) or not sent.keys() <= {_KEY, *_BESIDE}:
+        raise HandleError("data: not what a card's button sends")
+    named = sent.get(_KEY)
+    if not isinstance(named, list) or len(named) != _LENGTH:
+        raise HandleError("data: not a handle")
+    version, said_verb, review, card, revision, profile, preview, nonce = named
+    if type(version) is not int or version != _VERSION:
+        raise HandleError("version: not one this bot reads")
+    said = _verb(said_verb)
     if verb is not None and verb != said.value:
         raise HandleError("verb: the action and its data name different ones")
     handle = Handle(
-        review_id=_name(sent, "review"),
-        card_id=_name(sent, "card"),
-        revision=_revision(sent["revision"]),
-        preview_hash=_matching(sent, "preview", _HASH),
-        profile=_name(sent, "profile") if sent["profile"] != "" else "",
-        nonce=_name(sent, "nonce"),
+        review_id=_matching("review", review, _NAME),
+        card_id=_matching("card", card, _NAME),
+        revision=_revision(revision),
+        preview_hash=_matching("preview", preview, _HASH),
+        profile=_matching("profile", profile, _NAME) if profile != "" else "",
+        nonce=_matching("nonce", nonce, _NAME),
     )
     return Click(verb=said, handle=handle, text=_text(sent, said))
 
@@ -149,12 +152,7 @@ def _revision(said: object) -> int:
     return said
 
 
-def _name(sent: Mapping[str, Any], field: str) -> str:
-    return _matching(sent, field, _NAME)
-
-
-def _matching(sent: Mapping[str, Any], field: str, form: re.Pattern[str]) -> str:
-    value = sent[field]
+def _matching(field: str, value: object, form: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not form.fullmatch(value):
         raise HandleError(f"{field}: not as a card has it")
     return value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from countersign.v1 import reviews_pb2
-from countersign_bot.card import outcome, state, verified
+from countersign_bot.card import outcome, state
 from countersign_bot.card.actions import Offer
 from countersign_bot.card.catalogue import Words
 from countersign_bot.card.handle import Handle
@@ -26,8 +26,7 @@ def band(page: Page, review: reviews_pb2.Review) -> Element:
     under = [*outcome.told(page, review), *_deadline(page, review)]
     if review.status.revision > 1:
         under.append(page.sentence("state.revision", number=int(review.status.revision)))
-    for told in under:
-        items.append(line(*told, spacing="None"))
+    items += [line(*told, spacing="None") for told in under]
     return container(items, style=now.ground, bleed=True)
 
 
@@ -50,13 +49,6 @@ def title(page: Page, review: reviews_pb2.Review, context: Mapping[str, Any]) ->
     else:
         told = [page.text(action, bold=True, size="Large")]
     lines = [line(*told, spacing="Medium")]
-    if context:
-        where = page.sentence(
-            "does.where",
-            what=verified.resource(page, context, bold=True),
-            where=page.text(str(context.get("environment", "")), bold=True),
-        )
-        lines.append(line(*where, spacing="None"))
     if review.action and context and review.action != context.get("action"):
         lines.append(line(page.text(str(context.get("action", "")), subtle=True)))
     return lines

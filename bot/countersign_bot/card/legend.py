@@ -7,15 +7,19 @@ from typing import Any
 
 from countersign.v1 import reviews_pb2
 from countersign_bot.card.handle import Handle
-from countersign_bot.card.page import Page, line, run
+from countersign_bot.card.page import DEMANDED, Page, line, run
 from countersign_bot.card.text import Clean
 from countersign_bot.card.view import Element
 
-_SMALL: dict[str, object] = {"size": "Small", "subtle": True}
+_SMALL: dict[str, Any] = {"size": "Small", "subtle": True}
 
 
-def masked(page: Page, report: Mapping[str, Any]) -> Iterator[Element]:
-    """What is hidden, by kind and count, and by which rules."""
+def masked(page: Page, report: Mapping[str, Any]) -> Element:
+    """What is hidden, by kind and count."""
+    return {**page.row("masked.label", *_masked(page, report)), "spacing": "Medium"}
+
+
+def _masked(page: Page, report: Mapping[str, Any]) -> Iterator[Element]:
     total = report.get("total")
     counts = {
         str(kind): count
@@ -29,7 +33,7 @@ def masked(page: Page, report: Mapping[str, Any]) -> Iterator[Element]:
         for kind, count in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
             runs += [run(Clean(", "))] if runs else []
             runs += _kind(page, kind, count)
-        yield line(*runs, run(Clean(" ")), page.say("masked.hidden"))
+        yield line(*runs)
     if report.get("cut"):
         yield line(page.say("masked.cut", color="Attention"))
 
@@ -58,4 +62,6 @@ def names(
             runs += [page.say(key, **_SMALL), run(Clean(" "), **_SMALL)]
             runs.append(page.text(value, mono=True, **_SMALL))
     page.cut = kept
+    if review.must_show:
+        yield line(run(Clean(f"{DEMANDED} "), **_SMALL), page.say("names.demanded", **_SMALL))
     yield line(*runs, spacing="Small")

@@ -29,7 +29,7 @@ def told(page: Page, review: reviews_pb2.Review) -> Iterator[list[Element]]:
 def _denied(page: Page, review: reviews_pb2.Review) -> Iterator[list[Element]]:
     for vote in reversed(review.votes):
         if vote.vote == reviews_pb2.VOTE_DENY:
-            yield page.sentence("ended.denied", who=vote.person_id, when=[page.clock(vote.cast_at)])
+            yield page.sentence("ended.denied", who=vote.person_id, when=page.moment(vote.cast_at))
             return
 
 
@@ -41,7 +41,7 @@ def _ran(page: Page, review: reviews_pb2.Review) -> list[Element]:
     if done.HasField("claimed_at"):
         ended = bool(state.outcome(review))
         key = "ended.ran" if ended else "ended.claimed"
-        runs += page.sentence(key, when=[page.clock(done.claimed_at)])
+        runs += page.sentence(key, when=page.moment(done.claimed_at))
     if state.outcome(review):
         words = page.say(f"ended.{state.of(review).key}", bold=True)
         runs += [run(Clean(", ")), words] if runs else [words]

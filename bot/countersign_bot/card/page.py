@@ -9,13 +9,13 @@ approval would have to have seen. Used by the sections. Pure but for that.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from countersign_bot.card import catalogue, moments, text
-from countersign_bot.card.catalogue import Catalogue, Words
+from countersign_bot.card.catalogue import Words
 from countersign_bot.card.text import Clean
 from countersign_bot.card.view import Element, Look
 
@@ -78,7 +78,11 @@ class Page:
         return run(self.words.say(key, **({} if n is None else {"n": n})), **style)
 
     def sentence(
-        self, key: str, n: int | None = None, style: dict[str, object] | None = None, **holes: object
+        self,
+        key: str,
+        n: int | None = None,
+        style: Mapping[str, Any] | None = None,
+        **holes: object,
     ) -> list[Element]:
         """A sentence about values: the words and each hole are runs of their own.
 
@@ -93,7 +97,7 @@ class Page:
                 runs += self._hole(given[hole], style or {})
         return runs
 
-    def _hole(self, value: object, style: dict[str, object]) -> list[Element]:
+    def _hole(self, value: object, style: Mapping[str, Any]) -> list[Element]:
         match value:
             case int():
                 return [run(Clean(self.words.number(value)), **style)]
@@ -136,10 +140,9 @@ class Page:
     def _cut_words(self, chars: int, digest: Element) -> list[Element]:
         return self.sentence("cut.text", n=chars, style={"color": "Warning"}, digest=digest)
 
-    def heading(self, key: str, *, n: int | None = None, **style: object) -> Element:
-        """The heading of a section."""
-        words = self.words.say(key, **({} if n is None else {"n": n}))
-        return block(words, heading=True, **style)
+    def heading(self, key: str, **style: object) -> Element:
+        """The heading of a section: told by its weight, not by its size."""
+        return block(self.words.say(key), heading=True, size="Default", **style)
 
     def row(self, label: str, *lines: Element, demanded: bool = False) -> Element:
         """Words of the catalogue on the left, lines on the right."""
@@ -170,11 +173,23 @@ def run(words: Words | Clean, **style: object) -> Element:
 
 
 def line(*runs: Element, spacing: str = "") -> Element:
-    """One paragraph of runs; it wraps."""
-    made: Element = {"type": "RichTextBlock", "inlines": list(runs)}
+    """One paragraph of runs; it wraps. Neighbours of one style become one run."""
+    inlines: list[Element] = []
+    for each in runs:
+        if inlines and _joins(inlines[-1], each):
+            inlines[-1] = {**inlines[-1], "text": f"{inlines[-1]['text']}{each['text']}"}
+        else:
+            inlines.append(each)
+    made: Element = {"type": "RichTextBlock", "inlines": inlines}
     if spacing:
         made["spacing"] = spacing
     return made
+
+
+def _joins(before: Element, run: Element) -> bool:
+    """Whether two runs look alike, and braces that stand apart would stay so."""
+    alike = {**before, "text": ""} == {**run, "text": ""}
+    return alike and not (before["text"].endswith("{") and run["text"].startswith("{"))
 
 
 def block(words: Words, *, heading: bool = False, **style: object) -> Element:
@@ -192,11 +207,11 @@ def block(words: Words, *, heading: bool = False, **style: object) -> Element:
     return made
 
 
-def container(items: list[Element], *, style: str = "", bleed: bool = False) -> Element:
-    """Several parts together, on a ground of their own if there is a style."""
-    made: Element = {"type": "Container", "items": items, "spacing": "Medium"}
-    if style:
-        made["style"] = style
+def container(
+    items: list[Element], *, style: str, spacing: str = "Medium", bleed: bool = False
+) -> Element:
+    """Several parts together, on a ground of their own."""
+    made: Element = {"type": "Container", "style": style, "items": items, "spacing": spacing}
     if bleed:
         made["bleed"] = True
     return made

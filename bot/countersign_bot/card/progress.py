@@ -1,4 +1,4 @@
-"""How far a review has come: why it is asked, who decided what, what was said. Pure."""
+"""How far a review has come: who decided what, what was asked and answered. Pure."""
 
 from __future__ import annotations
 
@@ -6,41 +6,30 @@ from collections.abc import Iterator
 
 from countersign.v1 import reviews_pb2
 from countersign_bot.card import state
-from countersign_bot.card.page import Page, line, run
+from countersign_bot.card.page import Page, container, line, run
 from countersign_bot.card.text import Clean
 from countersign_bot.card.view import Element
 
 
-def why(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
-    """Why policy wants a person."""
-    kept = review.reasons[: page.room.entries]
-    for reason in kept:
-        lines = page.long(reason.message)
-        code = page.text(reason.code, subtle=True, size="Small")
-        if len(lines) == 1:
-            lines[0]["inlines"] += [run(Clean("  ")), code]
-        else:
-            lines.append(line(code))
-        yield from lines
-    if len(kept) < len(review.reasons):
-        page.cut = True
-        yield line(page.say("cut.more", n=len(review.reasons) - len(kept), color="Warning"))
-
-
 def decision(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
-    """Stages with those asked, votes with their reasons, who was not reached."""
+    """Stages with those asked and their votes, who may not vote, who was not reached."""
     asks = state.of(review).asks
-    for stage in review.stages:
-        yield page.named([page.text(stage.name, subtle=True)], _stage(page, stage, asks=asks))
     # Earlier votes are no part of what a vote is about: they may be shortened.
     cut = page.cut
-    for vote in review.votes[-page.room.entries :]:
-        yield from _vote(page, vote)
-    if len(review.votes) > page.room.entries:
-        left = len(review.votes) - page.room.entries
+    kept = review.votes[-page.room.entries :]
+    for stage in review.stages:
+        lines = _stage(page, stage, asks=asks)
+        for vote in kept:
+            if vote.stage == stage.name:
+                lines += _vote(page, vote)
+        yield page.named([page.text(stage.name, subtle=True)], lines)
+    if len(kept) < len(review.votes):
+        left = len(review.votes) - len(kept)
         yield line(page.say("decision.earlier_votes", n=left, subtle=True))
+    if asks and review.verified.excluded:
+        yield page.row("decision.excluded", line(*page.texts(review.verified.excluded)))
     if review.unreached:
-        lines = [line(*page.texts(review.unreached), spacing="None")]
+        lines = [line(*page.texts(review.unreached))]
         lines.append(line(page.say("decision.not_installed", color="Warning")))
         yield page.row("decision.unreached", *lines)
     page.cut = cut
@@ -52,7 +41,10 @@ def _stage(page: Page, stage: reviews_pb2.StageProgress, *, asks: bool) -> list[
     lines = [line(run(Clean(sign)), *count)]
     if asks and stage.approvals < stage.quorum:
         groups = [page.text(group, bold=True) for group in stage.groups]
-        named = [*_between(page, "decision.group", groups), *_people(page, stage.people)]
+        named = _groups(page, groups)
+        if stage.people:
+            named += [run(Clean(", "))] if named else []
+            named += page.texts(stage.people, bold=True)
         if named:
             lines.append(line(page.say("decision.asked", subtle=True), *named))
         if stage.HasField("escalates_at"):
@@ -65,20 +57,12 @@ def _stage(page: Page, stage: reviews_pb2.StageProgress, *, asks: bool) -> list[
     return lines
 
 
-def _between(page: Page, key: str, groups: list[Element]) -> list[Element]:
+def _groups(page: Page, groups: list[Element]) -> list[Element]:
     runs: list[Element] = []
     for group in groups[: page.room.entries]:
-        if runs:
-            runs.append(run(Clean(", ")))
-        runs += page.sentence(key, name=group)
+        runs += [run(Clean(", "))] if runs else []
+        runs += page.sentence("decision.group", name=group)
     return runs
-
-
-def _people(page: Page, people: object) -> list[Element]:
-    listed = [str(each) for each in people]  # type: ignore[attr-defined]
-    if not listed:
-        return []
-    return [run(Clean(" ")), *page.texts(listed, bold=True)]
 
 
 def _vote(page: Page, vote: reviews_pb2.VoteView) -> Iterator[Element]:
@@ -89,11 +73,8 @@ def _vote(page: Page, vote: reviews_pb2.VoteView) -> Iterator[Element]:
     color = "Good" if approves and vote.counts and not vote.break_glass else ""
     color = color or ("Attention" if vote.counts else "")
     sign = "✓ " if approves else "✕ "
-    who = page.sentence(
-        "vote.for" if vote.delegated_by else "vote.by",
-        who=vote.person_id,
-        **({"whom": vote.delegated_by} if vote.delegated_by else {}),
-    )
+    key_who = "vote.for" if vote.delegated_by else "vote.by"
+    who = page.sentence(key_who, who=vote.person_id, whom=vote.delegated_by)
     told = page.say(f"vote.{key}", color=color, bold=True)
     yield line(
         run(Clean(sign), color=color, bold=True),
@@ -103,7 +84,6 @@ def _vote(page: Page, vote: reviews_pb2.VoteView) -> Iterator[Element]:
         run(Clean(" ")),
         dict(page.clock(vote.cast_at), isSubtle=True),
         *([] if vote.counts else [run(Clean(" ")), page.say("vote.void", color="Warning")]),
-        spacing="Small",
     )
     if vote.reason:
         yield from _quoted(page, vote.reason, counts=False)
@@ -131,8 +111,8 @@ def thread(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
         yield from _quoted(page, exchange.question, counts=True)
         if exchange.answer:
             at = dict(page.clock(exchange.answered_at), isSubtle=True)
-            told = page.say("thread.answered", bold=True)
-            yield line(told, run(Clean(" ")), at, spacing="Small")
-            yield from _quoted(page, exchange.answer, counts=True)
+            told = line(page.say("thread.answered", bold=True), run(Clean(" ")), at)
+            answer = _quoted(page, exchange.answer, counts=True)
+            yield container([told, *answer], style="emphasis", spacing="Small")
         else:
             yield line(page.say("thread.open", color="Warning", bold=True), spacing="Small")

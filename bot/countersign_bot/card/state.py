@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Final
 
 from countersign.v1 import context_pb2, reviews_pb2
@@ -25,7 +26,7 @@ class State:
 
 
 _PENDING: Final = State(key="pending", ground="accent", sign="●", asks=True, moves=True)
-_STATES: Final = {
+_STATES: Final[Mapping[int, State]] = {
     context_pb2.REVIEW_STATE_PENDING: _PENDING,
     context_pb2.REVIEW_STATE_INFO_REQUESTED: State(
         key="info_requested", ground="warning", sign="?", asks=True, moves=True
@@ -39,7 +40,7 @@ _STATES: Final = {
 }
 _UNKNOWN: Final = State(key="unknown", ground="warning", sign="?")
 _RUNNING: Final = State(key="running", ground="accent", sign="»", moves=True)
-_ENDED: Final = {
+_ENDED: Final[Mapping[int, State]] = {
     context_pb2.OUTCOME_SUCCEEDED: State(key="succeeded", ground="good", sign="✓"),
     context_pb2.OUTCOME_FAILED: State(key="failed", ground="attention", sign="✕"),
     context_pb2.OUTCOME_AMBIGUOUS: State(key="ambiguous", ground="warning", sign="?", moves=True),
@@ -49,9 +50,9 @@ SIGNS: Final = frozenset(
 )
 
 
-def outcome(review: reviews_pb2.Review) -> context_pb2.Outcome:
+def outcome(review: reviews_pb2.Review) -> int:
     """How it ended, by whichever field says so."""
-    return review.execution.outcome or review.status.outcome
+    return int(review.execution.outcome or review.status.outcome)
 
 
 def of(review: reviews_pb2.Review) -> State:

@@ -4,7 +4,7 @@ What somebody wrote comes out as one line or several, in which
 
 * a character nobody sees (control, format, bidi, tag, blank, private or
   unassigned ones, variation selectors that change no symbol) reads `<U+202E>`,
-  and many of a kind `<U+200B×1000>`; so do four blanks or more in a row;
+  many of a kind once, with their number; so do four blanks or more in a row;
 * more than `MAX_MARKS` combining marks on one letter are counted, not drawn;
 * two braces stand apart (`{ {DATE(…)}}`), so that no client takes them for a
   function to expand;
@@ -34,12 +34,15 @@ MAX_MARKS: Final = 4
 """Combining marks on one letter that any language needs."""
 ISOLATE: Final = "\u2068"
 END_ISOLATE: Final = "\u2069"
+_TIMES: Final = "\u00d7"
 _MAX_BLANKS: Final = 3
 _DIGEST_CHARS: Final = 12
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKS: Final = frozenset({"Mn", "Me"})
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_UNSEEN_MARKS: Final = re.compile("[\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_UNSEEN_MARKS: Final = re.compile(
+    "[\u034f\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
 _AS_BLANK: Final = {"\u00a0": " ", "\u202f": " ", "\t": "  "}
 _EMOJI_STYLE: Final = frozenset("\ufe0e\ufe0f")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
@@ -131,7 +134,7 @@ def _marks(char: str, count: int, room: int) -> str:
 
 
 def _spelling(char: str, count: int) -> str:
-    return f"<U+{ord(char):04X}>" if count == 1 else f"<U+{ord(char):04X}×{count}>"
+    return f"<U+{ord(char):04X}>" if count == 1 else f"<U+{ord(char):04X}{_TIMES}{count}>"
 
 
 def _apart(line: str) -> str:

@@ -22,15 +22,9 @@ def rows(
 ) -> Iterator[Element]:
     """A row for each thing that is verified."""
     verified = review.verified
-    yield page.row("verified.caller", line(*_caller(page, verified)))
-    if verified.requester:
-        proven = page.sentence("verified.proven", who=verified.requester)
-        yield page.row("verified.requester", line(*proven))
-    else:
-        yield page.row("verified.requester", line(page.say("verified.not_proven")))
     yield page.row(
         "verified.resource",
-        line(*resource(page, context, bold=True)),
+        line(*_resource(page, context)),
         demanded=demands.covers("resource"),
     )
     yield page.row(
@@ -39,16 +33,35 @@ def rows(
         demanded=demands.covers("environment"),
     )
     yield from in_words.rows(page, facts, demands.covers_fact)
-    if verified.excluded:
-        yield page.row("verified.excluded", line(*page.texts(verified.excluded)))
+    if verified.requester:
+        proven = page.sentence("verified.proven", who=verified.requester)
+        yield page.row("verified.requester", line(*proven))
+    else:
+        yield page.row("verified.requester", line(page.say("verified.not_proven")))
+    yield page.row("verified.caller", line(*_caller(page, verified)))
+    if review.reasons:
+        yield page.row("verified.why", *_why(page, review))
 
 
-def resource(page: Page, context: Mapping[str, Any], *, bold: bool) -> list[Element]:
+def _why(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
+    """Why policy wants a person."""
+    kept = review.reasons[: page.room.entries]
+    for reason in kept:
+        lines = page.long(reason.message) or [line()]
+        code = page.text(reason.code, subtle=True, size="Small")
+        lines[-1]["inlines"] += [run(Clean("  ")), code]
+        yield from lines
+    if len(kept) < len(review.reasons):
+        page.cut = True
+        yield line(page.say("cut.more", n=len(review.reasons) - len(kept), color="Warning"))
+
+
+def _resource(page: Page, context: Mapping[str, Any]) -> list[Element]:
     """The resource by its id, and what kind of thing it is."""
     value = context.get("resource")
     if not isinstance(value, dict):
-        return [page.text(str(value), bold=bold)]  # masked whole
-    runs = [page.text(str(value.get("id", "")), bold=bold)]
+        return [page.text(str(value), bold=True)]  # masked whole
+    runs = [page.text(str(value.get("id", "")), bold=True)]
     if value.get("type"):
         runs += [run(Clean(" ")), page.text(str(value["type"]), subtle=True)]
     return runs

@@ -16,7 +16,8 @@ Element = dict[str, Any]
 class View:
     """Who looks."""
 
-    audience: deliveries_pb2.Audience
+    audience: int
+    """A `deliveries_pb2.Audience`."""
     personal: bool
     """The review was read as one person, so `cannot_approve` and `cannot_decide` are theirs;
     otherwise one body is for everybody there."""
@@ -24,7 +25,7 @@ class View:
     @property
     def asked_for_it(self) -> bool:
         """Whether this is the requester's card, who is told and not asked."""
-        return self.audience == deliveries_pb2.AUDIENCE_REQUESTER
+        return self.audience == int(deliveries_pb2.AUDIENCE_REQUESTER)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Look:
     now: datetime
     """With a zone."""
     console_url: str = ""
-    """Where a review can be read in full: https, and the review's id is put at the end. Or empty."""
+    """Where reviews can be read in full: https, before the review's id. Or empty."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from countersign_bot.card.view import Look
 
 _ACTION: Final = re.compile(r"[a-z0-9_]{1,40}(?:\.[a-z0-9_]{1,40}){0,5}", re.ASCII)
 _MAX_MESSAGE: Final = 300
-_MARKUP: Final = str.maketrans({"<": "‹", ">": "›", "`": "'", "*": "∗", "[": "(", "]": ")"})
+_MARKUP: Final = str.maketrans({"<": "(", ">": ")", "`": "'", "*": "", "[": "(", "]": ")"})
 _SENTENCES: Final = (
     ("you are in the requester chain of this action", "vote.self_approval"),
     ("policy excludes you from this decision", "vote.excluded"),
