@@ -260,3 +260,56 @@ def stories() -> dict[str, reviews_pb2.Review]:
 
 def handle(shown: reviews_pb2.Review) -> Handle:
     return Handle.of(shown, card_id="card_0b7e1c2d3f4a5b6c7d8e9f0a1b2c3d4e", nonce="n-4c1f7a9be2d8")
+
+
+# --- reading a card ---
+
+
+def elements(value, below=""):
+    """Every element of a card, and the property of its parent that holds it."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield value, below
+        for name, each in value.items():
+            if name != "data":
+                yield from elements(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from elements(each, below)
+
+
+def paragraphs(body) -> list[str]:
+    """What is to be read on a card, a paragraph an item."""
+    told = []
+    for element, _ in elements(body):
+        if element["type"] == "RichTextBlock":
+            told.append("".join(run["text"] for run in element["inlines"]))
+        elif element["type"] == "TextBlock":
+            told.append(element["text"])
+    return told
+
+
+def read(body) -> str:
+    return "\n".join(paragraphs(body))
+
+
+def outside_runs(body):
+    """Every string of a card that is in no TextRun and in no handle."""
+    if isinstance(body, dict):
+        for name, each in body.items():
+            if name != "data" and not (body.get("type") == "TextRun" and name == "text"):
+                yield from outside_runs(each)
+    elif isinstance(body, list):
+        for each in body:
+            yield from outside_runs(each)
+    elif isinstance(body, str):
+        yield body
+
+
+def buttons(body) -> list[str]:
+    """What the primary buttons do, in their order."""
+    done = []
+    for action in body.get("actions", []):
+        inner = action["card"]["actions"][0] if "card" in action else action
+        done.append(inner.get("verb", "open"))
+    return done

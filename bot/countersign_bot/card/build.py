@@ -27,13 +27,13 @@ VERSION: Final = "1.5"
 MAX_CARD_BYTES: Final = 20_000
 """Of the card as UTF-8 JSON, whatever is in it."""
 _ROOMS: Final = (
-    Room(chars=4_000, lines=60, rows=60, entries=25),
-    Room(chars=2_500, lines=40, rows=30, entries=20),
-    Room(chars=1_500, lines=30, rows=16, entries=12),
-    Room(chars=800, lines=20, rows=8, entries=8),
-    Room(chars=400, lines=10, rows=4, entries=5),
-    Room(chars=150, lines=4, rows=2, entries=3),
-    Room(chars=60, lines=2, rows=0, entries=2),
+    Room(past_chars=1_500, past_entries=25, chars=4_000, lines=60, rows=60, entries=25),
+    Room(past_chars=300, past_entries=8, chars=4_000, lines=60, rows=60, entries=25),
+    Room(past_chars=80, past_entries=3, chars=4_000, lines=60, rows=60, entries=25),
+    Room(past_chars=80, past_entries=3, chars=2_000, lines=40, rows=25, entries=15),
+    Room(past_chars=80, past_entries=3, chars=800, lines=20, rows=10, entries=8),
+    Room(past_chars=80, past_entries=2, chars=300, lines=8, rows=4, entries=4),
+    Room(past_chars=40, past_entries=1, chars=60, lines=2, rows=0, entries=2),
 )
 
 

@@ -27,6 +27,7 @@ def band(page: Page, review: reviews_pb2.Review) -> Element:
     if review.status.revision > 1:
         under.append(page.sentence("state.revision", number=int(review.status.revision)))
     items += [line(*told, spacing="None") for told in under]
+    items += outcome.reason(page, review)
     return container(items, style=now.ground, bleed=True)
 
 

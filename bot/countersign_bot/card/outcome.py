@@ -27,10 +27,21 @@ def told(page: Page, review: reviews_pb2.Review) -> Iterator[list[Element]]:
 
 
 def _denied(page: Page, review: reviews_pb2.Review) -> Iterator[list[Element]]:
-    for vote in reversed(review.votes):
-        if vote.vote == reviews_pb2.VOTE_DENY:
-            yield page.sentence("ended.denied", who=vote.person_id, when=page.moment(vote.cast_at))
-            return
+    if vote := _denial(review):
+        yield page.sentence("ended.denied", who=vote.person_id, when=page.moment(vote.cast_at))
+
+
+def reason(page: Page, review: reviews_pb2.Review) -> list[Element]:
+    """Why it was denied, as whoever denied it wrote."""
+    if review.status.state != context_pb2.REVIEW_STATE_DENIED:
+        return []
+    vote = _denial(review)
+    return page.long(vote.reason, counts=False, italic=True) if vote else []
+
+
+def _denial(review: reviews_pb2.Review) -> reviews_pb2.VoteView | None:
+    denials = [vote for vote in review.votes if vote.vote == reviews_pb2.VOTE_DENY]
+    return denials[-1] if denials else None
 
 
 def _ran(page: Page, review: reviews_pb2.Review) -> list[Element]:

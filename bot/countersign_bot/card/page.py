@@ -30,14 +30,18 @@ _VALUE_WIDTH: Final = 7
 class Room:
     """How much of each thing is shown."""
 
+    past_chars: int
+    """Of one text that a decision does not rest on, such as the reason of an earlier vote."""
+    past_entries: int
+    """Of a list of such things."""
     chars: int
-    """Of one text."""
+    """Of any other text."""
     lines: int
     """Of one text."""
     rows: int
     """Of arguments and attributes together, beside those that policy demands."""
     entries: int
-    """Of any other list: votes, questions, people."""
+    """Of any other list: items, questions, people."""
 
 
 class Page:
@@ -58,10 +62,10 @@ class Page:
         self.cut = self.cut or shown.is_cut
         return run(shown.lines[0], **style)
 
-    def texts(self, raw: Iterable[str], *, max_entries: int = 0, **style: object) -> list[Element]:
+    def texts(self, raw: Iterable[str], *, past: bool = False, **style: object) -> list[Element]:
         """Short untrusted texts, one run each, with commas between; beyond the room a count."""
         given = list(raw)
-        kept = given[: max_entries or self.room.entries]
+        kept = given[: self.room.past_entries if past else self.room.entries]
         runs: list[Element] = []
         for each in kept:
             if runs:
@@ -129,16 +133,16 @@ class Page:
 
     def long(self, raw: str, *, counts: bool = True, **style: object) -> list[Element]:
         """A longer untrusted text in lines. `counts`: an approval has to have seen all of it."""
-        shown = text.shown(raw, max_chars=self.room.chars, max_lines=self.room.lines)
+        max_chars = self.room.chars if counts else self.room.past_chars
+        shown = text.shown(raw, max_chars=max_chars, max_lines=self.room.lines)
         lines = [line(run(each, **style)) for each in shown.lines]
         if shown.is_cut:
             self.cut = self.cut or counts
-            digest = run(Clean(shown.digest), color="Warning")
-            lines.append(line(*self._cut_words(shown.chars, digest)))
+            warned = {"color": "Warning"}
+            digest = run(text.digest(raw), **warned)
+            told = self.sentence("cut.text", n=len(raw), style=warned, digest=digest)
+            lines.append(line(*told))
         return lines
-
-    def _cut_words(self, chars: int, digest: Element) -> list[Element]:
-        return self.sentence("cut.text", n=chars, style={"color": "Warning"}, digest=digest)
 
     def heading(self, key: str, **style: object) -> Element:
         """The heading of a section: told by its weight, not by its size."""

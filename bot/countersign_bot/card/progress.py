@@ -16,7 +16,7 @@ def decision(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
     asks = state.of(review).asks
     # Earlier votes are no part of what a vote is about: they may be shortened.
     cut = page.cut
-    kept = review.votes[-page.room.entries :]
+    kept = review.votes[-page.room.past_entries :]
     for stage in review.stages:
         lines = _stage(page, stage, asks=asks)
         for vote in kept:
@@ -27,9 +27,9 @@ def decision(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
         left = len(review.votes) - len(kept)
         yield line(page.say("decision.earlier_votes", n=left, subtle=True))
     if asks and review.verified.excluded:
-        yield page.row("decision.excluded", line(*page.texts(review.verified.excluded)))
+        yield page.row("decision.excluded", line(*page.texts(review.verified.excluded, past=True)))
     if review.unreached:
-        lines = [line(*page.texts(review.unreached))]
+        lines = [line(*page.texts(review.unreached, past=True))]
         lines.append(line(page.say("decision.not_installed", color="Warning")))
         yield page.row("decision.unreached", *lines)
     page.cut = cut

@@ -55,15 +55,8 @@ class Shown:
     """What is shown of a text."""
 
     lines: tuple[Clean, ...]
-    chars: int
-    """Characters of the whole text."""
-    digest: str
-    """The beginning of the whole text's SHA-256 in hex when part of it is not shown; or empty."""
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether part of it is not shown."""
-        return bool(self.digest)
+    is_cut: bool
+    """Whether part of it is not shown."""
 
 
 def shown(raw: str, *, max_chars: int, max_lines: int) -> Shown:
@@ -79,7 +72,7 @@ def shown(raw: str, *, max_chars: int, max_lines: int) -> Shown:
         lines.append(_isolated(spelled))
         left -= len(spelled)
         cut = cut or not whole
-    return Shown(lines=tuple(lines), chars=len(raw), digest=_digest(raw) if cut else "")
+    return Shown(lines=tuple(lines), is_cut=cut)
 
 
 def brief(raw: str, *, max_chars: int) -> Shown:
@@ -87,11 +80,12 @@ def brief(raw: str, *, max_chars: int) -> Shown:
     spelled, whole = _spelled(raw[:max_chars], max_chars)
     whole = whole and len(raw) <= max_chars
     told = _isolated(spelled if whole else f"{spelled}…")
-    return Shown(lines=(told,), chars=len(raw), digest="" if whole else _digest(raw))
+    return Shown(lines=(told,), is_cut=not whole)
 
 
-def _digest(raw: str) -> str:
-    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARS]
+def digest(raw: str) -> Clean:
+    """The beginning of a whole text's SHA-256 in hex, to tell it from others that begin alike."""
+    return Clean(hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARS])
 
 
 def _spelled(line: str, max_chars: int) -> tuple[str, bool]:
