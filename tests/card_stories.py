@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from countersign.v1 import context_pb2, deliveries_pb2, reviews_pb2
-from countersign_bot.card import Handle, Look, View
+from countersign_bot.card import Handle, Look, View, text
 
 NOW = datetime(2026, 11, 7, 13, 3, tzinfo=UTC)
 HASH = bytes(range(32))
@@ -283,7 +283,7 @@ def paragraphs(body) -> list[str]:
     told = []
     for element, _ in elements(body):
         if element["type"] == "RichTextBlock":
-            told.append("".join(run["text"] for run in element["inlines"]))
+            told.append("".join(run["text"] for run in element["inlines"]).replace(text.BREAK, ""))
         elif element["type"] == "TextBlock":
             told.append(element["text"])
     return told

@@ -61,7 +61,9 @@ WRONG = {
     "a bidi override": put("TextRun", text="\u202egnp.exe"),
     "an isolate that does not close": put("TextRun", text="\u2068abc"),
     "an isolate closed twice": put("TextRun", text="\u2069\u2068"),
-    "a zero-width character": put("TextRun", text="a\u200bb"),
+    "a zero-width character at an end": put("TextRun", text="ab\u200b"),
+    "zero-width characters in a row": put("TextRun", text="a\u200b\u200bb"),
+    "another zero-width character": put("TextRun", text="a\u200cb"),
     "a control character": put("TextRun", text="a\x07"),
     "half a character": put("TextRun", text="\ud800"),
     "a run that opens a link": put(

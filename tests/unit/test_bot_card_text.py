@@ -99,6 +99,29 @@ def test_marks_in_turn_are_counted_together():
     )
 
 
+def test_long_words_may_be_broken_rather_after_a_sign():
+    def broken(word, longest=10):
+        return text.breakable(text.Clean(word), longest).split(text.BREAK)
+
+    assert broken("short word") == ["short word"]
+    assert broken("https://example.com/x") == ["https://", "example.", "com/x"]
+    assert broken("a" * 21) == ["a" * 10, "a" * 10, "a"]
+    assert broken("b" * 9 + "e\u0301" + "c") == ["b" * 9 + "e\u0301", "c"], "no letter is broken"
+    hebrew = f"{FSI}{chr(0x5D0) * 9}{PDI}"
+    assert broken(hebrew) == [hebrew]
+    assert broken("x" * 12 + " " + "y" * 11) == ["x" * 10, "xx " + "y" * 10, "y"]
+
+
+@given(st.text(max_size=200), st.integers(2, 30))
+def test_breaks_change_nothing_else(raw, longest):
+    for each in lines(raw):
+        told = text.breakable(each, longest)
+        assert told.replace(text.BREAK, "") == each
+        assert text.BREAK * 2 not in told
+        assert not told.startswith(text.BREAK)
+        assert not told.endswith(text.BREAK)
+
+
 def test_lines_are_kept_apart_and_blank_ones_go():
     assert lines("a\n\n  \nb\r\nc") == ["a", "b", "c"]
     shown = text.shown("a\nb\nc", max_chars=100, max_lines=2)
@@ -261,7 +284,11 @@ def test_hostile_words_are_in_a_text_run_and_read_as_they_are():
     context = {**CONTEXT, "reason": raw, "arguments": {raw: raw}}
     shown = review(shown=preview(context), must_show=[], votes=[vote(raw, reason=raw)])
     made = review_card(shown, handle=handle(shown), view=APPROVER, look=look())
-    found = [element for element, _ in elements(made.body) if raw in str(element.get("text", ""))]
+    found = [
+        element
+        for element, _ in elements(made.body)
+        if raw in str(element.get("text", "")).replace(text.BREAK, "")
+    ]
     assert len(found) == 5
     assert {element["type"] for element in found} == {"TextRun"}
 

@@ -147,12 +147,12 @@ def _row(page: Page, leaf: Leaf, *, demanded: bool) -> Element:
 def _label(page: Page, path: tuple[str, ...], *, demanded: bool) -> list[Element]:
     top, *names = path
     if top == "arguments" and names:
-        shown = [page.text(_BELOW.join(map(_name, names)), subtle=True)]
+        shown = [page.name(_BELOW.join(map(_name, names)))]
     elif page.words.has(f"asserted.{top}"):
         shown = [page.say(f"asserted.{top}", subtle=True)]
-        shown += [page.text(_BELOW + _BELOW.join(map(_name, names)), subtle=True)] if names else []
+        shown += [page.name(_BELOW + _BELOW.join(map(_name, names)))] if names else []
     else:
-        shown = [page.text(_BELOW.join(map(_name, path)), subtle=True)]
+        shown = [page.name(_BELOW.join(map(_name, path)))]
     return [run(Clean("◆ "), subtle=True), *shown] if demanded else shown
 
 

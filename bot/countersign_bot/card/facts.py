@@ -31,7 +31,7 @@ def rows(page: Page, facts: Mapping[str, Any], demanded: Any) -> Iterator[Elemen
         if page.words.has(f"fact.{name}"):
             yield page.row(f"fact.{name}", *lines, demanded=bold)
         else:
-            yield page.named([page.text(name.replace("_", " "), subtle=True)], lines)
+            yield page.named([page.name(name.replace("_", " "))], lines)
 
 
 def _told(page: Page, name: str, value: Any, *, bold: bool) -> Iterator[list[Element]]:

@@ -101,7 +101,7 @@ def _hindrance(
             f"countersign review approve {handle.review_id} "
             f"--preview {handle.preview_hash[:_HASH_CHARS]}"
         )
-        return [line(page.say("note.own_credential")), line(page.text(command, mono=True))]
+        return [line(page.say("note.own_credential")), line(page.command(command))]
     if view.personal and not offer.approve:
         return _why_not(page, review)
     return []
@@ -122,7 +122,7 @@ def in_full(page: Page, handle: Handle) -> list[Element]:
     """Where the whole review can be read."""
     if page.look.console_url:
         return []
-    command = page.text(f"countersign review show {handle.review_id}", mono=True)
+    command = page.command(f"countersign review show {handle.review_id}")
     return [line(page.say("note.in_full"), run(Clean(" ")), command)]
 
 

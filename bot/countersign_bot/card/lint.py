@@ -76,6 +76,8 @@ _BELOW: Final[Mapping[str, frozenset[str]]] = {
 }
 _SIGNS: Final = frozenset((*state.SIGNS, DEMANDED))
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BREAK: Final = re.compile(rf"(?<=[^\s{text.BREAK}]){text.BREAK}(?=[^\s{text.BREAK}])")
+"""One within a word, as `text` puts it there."""
 _ISOLATES: Final = frozenset((text.ISOLATE, text.END_ISOLATE))
 
 
@@ -232,7 +234,8 @@ def _hidden(told: str) -> bool:
     """Whether a text holds a character that nobody sees; isolates that close are ours."""
     if told.isascii():
         return not told.isprintable()
-    return any(unicodedata.category(char) in _HIDDEN and char not in _ISOLATES for char in told)
+    bare = _BREAK.sub("", told)
+    return any(unicodedata.category(char) in _HIDDEN and char not in _ISOLATES for char in bare)
 
 
 def _isolates_close(told: str) -> bool:

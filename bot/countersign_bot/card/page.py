@@ -22,6 +22,9 @@ from countersign_bot.card.view import Element, Look
 DEMANDED: Final = "◆"
 """Stands before what policy demands to be seen."""
 _MAX_BRIEF: Final = 300
+_LONGEST_WORD: Final = 22
+_LONGEST_NAME: Final = 12
+"""Characters of a word that find room beside each other on a phone."""
 _LABEL_WIDTH: Final = 3
 _VALUE_WIDTH: Final = 7
 
@@ -60,7 +63,17 @@ class Page:
         """A short untrusted text in one run; what is too long ends in an ellipsis."""
         shown = text.brief(raw, max_chars=_MAX_BRIEF)
         self.cut = self.cut or shown.is_cut
-        return run(shown.lines[0], **style)
+        return run(text.breakable(shown.lines[0], _LONGEST_WORD), **style)
+
+    def name(self, raw: str) -> Element:
+        """The same for the left side, where words have less room."""
+        shown = text.brief(raw, max_chars=_MAX_BRIEF)
+        self.cut = self.cut or shown.is_cut
+        return run(text.breakable(shown.lines[0], _LONGEST_NAME), subtle=True)
+
+    def command(self, told: str) -> Element:
+        """What is to be typed as it stands, of nothing but our own words and ids."""
+        return run(text.brief(told, max_chars=_MAX_BRIEF).lines[0], mono=True)
 
     def texts(self, raw: Iterable[str], *, past: bool = False, **style: object) -> list[Element]:
         """Short untrusted texts, one run each, with commas between; beyond the room a count."""
@@ -135,7 +148,8 @@ class Page:
         """A longer untrusted text in lines. `counts`: an approval has to have seen all of it."""
         max_chars = self.room.chars if counts else self.room.past_chars
         shown = text.shown(raw, max_chars=max_chars, max_lines=self.room.lines)
-        lines = [line(run(each, **style)) for each in shown.lines]
+        broken = [text.breakable(each, _LONGEST_WORD) for each in shown.lines]
+        lines = [line(run(each, **style)) for each in broken]
         if shown.is_cut:
             self.cut = self.cut or counts
             warned = {"color": "Warning"}

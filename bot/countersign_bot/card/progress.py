@@ -22,7 +22,7 @@ def decision(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
         for vote in kept:
             if vote.stage == stage.name:
                 lines += _vote(page, vote)
-        yield page.named([page.text(stage.name, subtle=True)], lines)
+        yield page.named([page.name(stage.name)], lines)
     if len(kept) < len(review.votes):
         left = len(review.votes) - len(kept)
         yield line(page.say("decision.earlier_votes", n=left, subtle=True))

@@ -9,6 +9,9 @@ What somebody wrote comes out as one line or several, in which
 * two braces stand apart (`{ {DATE(…)}}`), so that no client takes them for a
   function to expand;
 * a tab is two blanks, and a no-break space one;
+* a word that is longer than its place may be broken: by a zero-width space of
+  ours, the only one there can be, so that no word runs over what stands beside
+  it, or out of sight;
 * letters that run from right to left stand in an isolate of their own, so that
   they turn round nothing beside them.
 
@@ -32,6 +35,8 @@ Clean = NewType("Clean", str)
 
 MAX_MARKS: Final = 4
 """Combining marks on one letter that any language needs."""
+BREAK: Final = "\u200b"
+"""Where a long word may go on in the next line."""
 ISOLATE: Final = "\u2068"
 END_ISOLATE: Final = "\u2069"
 _TIMES: Final = "\u00d7"
@@ -47,6 +52,9 @@ _AS_BLANK: Final = {"\u00a0": " ", "\u202f": " ", "\t": "  "}
 _EMOJI_STYLE: Final = frozenset("\ufe0e\ufe0f")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _NEW_LINE: Final = re.compile(r"\r\n|\n")
+_GOES_WITH: Final = frozenset({*_MARKS, "Mc", "Sk"})
+_PAUSES: Final = frozenset("._-/:,;=&?@+>)]}")
+_WORD: Final = re.compile(r"\S+")
 _OPENED_TWICE: Final = re.compile(r"\{(?=\{)")
 
 
@@ -81,6 +89,27 @@ def brief(raw: str, *, max_chars: int) -> Shown:
     whole = whole and len(raw) <= max_chars
     told = _isolated(spelled if whole else f"{spelled}…")
     return Shown(lines=(told,), is_cut=not whole)
+
+
+def breakable(line: Clean, longest: int) -> Clean:
+    """A line whose words may be broken after so many characters, rather after a sign."""
+    if len(line) <= longest:
+        return line
+    return Clean(_WORD.sub(lambda word: _broken(word.group(), longest), line))
+
+
+def _broken(word: str, longest: int) -> str:
+    parts: list[str] = []
+    while len(word) > longest:
+        pauses = (at for at in range(longest, longest // 2, -1) if word[at - 1] in _PAUSES)
+        end = next(pauses, longest)
+        while end < len(word) and (
+            unicodedata.category(word[end]) in _GOES_WITH or word[end] == END_ISOLATE
+        ):
+            end += 1
+        parts.append(word[:end])
+        word = word[end:]
+    return BREAK.join([*parts, word] if word else parts)
 
 
 def digest(raw: str) -> Clean:
