@@ -22,8 +22,8 @@ from countersign_bot.card.view import Element, Look
 DEMANDED: Final = "◆"
 """Stands before what policy demands to be seen."""
 _MAX_BRIEF: Final = 300
-_LONGEST_WORD: Final = 22
-_LONGEST_NAME: Final = 12
+_LONGEST_WORD: Final = 18
+_LONGEST_NAME: Final = 8
 """Characters of a word that find room beside each other on a phone."""
 _LABEL_WIDTH: Final = 3
 _VALUE_WIDTH: Final = 7
@@ -73,7 +73,7 @@ class Page:
 
     def command(self, told: str) -> Element:
         """What is to be typed as it stands, of nothing but our own words and ids."""
-        return run(text.brief(told, max_chars=_MAX_BRIEF).lines[0], mono=True)
+        return run(text.brief(told, max_chars=_MAX_BRIEF).lines[0], mono=True, size="Small")
 
     def texts(self, raw: Iterable[str], *, past: bool = False, **style: object) -> list[Element]:
         """Short untrusted texts, one run each, with commas between; beyond the room a count."""
