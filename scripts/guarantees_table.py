@@ -13,6 +13,7 @@ from guarantees_bot import BOT_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_keeping import KEEPING_GUARDS
 from guarantees_keys import KEY_GUARDS
+from guarantees_shown import SHOWN_GUARDS
 from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
@@ -770,6 +771,7 @@ GUARDS: Final = (
         ),
         tests=(f"{STORE}::test_recent_counts_committed_decisions_by_effect",),
     ),
+    *SHOWN_GUARDS,
     *TRUST_GUARDS,
     *AUDITOR_GUARDS,
     *KEEPING_GUARDS,
