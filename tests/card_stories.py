@@ -94,12 +94,10 @@ def vote(who="carol", choice=reviews_pb2.VOTE_APPROVE, *, at=-6, **more):
     return reviews_pb2.VoteView(
         person_id=who,
         vote=choice,
-        stage="data owner",
-        revision=1,
         cast_at=stamp(at),
         assurance="channel",
         channel_id="teams",
-        **{"counts": True, **more},
+        **{"stage": "data owner", "revision": 1, "counts": True, **more},
     )
 
 

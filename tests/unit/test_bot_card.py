@@ -269,6 +269,14 @@ def test_votes_stand_with_their_stage_who_is_asked_and_who_was_not_reached():
     assert "Not reached\nerin\nThe bot is not installed there." in told
 
 
+def test_each_vote_is_told_once_whatever_its_stage_is_called():
+    stage = review().stages[0]
+    votes = [vote("carol"), vote("erin", stage="emergency")]
+    told = read(body(review(stages=[stage, stage], votes=votes)))
+    assert told.count("carol approved") == 1
+    assert "emergency\n✓ erin approved" in told
+
+
 def test_a_time_on_another_day_has_its_date():
     told = read(body(review(votes=[vote("carol", at=-60 * 24)])))
     assert "carol approved 2026-11-06 14:03 CET" in told

@@ -17,12 +17,17 @@ def decision(page: Page, review: reviews_pb2.Review) -> Iterator[Element]:
     # Earlier votes are no part of what a vote is about: they may be shortened.
     cut = page.cut
     kept = review.votes[-page.room.past_entries :]
+    told: set[str] = set()
     for stage in review.stages:
         lines = _stage(page, stage, asks=asks)
         for vote in kept:
-            if vote.stage == stage.name:
+            if vote.stage == stage.name and stage.name not in told:
                 lines += _vote(page, vote)
+        told.add(stage.name)
         yield page.named([page.name(stage.name)], lines)
+    for vote in kept:
+        if vote.stage not in told:
+            yield page.named([page.name(vote.stage)], [*_vote(page, vote)])
     if len(kept) < len(review.votes):
         left = len(review.votes) - len(kept)
         yield line(page.say("decision.earlier_votes", n=left, subtle=True))
