@@ -22,6 +22,7 @@ def test_a_wheel_carries_the_settings_the_policy_and_the_types(tmp_path):
         "countersign/store/sql/sqlite/queries.sql",
         "countersign/rego/countersign/decision.rego",
         "countersign/rego/examples/export.rego",
+        "countersign_bot/card/catalogue/de.toml",
     ):
         assert needed in names
     assert not [name for name in names if name.startswith(("tests", "scripts", "docs"))]
