@@ -8,6 +8,7 @@ by the bot for every card it posts, updates or answers with.
 
 from countersign_bot.card.build import MAX_CARD_BYTES, closed_card, gone_card, review_card
 from countersign_bot.card.handle import Click, Handle, HandleError, Verb, profile_shown, read
+from countersign_bot.card.line import line_of
 from countersign_bot.card.view import Card, Look, View
 from countersign_bot.card.words import refusal_text, reminder_text
 
@@ -22,6 +23,7 @@ __all__ = [
     "View",
     "closed_card",
     "gone_card",
+    "line_of",
     "profile_shown",
     "read",
     "refusal_text",
