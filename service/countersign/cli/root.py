@@ -10,6 +10,7 @@ from countersign import __version__
 from countersign.cli import (
     agent,
     audit,
+    bot,
     delegations,
     doctor,
     keys,
@@ -56,6 +57,7 @@ app.add_typer(delegations.app, name="delegation")
 app.add_typer(audit.app, name="audit")
 app.add_typer(witness.app, name="witness")
 app.add_typer(keys.app, name="keys")
+app.add_typer(bot.app, name="bot")
 
 
 @app.command()

@@ -1,0 +1,92 @@
+"""What whoever runs the Teams bot types: run it, and make its app for Teams."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from countersign.cli.operator import LogLevel
+from countersign.errors import ConfigurationError
+
+app = typer.Typer(help="Reviews in Microsoft Teams.", no_args_is_help=False)
+
+SettingsOption = Annotated[Path, typer.Option("--config", help="The bot's settings.")]
+_SETTINGS: Final = Path("bot.toml")
+_MAX_NAME: Final = 30
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    config: SettingsOption = _SETTINGS,
+    log_level: Annotated[LogLevel, typer.Option(help="What to tell on stderr.")] = LogLevel.INFO,
+) -> int:
+    """Run the bot until SIGTERM."""
+    if context.invoked_subcommand is not None:
+        return 0
+    _require_bot()
+    from countersign_bot.app import serve as run  # noqa: PLC0415 - an extra, and slow to import
+    from countersign_bot.settings import load  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=log_level.value.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+    def announce(port: int) -> None:
+        print(json.dumps({"event": "ready", "port": port}), flush=True)
+
+    code = asyncio.run(run(load(config), announce))
+    raise typer.Exit(code)
+
+
+@app.command()
+def manifest(
+    out: Annotated[Path, typer.Option(help="The new zip, for Teams' admin center.")],
+    developer: Annotated[str, typer.Option(help="Your organisation, as Teams shows it.")],
+    website: Annotated[
+        str, typer.Option(help="Its https address; /privacy and /terms are expected below it.")
+    ],
+    config: SettingsOption = _SETTINGS,
+    name: Annotated[str, typer.Option(help="What the bot is called.")] = "Countersign",
+) -> None:
+    """Make the app that is uploaded to Teams."""
+    _require_bot()
+    from countersign_bot.manifest import package  # noqa: PLC0415
+    from countersign_bot.settings import load  # noqa: PLC0415
+
+    if not website.startswith("https://"):
+        raise typer.BadParameter("--website: must be an https address")
+    if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+        raise typer.BadParameter(f"--name: 1 to {_MAX_NAME} characters")
+    app_id = load(config).app.id
+    if not app_id:
+        raise ConfigurationError(
+            "bot.settings", "app.id: is missing", advice="Teams needs the bot's id from Azure."
+        )
+    data = package(app_id=app_id, name=name, developer=developer, website=website)
+    try:
+        with out.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise ConfigurationError(
+            "bot.exists", f"--out: {out} is there already", advice="Name a new file."
+        ) from None
+    print(f"Wrote {out}. Upload it in the Teams admin center, under Manage apps.")
+
+
+def _require_bot() -> None:
+    if importlib.util.find_spec("botbuilder") is None:
+        raise ConfigurationError(
+            "bot.missing",
+            "what the bot needs is not installed",
+            advice="Install countersign[bot].",
+        )
