@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from delivery_suite import DeliverySuite
 from standing_suite import StandingSuite
 from store_machine import check_against_model, check_recent_over_restarts
 from store_suite import Backend, StoreSuite
@@ -48,6 +49,10 @@ class TestStore(StoreSuite):
 
 class TestStanding(StandingSuite):
     """See `standing_suite`."""
+
+
+class TestDelivery(DeliverySuite):
+    """See `delivery_suite`."""
 
 
 def test_any_sequence_of_commands_agrees_with_the_model(new_backend):

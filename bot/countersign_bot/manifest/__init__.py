@@ -31,7 +31,7 @@ _WORDS: Final = {
     "de": {
         "short": "Entscheiden, was Agenten tun dürfen.",
         "full": "Countersign zeigt, was ein KI-Agent tun will, personenbezogene Daten und"
-        " Geheimnisse verdeckt, und nimmt Ihre Entscheidung entgegen: zustimmen, ablehnen, nachfragen.",
+        " Geheimnisse verdeckt, und nimmt Ihre Entscheidung an: zustimmen, ablehnen, nachfragen.",
         "pending": "Was auf Sie wartet",
         "history": "Was daraus wurde",
         "whoami": "Wie Sie hier bekannt sind",

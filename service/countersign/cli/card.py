@@ -173,6 +173,8 @@ def _progress(review: reviews_pb2.Review) -> None:
         output.field("stage", f"{stage.name}: {stage.approvals} of {stage.quorum} from {who}")
         if stage.HasField("escalates_at"):
             output.field("", f"asks more people {output.until(stage.escalates_at)}, if still open")
+    if review.unreached:
+        output.field("not reached", f"{', '.join(review.unreached)} (no bot installed there)")
     for vote in review.votes:
         output.field("vote", _vote(vote))
     for exchange in review.thread:
