@@ -134,6 +134,14 @@ class Service:
         )
         return answer
 
+    async def endpoints(self) -> deliveries_pb2.ListEndpointsResponse:
+        """Where this bot is, and the conversations it has not been seen in."""
+        request = deliveries_pb2.ListEndpointsRequest()
+        answer: deliveries_pb2.ListEndpointsResponse = await self._deliveries.run(
+            self._quick.call("ListEndpoints", request)
+        )
+        return answer
+
     async def _review(self, who: Who, method: str, request: Any) -> reviews_pb2.Review:
         answer: reviews_pb2.Review = await self._as(who, method, request)
         return answer

@@ -50,7 +50,7 @@ class Wire:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._credentials = _credentials(settings)
+        self.credentials = _credentials(settings)
         self._outgoing = Outgoing()
         self.counts = collections.Counter()
 
@@ -66,7 +66,7 @@ class Wire:
             self.connector = BotFrameworkConnector(
                 bot_id=settings.bot_id,
                 outgoing=outgoing,
-                credentials=self._credentials,
+                credentials=self.credentials,
                 hosts=settings.hosts(),
                 pace=_pace(settings),
             )

@@ -12,7 +12,8 @@ from typing import Annotated, Final
 
 import typer
 
-from countersign.cli.operator import LogLevel
+from countersign.cli.finding import told
+from countersign.cli.operator import JsonOption, LogLevel
 from countersign.errors import ConfigurationError
 
 app = typer.Typer(help="Reviews in Microsoft Teams.", no_args_is_help=False)
@@ -46,6 +47,16 @@ def serve(
 
     code = asyncio.run(run(load(config), announce))
     raise typer.Exit(code)
+
+
+@app.command()
+def doctor(config: SettingsOption = _SETTINGS, as_json: JsonOption = False) -> int:
+    """Look whether the bot reaches Teams and the service, and whom it reaches."""
+    _require_bot()
+    from countersign.cli.bot_doctor import examine  # noqa: PLC0415
+    from countersign_bot.settings import load  # noqa: PLC0415
+
+    return told(asyncio.run(examine(load(config))), as_json=as_json)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import importlib.metadata
 import platform
 import sqlite3
@@ -14,7 +13,7 @@ from pathlib import Path
 import typer
 
 from countersign import __version__
-from countersign.cli import output
+from countersign.cli.finding import Finding, told
 from countersign.cli.operator import ConfigOption, JsonOption
 from countersign.config import Config, config_path, load, opa_candidates
 from countersign.errors import ConfigurationError, CountersignError
@@ -29,30 +28,10 @@ app = typer.Typer()
 _PACKAGES = ("grpcio", "protobuf", "pydantic", "google-re2", "cryptography", "PyJWT", "uvloop")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-
-
 @app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> int:
     """Look at settings, keys, registers, OPA and policy; exit code 1 if anything is wrong."""
-    findings = list(_examine(config_path(config)))
-    good = all(finding.ok for finding in findings)
-    if as_json:
-        output.as_json({"ok": good, "findings": [dataclasses.asdict(f) for f in findings]})
-        return 0 if good else 1
-    for finding in findings:
-        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:<12} {finding.detail}")
-        if finding.remedy:
-            print(f"{'':<18}{finding.remedy}")
-    print("Everything is in place." if good else "Mend what failed, then run doctor again.")
-    return 0 if good else 1
+    return told(_examine(config_path(config)), as_json=as_json)
 
 
 def _examine(path: Path) -> list[Finding]:
