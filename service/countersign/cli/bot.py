@@ -16,22 +16,19 @@ from countersign.cli.finding import told
 from countersign.cli.operator import JsonOption, LogLevel
 from countersign.errors import ConfigurationError
 
-app = typer.Typer(help="Reviews in Microsoft Teams.", no_args_is_help=False)
+app = typer.Typer(help="Reviews in Microsoft Teams.", no_args_is_help=True)
 
 SettingsOption = Annotated[Path, typer.Option("--config", help="The bot's settings.")]
 _SETTINGS: Final = Path("bot.toml")
 _MAX_NAME: Final = 30
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def serve(
-    context: typer.Context,
     config: SettingsOption = _SETTINGS,
     log_level: Annotated[LogLevel, typer.Option(help="What to tell on stderr.")] = LogLevel.INFO,
 ) -> int:
     """Run the bot until SIGTERM."""
-    if context.invoked_subcommand is not None:
-        return 0
     _require_bot()
     from countersign_bot.app import serve as run  # noqa: PLC0415 - an extra, and slow to import
     from countersign_bot.settings import load  # noqa: PLC0415
@@ -45,8 +42,7 @@ def serve(
     def announce(port: int) -> None:
         print(json.dumps({"event": "ready", "port": port}), flush=True)
 
-    code = asyncio.run(run(load(config), announce))
-    raise typer.Exit(code)
+    return asyncio.run(run(load(config), announce))
 
 
 @app.command()
