@@ -55,7 +55,14 @@ from countersign.model import (
     TenantId,
 )
 from countersign.registry import Registers
-from countersign.v1 import activity_pb2, admin_pb2, decisions_pb2, reviews_pb2, trust_pb2
+from countersign.v1 import (
+    activity_pb2,
+    admin_pb2,
+    decisions_pb2,
+    deliveries_pb2,
+    reviews_pb2,
+    trust_pb2,
+)
 
 COMMAND = Path(sys.executable).parent / "countersign"
 PATIENCE_S = 60
@@ -66,6 +73,7 @@ _SERVICES = {
     "Decisions": decisions_pb2.DESCRIPTOR.services_by_name["Decisions"],
     "Activity": activity_pb2.DESCRIPTOR.services_by_name["Activity"],
     "Admin": admin_pb2.DESCRIPTOR.services_by_name["Admin"],
+    "Deliveries": deliveries_pb2.DESCRIPTOR.services_by_name["Deliveries"],
     "Reviews": reviews_pb2.DESCRIPTOR.services_by_name["Reviews"],
     "Trust": trust_pb2.DESCRIPTOR.services_by_name["Trust"],
 }

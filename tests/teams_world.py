@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from countersign.client import Context
 from countersign.credentials import write_credential
 from countersign.model import Account, Channel, ChannelId, Conversation, TenantId
-from countersign.v1 import decisions_pb2, reviews_pb2
-from service import COMMAND, PATIENCE_S, Service, context, watchdog
+from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
+from service import COMMAND, PATIENCE_S, Service, _free_port, context, watchdog
 from simulators.teams.cloud import Cloud
 from simulators.teams.feed import Message
 from simulators.teams.teams import Teams
@@ -127,6 +128,12 @@ class Town:
     teams: Teams
     bot: Bot
     tables: int = 0
+    contexts: dict[str, Context] = dataclasses.field(default_factory=dict)
+    """What was asked, by review."""
+
+    def free_port(self) -> int:
+        """One that nobody listens at."""
+        return _free_port()
 
     # --- the agent ---
 
@@ -134,7 +141,6 @@ class Town:
         """The agent asks; the review's id."""
         self.tables += 1
         wanted = context(action, f"t{self.tables}", **more)
-        self.contexts = getattr(self, "contexts", {})
         answer = self.service.line("agent").call(
             "Decisions.Check", decisions_pb2.CheckRequest(context=wanted.to_message())
         )
@@ -188,8 +194,6 @@ class Town:
 
 def review_state(review: reviews_pb2.Review) -> str:
     """`pending`, `approved`, …"""
-    from countersign.v1 import context_pb2
-
     return context_pb2.ReviewState.Name(review.status.state).removeprefix("REVIEW_STATE_").lower()
 
 
@@ -244,9 +248,3 @@ def _enrol(service: Service, teams: Teams) -> None:
         conversations=(Conversation(name=CHANNEL, id=teams.feed.place(CHANNEL).id),),
     )
     service.tokens["teams"] = service._registers.add(channel)
-
-
-def _free_port() -> int:
-    from service import _free_port as free
-
-    return free()

@@ -41,6 +41,8 @@ from countersign_bot.settings import Settings
 
 log = logging.getLogger(__name__)
 
+SETTLES: Final = 10
+SETTLE_S: Final = 0.15
 _OUTDATED: Final = frozenset({"vote.stale_revision", "vote.preview_mismatch"})
 
 
@@ -104,7 +106,7 @@ class Clicks:
             self._posted(click.handle), self._person(inbound, place, fresh=not reading)
         )
         if not card.message_id:
-            raise Refused("card.settling")  # it was posted a moment ago, by whatever process
+            raise Refused("card.settling")
         if not self._stands_here(card, inbound, place):
             self._replace(place, inbound.reply_to_id)
             raise Refused("card.foreign")
@@ -117,18 +119,28 @@ class Clicks:
                 return closed_card(look)
             if error.code in _OUTDATED:
                 return await self._shown(who, card, look, notice=error.code)
+            if isinstance(error, NotFound):  # they see the card: that there is one is no secret
+                raise Refused("vote.not_eligible") from error
             raise Refused(*_told(error)) from error
         return self._card(review, card, look)
 
     async def _posted(self, handle: Handle) -> deliveries_pb2.Card:
-        """The card that the data names. Raises `Refused`."""
-        try:
-            card = await self._service.card(handle.card_id)
-        except CountersignClientError as error:
-            code, message = _told(error)
-            raise Refused("card.foreign" if code == "card.not_found" else code, message) from error
-        if card.review_id != handle.review_id:
-            raise Refused("card.foreign")
+        """The card that the data names. Raises `Refused`.
+
+        Who clicks quickly may be ahead of the word that the card was posted.
+        """
+        for _ in range(SETTLES):
+            try:
+                card = await self._service.card(handle.card_id)
+            except CountersignClientError as error:
+                code, message = _told(error)
+                foreign = code == "card.not_found"
+                raise Refused("card.foreign" if foreign else code, message) from error
+            if card.review_id != handle.review_id:
+                raise Refused("card.foreign")
+            if card.message_id:
+                break
+            await asyncio.sleep(SETTLE_S)
         return card
 
     async def _person(self, inbound: Inbound, place: Reference, *, fresh: bool) -> None:

@@ -58,10 +58,14 @@ def targets(review: Review, people: Staff, installed: Installed) -> list[Target]
 
 
 def viewers(review: Review, people: Staff) -> list[PersonId]:
-    """Whose view of a shared card differs: who may decide now, and who asked."""
+    """Whose view of a shared card differs: who asked, who may decide now, who must not.
+
+    Those who matter most come first, since there may be more than a card can name.
+    """
     stage = _open_stage(review) if review.state.awaits_votes else None
     may = people.eligible(review.tenant, stage) - barred(review) if stage else frozenset()
-    return sorted(may | ({review.requester} if review.requester else set()))
+    asked_for = [review.requester] if review.requester else []
+    return list(dict.fromkeys([*asked_for, *sorted(may), *review.excluded]))
 
 
 def conversation_name(channel: Channel, address: Address) -> str:
