@@ -8,8 +8,11 @@ import logging
 import signal
 from collections.abc import Callable
 
+from countersign_bot.card import catalogue
 from countersign_bot.clicks import Clicks
 from countersign_bot.courier import Courier
+from countersign_bot.inbound.activity import Inbound
+from countersign_bot.inbound.route import Wording
 from countersign_bot.places import Places
 from countersign_bot.roster import Roster
 from countersign_bot.service import Service
@@ -42,7 +45,7 @@ async def serve(settings: Settings, announce: Callable[[int], None]) -> int:
         delivering = asyncio.create_task(courier.run(), name="courier")
         stack.push_async_callback(_ended, delivering)
         turns = Turns(clicks, Talk(service), Places(service), wire.connector)
-        announce(await stack.enter_async_context(wire.serving(turns)))
+        announce(await stack.enter_async_context(wire.serving(turns, wording=_wording)))
         await stopping.wait()
         log.info("stopping")
     return 0
@@ -53,3 +56,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _wording(inbound: Inbound) -> Wording:
+    """What is read where a turn came to nothing, in the reader's language."""
+    words = catalogue.of(inbound.locale)
+    return Wording(
+        failed=words.say("turn.failed"),
+        late=words.say("turn.late"),
+        unknown=words.say("turn.unknown"),
+    )

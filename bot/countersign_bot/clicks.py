@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from countersign.client import CountersignClientError, NotFound
-from countersign.v1 import deliveries_pb2, reviews_pb2
+from countersign.v1 import deliveries_pb2
 from countersign_bot.card import (
     Card,
     Click,
@@ -23,12 +23,10 @@ from countersign_bot.card import (
     HandleError,
     Look,
     Verb,
-    View,
     closed_card,
     gone_card,
     read,
     refusal_text,
-    review_card,
 )
 from countersign_bot.connector.errors import ConnectorError, NotMemberError
 from countersign_bot.connector.protocol import Connector
@@ -38,9 +36,12 @@ from countersign_bot.inbound.answer import InvokeAnswer
 from countersign_bot.roster import Roster
 from countersign_bot.service import Service, Who
 from countersign_bot.settings import Settings
+from countersign_bot.showing import card_of
 
 log = logging.getLogger(__name__)
 
+MEMBER_WITHIN_S: Final = 5.0
+"""For the roster to answer; Teams waits ten seconds for all of it."""
 SETTLES: Final = 10
 SETTLE_S: Final = 0.15
 _OUTDATED: Final = frozenset({"vote.stale_revision", "vote.preview_mismatch"})
@@ -122,7 +123,7 @@ class Clicks:
             if isinstance(error, NotFound):  # they see the card: that there is one is no secret
                 raise Refused("vote.not_eligible") from error
             raise Refused(*_told(error)) from error
-        return self._card(review, card, look)
+        return card_of(review, card, personal=True, look=look)
 
     async def _posted(self, handle: Handle) -> deliveries_pb2.Card:
         """The card that the data names. Raises `Refused`.
@@ -146,7 +147,10 @@ class Clicks:
     async def _person(self, inbound: Inbound, place: Reference, *, fresh: bool) -> None:
         """Who clicked is a person of the tenant, at home in it. Raises `Refused`."""
         try:
-            member = await self._roster.member(place, inbound.user_id, fresh=fresh)
+            async with asyncio.timeout(MEMBER_WITHIN_S):
+                member = await self._roster.member(place, inbound.user_id, fresh=fresh)
+        except TimeoutError as error:
+            raise Refused("member.unreadable") from error
         except NotMemberError as error:
             raise Refused("member.unknown") from error
         except ConnectorError as error:
@@ -181,23 +185,8 @@ class Clicks:
             review = await self._service.review(who, card.review_id)
         except CountersignClientError as error:
             raise Refused(*_told(error)) from error
-        return self._card(review, card, look, notice=refusal_text(notice, "", look))
-
-    def _card(
-        self,
-        review: reviews_pb2.Review,
-        card: deliveries_pb2.Card,
-        look: Look,
-        *,
-        notice: str = "",
-    ) -> Card:
-        return review_card(
-            review,
-            handle=Handle.of(review, card_id=card.card_id, nonce=card.nonce),
-            view=View(audience=card.audience, personal=True),
-            look=look,
-            notice=notice,
-        )
+        notice = refusal_text(notice, "", look)
+        return card_of(review, card, personal=True, look=look, notice=notice)
 
     def _replace(self, place: Reference, message_id: str) -> None:
         """A copy of ours that nobody knows of, as a bot that died leaves: it says so itself.

@@ -17,15 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from countersign.client import CountersignClientError
 from countersign.v1 import deliveries_pb2
-from countersign_bot.card import (
-    Card,
-    Handle,
-    Look,
-    View,
-    closed_card,
-    reminder_text,
-    review_card,
-)
+from countersign_bot.card import Card, Look, closed_card, reminder_text
 from countersign_bot.connector.errors import (
     ConnectorError,
     MessageGoneError,
@@ -37,6 +29,7 @@ from countersign_bot.connector.reference import Reference
 from countersign_bot.roster import Roster
 from countersign_bot.service import Service
 from countersign_bot.settings import Settings
+from countersign_bot.showing import UnfitCardError, card_of
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +97,7 @@ class Courier:
         except TimeoutError:
             said.retry_after.CopyFrom(Duration())
             said.detail = "timeout"
-        except ConnectorError as error:
+        except (ConnectorError, UnfitCardError) as error:
             said.refused, said.detail = True, error.code
         except Exception as error:  # noqa: BLE001 - one card must not end the delivery of all
             log.error("a card could not be made: %s", type(error).__name__)
@@ -143,10 +136,10 @@ class Courier:
             return closed_card(look)
         sent, review = delivery.card, delivery.review
         alone = sent.audience != deliveries_pb2.AUDIENCE_CONVERSATION
-        return review_card(
+        return card_of(
             review,
-            handle=Handle.of(review, card_id=sent.card_id, nonce=sent.nonce),
-            view=View(audience=sent.audience, personal=alone),
+            sent,
+            personal=alone,
             look=look,
             viewers=await self._viewers(sent, reference),
         )
