@@ -16,6 +16,9 @@ ACTIVITY: Final = f"{UNIT}/test_bot_activity.py"
 REFERENCE: Final = f"{UNIT}/test_bot_reference.py"
 SETTINGS: Final = f"{UNIT}/test_bot_settings.py"
 FAULTS: Final = f"{INTEGRATION}/test_bot_sdk_faults.py"
+CLICKS: Final = f"{UNIT}/test_bot_clicks.py"
+COURIER: Final = f"{UNIT}/test_bot_courier.py"
+DELIVERING: Final = f"{UNIT}/test_flow_delivering.py"
 CONNECTOR: Final = f"{INTEGRATION}/test_bot_connector.py"
 
 BOT_GUARDS: Final = (
@@ -292,6 +295,108 @@ BOT_GUARDS: Final = (
         tests=(
             f"{SETTINGS}::test_without_an_app_id_it_starts_for_a_simulator_on_this_machine_only",
             f"{INTEGRATION}/test_bot_inbound.py::test_with_an_app_id_development_opens_nothing",
+        ),
+    ),
+    Guard(
+        invariant=7,
+        guard="countersign_bot.clicks.Clicks._person",
+        what="a guest, an app or somebody of another tenant decides",
+        old="if not member.is_human_of(inbound.tenant, inbound.subject):",
+        new="if False:",
+        tests=(f"{CLICKS}::test_only_a_person_at_home_in_the_tenant_clicks",),
+    ),
+    Guard(
+        invariant=7,
+        guard="countersign_bot.roster.Roster.member",
+        what="who left the conversation decides by an old roster",
+        old="if kept is not None and not fresh and now - kept[0] < KEEP_S:",
+        new="if kept is not None and now - kept[0] < KEEP_S:",
+        tests=(
+            f"{CLICKS}::test_to_decide_the_roster_is_asked_anew_and_to_look_it_may_be_remembered",
+        ),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign_bot.clicks.Clicks._clicked",
+        what="a forwarded or copied card decides",
+        old="if not self._stands_here(card, inbound, place):",
+        new="if False:",
+        tests=(f"{CLICKS}::test_only_the_message_that_was_posted_there_is_clicked_on",),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign_bot.clicks.Clicks._clicked",
+        what="a card of an older revision decides",
+        old="if not reading and click.handle.nonce != card.nonce:",
+        new="if False:",
+        tests=(f"{CLICKS}::test_with_another_nonce_nothing_is_done_and_the_newest_is_shown",),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign_bot.clicks.Clicks._posted",
+        what="a card decides on another review than its own",
+        old="if card.review_id != handle.review_id:",
+        new="if False:",
+        tests=(f"{CLICKS}::test_a_card_of_another_review_is_no_card_of_this_one",),
+    ),
+    Guard(
+        invariant=2,
+        guard="countersign_bot.showing.card_of",
+        what="a card that is not as ours have to be is sent",
+        old="    if found:\n",
+        new="    if False:\n",
+        tests=(f"{COURIER}::test_a_card_that_is_not_as_ours_have_to_be_is_not_sent",),
+    ),
+    Guard(
+        invariant=12,
+        guard="countersign.flow.delivering.acknowledge",
+        what="a bot settles another channel's card",
+        old="if card is None or card.channel != channel.id or card.lease is None:",
+        new="if card is None or card.lease is None:",
+        tests=(f"{DELIVERING}::test_a_bot_meets_only_its_own_channel_and_tenant",),
+    ),
+    Guard(
+        invariant=12,
+        guard="countersign.flow.delivering.card",
+        what="a bot reads another channel's card",
+        old="own = found if found is not None and found.channel == channel.id else None",
+        new="own = found",
+        tests=(f"{DELIVERING}::test_a_bot_meets_only_its_own_channel_and_tenant",),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign.flow.delivering.nonce",
+        what="a card of an older revision looks current",
+        old="revision = str(review.revision).encode()",
+        new='revision = b""',
+        tests=(f"{DELIVERING}::test_a_new_revision_has_another_nonce",),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign.review.voting._unseen",
+        what="one's own credential decides on the masks of others",
+        old="if isinstance(event, VoteCast) and event.channel is not None:",
+        new="if isinstance(event, VoteCast):",
+        tests=(
+            f"{DELIVERING}::test_by_ones_own_credential_only_ones_own_preview_can_be_decided_on",
+        ),
+    ),
+    Guard(
+        invariant=3,
+        guard="countersign.review.standing.shared_profile",
+        what="a conversation is shown the mask of some of its people",
+        old="return max(used, key=MASK_PROFILES.index)",
+        new="return min(used, key=MASK_PROFILES.index)",
+        tests=(f"{DELIVERING}::test_a_named_conversation_is_shown_one_body_with_everybodys_masks",),
+    ),
+    Guard(
+        invariant=6,
+        guard="countersign.flow.targets.targets",
+        what="somebody of the requester chain is asked to decide",
+        old="- barred(review) - used_up",
+        new="- used_up",
+        tests=(
+            f"{DELIVERING}::test_whom_the_open_stage_asks_is_reached_alone_and_nobody_of_the_chain",
         ),
     ),
 )

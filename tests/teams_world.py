@@ -24,6 +24,7 @@ from countersign.client import Context
 from countersign.credentials import write_credential
 from countersign.model import Account, Channel, ChannelId, Conversation, TenantId
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
+from countersign_bot.card.text import BREAK
 from service import COMMAND, PATIENCE_S, Service, _free_port, context, watchdog
 from simulators.teams.cloud import Cloud
 from simulators.teams.feed import Message
@@ -168,7 +169,7 @@ class Town:
 
         def found() -> Message | None:
             for message in reversed(self.teams.cards(place)):
-                text = json.dumps(message.card, ensure_ascii=False)
+                text = json.dumps(message.card, ensure_ascii=False).replace(BREAK, "")
                 if review_id in text and all(word in text for word in words):
                     return message
             return None
@@ -208,7 +209,7 @@ def _texts(part: Any) -> Iterator[str]:
             yield from _texts(each)
     elif isinstance(part, dict):
         if isinstance(part.get("text"), str):
-            yield part["text"]
+            yield part["text"].replace(BREAK, "")
         for name in ("body", "items", "columns", "inlines", "actions", "card"):
             yield from _texts(part.get(name))
 

@@ -13,6 +13,7 @@ import pytest
 import realparts
 from countersign.model import new_id
 from countersign.v1 import context_pb2, decisions_pb2
+from countersign_bot.card.text import BREAK
 from service import eventually
 from simulators.teams.browser import Browser, Page
 from simulators.teams.page_server import PageServer
@@ -141,7 +142,7 @@ def test_what_an_agent_writes_is_seen_letter_by_letter(place: tuple[Town, Browse
     card = town.card("dave", review_id)
     page = opened(browser, "dave", "Countersign")
     shown = page.card(card)
-    text = shown.text()
+    text = shown.text().replace(BREAK, "")
     for literal in ("**bold**", "[click](https://evil.example)", "<at>Carol</at>", "<b>x</b>"):
         assert literal in text, (literal, text)
     assert "DATE(2026-01-01)" in text

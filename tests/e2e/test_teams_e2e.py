@@ -427,7 +427,7 @@ def test_the_commands_say_who_one_is_what_waits_and_what_became_of_it(shared: To
     shared.teams.say("carol", "history")
     assert ended in shared.teams.until(lambda: _last_text(shared, "carol", "The last ones"))
     shared.teams.say("carol", "help")
-    shared.teams.until(lambda: _last_text(shared, "carol", "`history`"))
+    shared.teams.until(lambda: _last_text(shared, "carol", "“history”"))
     shared.teams.say("carol", "whoami", CHANNEL)
     shared.teams.until(lambda: _last_text(shared, CHANNEL, "Reviews for data-approvals"))
     shared.teams.install("general")

@@ -11,6 +11,7 @@ from countersign.cards import Address, Audience, Delivered
 from countersign.directory import Directory
 from countersign.errors import ExhaustedError, NotFoundError, PreconditionError
 from countersign.flow.delivering import LEASE_S, Acknowledged
+from countersign.flow.evidence import Evidence
 from countersign.flow.requester import ReportAsk
 from countersign.flow.sweep import fire_due
 from countersign.flow.voter import Voter
@@ -23,6 +24,7 @@ from countersign.model import (
     Conversation,
     Escalation,
     Outcome,
+    Principal,
     ReviewState,
     Stage,
     TenantId,
@@ -138,7 +140,9 @@ async def test_a_named_conversation_is_shown_one_body_with_everybodys_masks(town
     (delivery,) = await town.leases()
     card = delivery.shown.card
     assert (card.audience, card.address, card.person) == (Audience.CONVERSATION, IN_CHANNEL, None)
-    assert {each.subject for each in delivery.shown.viewers} == {"oid-bob", "oid-carol"}
+    # Those who decide first, then alice, who owns the agent and is told that she cannot.
+    viewers = [each.subject for each in delivery.shown.viewers]
+    assert viewers == ["oid-bob", "oid-carol", "oid-alice"]
     await town.told(delivery)
     # On that body a vote through the channel counts, though bob may see more by himself.
     bot_says = {"profile": "restricted", "preview_hash": review.previews["restricted"].hash}
@@ -301,6 +305,28 @@ async def test_the_second_stage_is_asked_when_the_first_is_done(town):
     assert set(await town.delivers()) == {of(BOB), of(CAROL)}
     await town.world.vote(BOB, review.id)
     assert of(DAVE) in await town.delivers()
+
+
+async def test_who_is_proven_to_have_asked_is_told_how_it_ended_and_never_asked(town):
+    agent = dataclasses.replace(AGENT, users=(DAVE.id,), clients=("agent-client",))
+    callers = [agent if each is AGENT else each for each in CALLERS]
+    town.world.source.current = Directory.of(callers, reachable(), (), [BOT])
+    await town.installs(*map(of, PEOPLE))
+    named = Principal(type="person", id="dave")
+    evidence = Evidence(
+        pointer="/on_behalf_of/0",
+        principal=named,
+        account=Account(issuer=CONTOSO, subject="oid-dave"),
+        client="agent-client",
+    )
+    asked = context(agent, on_behalf_of=(named,))
+    review = await town.world.opened(asked, agent, evidence=evidence)
+    assert review.requester == "dave"
+    assert set(await town.delivers()) == {of(BOB), of(CAROL)}
+    await town.world.vote(BOB, review.id)
+    found = {each.shown.card.address: each.shown.card for each in await town.leases()}
+    assert found[of(DAVE)].audience is Audience.REQUESTER
+    assert set(found) == {of(BOB), of(CAROL), of(DAVE)}
 
 
 # --- bots that die ---------------------------------------------------------------------

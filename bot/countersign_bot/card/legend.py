@@ -60,7 +60,10 @@ def names(
         if value:
             runs += [run(Clean("  ·  "), **_SMALL)] if runs else []
             runs += [page.say(key, **_SMALL), run(Clean(" "), **_SMALL)]
-            runs.append(page.text(value, mono=True, **_SMALL))
+            # The review's id is copied into commands, so it is one word to the last sign.
+            own = key == "names.review"
+            shown = page.command(value, **_SMALL) if own else page.text(value, mono=True, **_SMALL)
+            runs.append(shown)
     page.cut = kept
     if review.must_show:
         yield line(run(Clean(f"{DEMANDED} "), **_SMALL), page.say("names.demanded", **_SMALL))

@@ -71,9 +71,10 @@ class Page:
         self.cut = self.cut or shown.is_cut
         return run(text.breakable(shown.lines[0], _LONGEST_NAME), subtle=True)
 
-    def command(self, told: str) -> Element:
+    def command(self, told: str, **style: object) -> Element:
         """What is to be typed as it stands, of nothing but our own words and ids."""
-        return run(text.brief(told, max_chars=_MAX_BRIEF).lines[0], mono=True, size="Small")
+        shown = text.brief(told, max_chars=_MAX_BRIEF).lines[0]
+        return run(shown, mono=True, **({"size": "Small"} | style))
 
     def texts(self, raw: Iterable[str], *, past: bool = False, **style: object) -> list[Element]:
         """Short untrusted texts, one run each, with commas between; beyond the room a count."""
