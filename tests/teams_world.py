@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -59,8 +58,7 @@ class Bot:
     @property
     def environment(self) -> dict[str, str]:
         """All that the process inherits: the way to its cloud, and no more."""
-        kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
-        return kept | self._cloud.environment()
+        return self._cloud.environment()
 
     def start(self) -> Bot:
         """Start it and wait until it listens."""
@@ -220,8 +218,6 @@ def town(directory: Path) -> Iterator[Town]:
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(Cloud())
         service = stack.enter_context(Service(directory / "countersign", policy=POLICY))
-        if "PYTHONPATH" in os.environ:
-            service.environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         port = _free_port()
         teams = stack.enter_context(Teams(cloud, f"http://127.0.0.1:{port}/api/messages"))
         _enrol(service, teams)
