@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # What `make test` runs: a path, or any pytest arguments. T="tests/unit -k claim"
 T ?=
+# How many processes it uses; the tests of one file stay together. JOBS=0: one after another.
+JOBS ?= 2
 
 bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
@@ -50,11 +52,11 @@ teams-playground: python opa  ## the bot in Microsoft's Agents Playground (its o
 demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
 	@scripts/demo --s3
 
-test: setup  ## run the tests; T=... selects
+test: setup  ## run the tests, JOBS=2 files at once; T=... selects
 	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)
 	@PYTHON=$(PYTHON) scripts/minio $(if_possible)
 	@scripts/teams-setup $(if_possible)
-	$(bin)/pytest $(T)
+	$(bin)/pytest --numprocesses=$(JOBS) --dist=loadfile $(T)
 
 lint: setup  ## style, types, import contracts, stub drift, policies
 	$(bin)/ruff check

@@ -231,7 +231,7 @@ def test_a_jwt_is_not_pasted_but_pointed_at() -> None:
 
 
 @pytest.mark.parametrize("newline", ["", "\n", "\r\n"])
-@pytest.mark.parametrize("token", [jwt(), new_token(SubjectKind.CALLER)])
+@pytest.mark.parametrize("token", [jwt(), new_token(SubjectKind.CALLER)], ids=["jwt", "own"])
 def test_a_token_file_holds_one_token_and_at_most_a_newline(
     tmp_path: Path, token: str, newline: str
 ) -> None:
