@@ -141,7 +141,7 @@ def test_scripts_get_json(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "remedy"),
     [
-        ("person add alice --name A", "directory.duplicate_id", "give it another id"),
+        ("person add alice --name A", "directory.duplicate_id", "Give it another id"),
         ("person add Zoe --name Zoe", "directory.invalid_id", "An id is 1 to 128 of"),
         ("person add z --name Z --alias alice", "directory.duplicate_account", "remove it"),
         ("person add z --name Z --credential no/z", "credential.unwritable", "existing directory"),
@@ -230,6 +230,12 @@ def test_a_list_is_a_table_and_says_who_knows_the_last_use(home: Path) -> None:
 def test_a_channel_is_registered_shown_replaced_and_removed(home: Path) -> None:
     added = json.loads(typed(home, "channel", "add", "bot", "--issuer", "teams:t", "--json").stdout)
     assert added["token"].startswith("csh_")
+    again = typed(home, "channel", "add", "bot", "--issuer", "teams:t")
+    assert again.returncode == 1
+    assert 'channel "bot" is registered already' in again.stderr
+    assert "--replace" in again.stderr
+    other = typed(home, "channel", "add", "other", "--issuer", "teams:t")
+    assert "[service]" in other.stdout
     replaced = typed(
         home, "channel", "add", "bot", "--issuer", "teams:t", "--issuer", "teams:u", "--replace"
     )
@@ -240,7 +246,8 @@ def test_a_channel_is_registered_shown_replaced_and_removed(home: Path) -> None:
     assert "last used" in shown.splitlines()[-1]
     removed = json.loads(typed(home, "channel", "remove", "bot", "--json").stdout)
     assert removed == {"subject": "channel bot", "removed": True}
-    assert json.loads(typed(home, "channel", "list", "--json").stdout) == []
+    left = json.loads(typed(home, "channel", "list", "--json").stdout)
+    assert [each["id"] for each in left] == ["other"]
 
 
 def test_a_person_has_accounts_and_aliases(home: Path) -> None:

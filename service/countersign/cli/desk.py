@@ -85,6 +85,7 @@ class Files:
 
     def add(self, subject: Subject) -> str:
         """See `Desk`."""
+        _require_new(self, subject)
         return self._registers.add(subject)
 
     def replace(self, subject: Subject) -> None:
@@ -130,13 +131,7 @@ class Operator:
 
     def add(self, subject: Subject) -> str:
         """See `Desk`."""
-        kind = kind_of(subject)
-        if any(entry.id == subject.id for entry in self.entries(kind)):
-            raise ConfigurationError(
-                "directory.duplicate_id",
-                f'{kind} "{subject.id}" is registered already',
-                advice="Give it another id, or --replace what is registered.",
-            )
+        _require_new(self, subject)
         token = self._client.put(entry_of(subject))
         if not token:
             raise ConfigurationError(
@@ -210,3 +205,13 @@ def entry(desk: Desk, kind: SubjectKind, id: str) -> Entry:
         f"no such {kind} is registered in its tenant",
         advice=f"See who is: countersign {kind} list",
     )
+
+
+def _require_new(desk: Desk, subject: Subject) -> None:
+    kind = kind_of(subject)
+    if any(found.id == subject.id for found in desk.entries(kind)):
+        raise ConfigurationError(
+            "directory.duplicate_id",
+            f'{kind} "{subject.id}" is registered already',
+            advice="Give it another id, or --replace what is registered.",
+        )

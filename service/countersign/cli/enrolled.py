@@ -168,3 +168,6 @@ def _use(kind: SubjectKind, path: Path) -> None:
         print("Use it:\n")
         print(f"  export COUNTERSIGN_CREDENTIAL={shlex.quote(str(path.absolute()))}")
         print("  countersign review list")
+    else:
+        print("Name it in the settings of what acts through the channel; of the bot for Teams:\n")
+        print(f"  [service]\n  credential = {json.dumps(str(path.absolute()))}")

@@ -82,8 +82,8 @@ class Authenticator:
             raise UnauthenticatedError(
                 "credential.unknown",
                 "authorization: no valid credential was given",
-                advice="Send `authorization: Bearer <token>` of a registered caller or person; "
-                "`countersign caller add` and `countersign person add` make one.",
+                advice="Send `authorization: Bearer <token>` of somebody registered; `countersign "
+                "caller add`, `person add` and `channel add` make one, `rotate` another.",
             )
         made_by = self._directory().shown_to(found.subject.tenant, found.proof)
         if made_by is not None:
