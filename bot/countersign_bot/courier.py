@@ -57,6 +57,8 @@ class Courier:
         self._settings = settings
         self._look = look
         self._busy: set[asyncio.Task[None]] = set()
+        self._away = ""
+        """Why nothing could be leased last time, so that it is told once."""
 
     async def run(self) -> None:
         """Lease and deliver until cancelled; what is on its way then is finished."""
@@ -72,9 +74,15 @@ class Courier:
         try:
             leased = await self._service.lease(AT_ONCE - len(self._busy))
         except CountersignClientError as error:
-            log.warning("no cards can be leased: %s [%s]", error.message, error.code)
+            why = f"{error.message} [{error.code}] {error.advice}".rstrip()
+            if why != self._away:
+                log.warning("no cards can be leased; it is tried again: %s", why)
+            self._away = why
             await asyncio.sleep(AWAY_S)
             return
+        if self._away:
+            log.info("cards can be leased again")
+        self._away = ""
         for delivery in leased.deliveries:
             task = asyncio.create_task(self._deliver(delivery))
             self._busy.add(task)

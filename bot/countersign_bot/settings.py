@@ -31,10 +31,24 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _ENV: Final = "env:"
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _UUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_EntraId = Annotated[str, Field(pattern=rf"^{_UUID}$"), After(str.lower)]
-_MaybeEntraId = Annotated[str, Field(pattern=rf"^({_UUID})?$"), After(str.lower)]
-_Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
-_Host = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=253)]
+_ID: Final = rf"^{_UUID}$"
+_MAYBE_ID: Final = rf"^({_UUID})?$"
+_ADDRESS: Final = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+_HOST: Final = r"^[a-z0-9-]+(\.[a-z0-9-]+)+$"
+_LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
+_AN_ID: Final = "an id as Entra shows it: 32 hex digits as 8-4-4-4-12, not a name or domain"
+_MEANT: Final = {
+    _ID: _AN_ID,
+    _MAYBE_ID: _AN_ID,
+    _ADDRESS: "HOST:PORT, such as 127.0.0.1:3978",
+    _HOST: "a host's name alone, in small letters, such as smba.example.com",
+    _LANGUAGE: "a language tag, such as en or de-AT",
+}
+"""What each pattern wants, in words."""
+_EntraId = Annotated[str, Field(pattern=_ID), After(str.lower)]
+_MaybeEntraId = Annotated[str, Field(pattern=_MAYBE_ID), After(str.lower)]
+_Address = Annotated[str, Field(pattern=_ADDRESS)]
+_Host = Annotated[str, Field(pattern=_HOST, max_length=253)]
 
 
 class _Section(BaseModel):
@@ -129,7 +143,7 @@ class TeamsSection(_Section):
     """`[teams]`: what shared cards speak, and where else the connector may be."""
 
     hosts: Annotated[list[_Host], Field(max_length=20)] = Field(default_factory=list)
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] = "en"
+    language: Annotated[str, Field(pattern=_LANGUAGE)] = "en"
     timezone: Annotated[str, After(_known_zone)] = "UTC"
     console_url: Annotated[str, Field(max_length=512), After(_page)] = ""
 
@@ -229,7 +243,8 @@ class Settings(_Section):
             text = _read(field, self.path(place), open_=open_)
         text = text.strip()
         if not text:
-            raise _wrong(field, "is empty where it should be")
+            unset = "names a variable that is not set here, or is empty"
+            raise _wrong(field, unset if place.startswith(_ENV) else "names an empty file")
         if len(text) > MAX_SECRET_CHARACTERS:
             raise _wrong(field, f"is over {MAX_SECRET_CHARACTERS} characters")
         return text
@@ -254,7 +269,11 @@ def load(path: Path) -> Settings:
         return Settings.model_validate(data)
     except ValidationError as error:
         problems = "\n  ".join(_problem(item) for item in error.errors(include_input=False))
-        raise ConfigurationError("bot.settings", f"{path}:\n  {problems}") from None
+        raise ConfigurationError(
+            "bot.settings",
+            f"{path}:\n  {problems}",
+            advice="docs/reference/bot-settings.md names every key and what it may be.",
+        ) from None
 
 
 def _problem(error: Any) -> str:
@@ -264,6 +283,8 @@ def _problem(error: Any) -> str:
     if error["type"] == "missing":
         return f"{where}: is missing"
     text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        text = f"must be {_MEANT[error['ctx']['pattern']]}"
     return f"{where}: {text}" if where else text
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import errno
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -91,7 +92,7 @@ class Wire:
             site = web.TCPSite(
                 runner, listen.host, listen.port, ssl_context=await self._server_tls()
             )
-            await site.start()
+            await _listening(site, listen.address)
             yield int(runner.addresses[0][1])
         finally:
             await runner.cleanup()
@@ -123,6 +124,20 @@ class Wire:
                 advice="Name a certificate and its key, both PEM, that this user may read.",
             ) from None
         return context
+
+
+async def _listening(site: web.TCPSite, address: str) -> None:
+    """Raises `ConfigurationError`."""
+    try:
+        await site.start()
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else "cannot be listened on"
+        raise ConfigurationError(
+            "bot.listen",
+            f"listen.address: {address} {why}",
+            advice="End what listens there, or name another address of this machine; "
+            "the messaging endpoint in Azure, or the proxy, must lead to it.",
+        ) from None
 
 
 def _credentials(settings: Settings) -> Credentials:

@@ -7,6 +7,7 @@ ones do is shown in `tests/e2e/test_teams_e2e.py`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,15 @@ async def test_one_card_that_hangs_does_not_hold_the_others_and_is_tried_again(
 
 
 async def test_a_service_that_is_away_is_asked_again(
-    bot: Bot, monkeypatch: pytest.MonkeyPatch
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(couriers, "AWAY_S", 0)
-    await bot.service.given.put(Unavailable("unavailable", "away"))
+    for _ in range(3):
+        await bot.service.given.put(Unavailable("unavailable", "away", advice="Start it."))
     assert (await bot.delivers(a_delivery())).shown_message_id == "m-new"
+    told = [line.getMessage() for line in caplog.records if "leased" in line.getMessage()]
+    assert told == [
+        "no cards can be leased; it is tried again: away [unavailable] Start it.",
+        "cards can be leased again",
+    ]

@@ -80,6 +80,18 @@ def test_the_command_writes_it_once_and_says_what_is_wrong(tmp_path) -> None:
     assert zipfile.is_zipfile(out)
     again = CliRunner().invoke(app, good)
     assert getattr(again.exception, "code", "") == "bot.exists"
-    plain = CliRunner().invoke(app, [*told, str(settings), "--website", "http://example.com"])
-    assert plain.exit_code == 2
-    assert "must be an https address" in plain.output
+    for website in (
+        "http://example.com",
+        "https://",
+        "https://a b.example",
+        "https://a.example/?x",
+    ):
+        plain = CliRunner().invoke(app, [*told, str(settings), "--website", website])
+        assert plain.exit_code == 2
+        assert "must be an https address" in plain.output
+    for developer in ("", " ", "x" * 33, "a\nb"):
+        wrong = CliRunner().invoke(app, [*good, "--developer", developer])
+        assert wrong.exit_code == 2
+        assert "--developer: 1 to 32 characters" in wrong.output
+    nowhere = CliRunner().invoke(app, [*good, "--out", str(tmp_path / "no" / "app.zip")])
+    assert getattr(nowhere.exception, "code", "") == "bot.unwritable"

@@ -115,6 +115,24 @@ def test_without_an_app_id_it_starts_for_a_simulator_on_this_machine_only(tmp_pa
     assert not written(tmp_path, development="true").is_open
 
 
+def test_a_wrong_form_is_told_in_words_and_not_as_a_pattern(tmp_path: Path) -> None:
+    for key, words in {
+        "tenants": "8-4-4-4-12, not a name or domain",
+        "app.id": "8-4-4-4-12, not a name or domain",
+        "app.tenant": "8-4-4-4-12, not a name or domain",
+        "listen.address": "HOST:PORT, such as",
+        "teams.language": "such as en or de-AT",
+        "teams.hosts": "a host's name alone",
+    }.items():
+        value = '"contoso: EN"'
+        told = problem(
+            tmp_path, **{key: f"[{value}]" if key in ("tenants", "teams.hosts") else value}
+        )
+        assert words in told
+        assert "pattern" not in told
+        assert "bot-settings.md" in told
+
+
 def test_no_error_shows_what_was_written(tmp_path: Path) -> None:
     for key in ("app.id", "app.tenant", "teams.language", "listen.address", "app.cloud"):
         assert CANARY not in problem(tmp_path, **{key: f'"{CANARY}"'})

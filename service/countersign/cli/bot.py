@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,6 +22,9 @@ app = typer.Typer(help="Reviews in Microsoft Teams.", no_args_is_help=True)
 SettingsOption = Annotated[Path, typer.Option("--config", help="The bot's settings.")]
 _SETTINGS: Final = Path("bot.toml")
 _MAX_NAME: Final = 30
+_MAX_DEVELOPER: Final = 32
+"""As the schema of the manifest has it."""
+_WEBSITE: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]*)?")
 
 
 @app.command()
@@ -52,6 +56,8 @@ def doctor(config: SettingsOption = _SETTINGS, as_json: JsonOption = False) -> i
     from countersign.cli.bot_doctor import examine  # noqa: PLC0415
     from countersign_bot.settings import load  # noqa: PLC0415
 
+    # What the bot would log, the findings say with a remedy.
+    logging.getLogger("countersign_bot").addHandler(logging.NullHandler())
     return told(asyncio.run(examine(load(config))), as_json=as_json)
 
 
@@ -70,10 +76,13 @@ def manifest(
     from countersign_bot.manifest import package  # noqa: PLC0415
     from countersign_bot.settings import load  # noqa: PLC0415
 
-    if not website.startswith("https://"):
-        raise typer.BadParameter("--website: must be an https address")
-    if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
-        raise typer.BadParameter(f"--name: 1 to {_MAX_NAME} characters")
+    if not _WEBSITE.fullmatch(website):
+        raise typer.BadParameter(
+            "--website: must be an https address, such as https://example.com, without a query"
+        )
+    for option, text, most in (("name", name, _MAX_NAME), ("developer", developer, _MAX_DEVELOPER)):
+        if not 0 < len(text.strip()) <= len(text) <= most or not text.isprintable():
+            raise typer.BadParameter(f"--{option}: 1 to {most} characters")
     app_id = load(config).app.id
     if not app_id:
         raise ConfigurationError(
@@ -86,6 +95,12 @@ def manifest(
     except FileExistsError:
         raise ConfigurationError(
             "bot.exists", f"--out: {out} is there already", advice="Name a new file."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            "bot.unwritable",
+            f"--out: {out} cannot be written: {error.strerror}",
+            advice="Name a new file in a directory that this user may write to.",
         ) from None
     print(f"Wrote {out}. Upload it in the Teams admin center, under Manage apps.")
 

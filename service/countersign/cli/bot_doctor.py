@@ -16,6 +16,10 @@ from countersign_bot.settings import Settings
 from countersign_bot.wire import Wire
 
 _WITHIN_S: Final = 20.0
+_ENTRA: Final = (
+    "Let the bot reach login.microsoftonline.com, or its cloud's, by https; see that app.id and "
+    "app.tenant are the registration's and that its secret or certificate is still good."
+)
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -28,7 +32,11 @@ async def examine(settings: Settings) -> list[Finding]:
                 found.append(await _token(wire))
     except CountersignError as error:
         found.append(_failed("wire", error))
-    service = Service(settings.credential())
+    try:
+        credential = settings.credential()
+    except CountersignError as error:
+        return [*found, _failed("credential", error)]
+    service = Service(credential)
     try:
         found += await _service(service)
     finally:
@@ -48,7 +56,14 @@ async def _service(service: Service) -> list[Finding]:
     try:
         listed = await asyncio.wait_for(service.endpoints(), _WITHIN_S)
     except TimeoutError:
-        return [Finding(name="service", ok=False, detail="no answer in time")]
+        return [
+            Finding(
+                name="service",
+                ok=False,
+                detail="no answer in time",
+                remedy="See that `countersign serve` runs at the credential's endpoint.",
+            )
+        ]
     except CountersignError as error:
         return [_failed("service", error)]
     found = [Finding(name="service", ok=True, detail="knows this bot")]
@@ -96,9 +111,11 @@ async def _token(wire: Wire) -> Finding:
     try:
         await asyncio.wait_for(wire.credentials.token(), _WITHIN_S)
     except TimeoutError:
-        return Finding(name="Entra", ok=False, detail="no answer in time")
+        return Finding(name="Entra", ok=False, detail="no answer in time", remedy=_ENTRA)
     except CountersignError as error:
-        return _failed("Entra", error)
+        return Finding(
+            name="Entra", ok=False, detail=f"{error.message} [{error.code}]", remedy=_ENTRA
+        )
     return Finding(name="Entra", ok=True, detail="gave the bot a token")
 
 
