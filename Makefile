@@ -14,7 +14,7 @@ if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 .PHONY: help setup python opa fsck minio s3 demo teams test lint fix proto lock bench fuzz cover guarantees clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
 
 setup: python  ## .venv from requirements.lock, and a real OPA
 	@$(PYTHON) scripts/opa $(if_possible)
@@ -34,23 +34,23 @@ minio:  ## MinIO, a real S3 server with Object Lock, at .tools/minio, for tests 
 s3: python minio  ## such a server on loopback, until Ctrl-C; prints its address and credentials
 	@PYTHONPATH=tests $(bin)/python tests/s3_server.py
 
-demo: python opa  ## the whole story in one terminal, from nothing
-	@scripts/demo
-
 .PHONY: teams-parts
 teams-parts:  ## the card renderer of the Teams simulator at .tools/teams, by npm, for tests only
 	@scripts/teams-setup
 
-teams: python opa teams-parts  ## Teams on this machine, to decide in a browser, until Ctrl-C
+demo: python opa  ## the whole story in one terminal, from nothing
+	@scripts/demo
+
+.PHONY: demo-s3
+demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
+	@scripts/demo --s3
+
+teams: python opa teams-parts  ## the story in a Teams played here, to decide in a browser; TEAMS_PORT=
 	@scripts/teams
 
 .PHONY: teams-playground
 teams-playground: python opa  ## the bot in Microsoft's Agents Playground (its own licence), once; pictures
 	@scripts/teams-playground
-
-.PHONY: demo-s3
-demo-s3: python opa minio  ## the same with a log under Object Lock, in a real store
-	@scripts/demo --s3
 
 test: setup  ## run the tests, JOBS=2 files at once; T=... selects
 	@PYTHON=$(PYTHON) scripts/fsck $(if_possible)

@@ -3,7 +3,8 @@
 A service with a fresh home, the bot in its production configuration, an agent, and
 around them the cloud and the Teams of `tests/simulators/teams`, which is not Microsoft's.
 Open the pages it prints, be somebody, and decide. It goes on until Ctrl-C; with
-DEMO=auto, or without a terminal, bob decides by himself and the story ends.
+DEMO=auto, or without a terminal, bob decides by himself and the story ends. TEAMS_PORT
+says where the pages are; any free port, unless set.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,20 +32,23 @@ from simulators.teams.feed import Message  # noqa: E402
 from simulators.teams.page_server import PageServer  # noqa: E402
 from simulators.teams.teams import Teams  # noqa: E402
 
-HOME = ROOT / ".teams"
+HOME = ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".teams")
+"""Made anew each time; in the checkout."""
 RENDERER = ROOT / ".tools" / "teams" / "node_modules" / "adaptivecards" / "dist"
 CHANNEL = "data-approvals"
 PEOPLE = {"alice": "data-owners", "bob": "data-owners", "carol": "data-owners", "dave": "security"}
 FOREVER_S = 30 * 86_400
+MAX_PORT = 65_535
 
 
 def main() -> int:
     """Play until somebody has had enough."""
     demo.HOME = HOME
     shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir()
+    HOME.mkdir(parents=True)
     signal.signal(signal.SIGTERM, _stop)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        port = pages_port()
         cloud = stack.enter_context(Cloud())
         address = f"127.0.0.1:{demo.free_port()}"
         teams = stack.enter_context(Teams(cloud, f"http://{address}/api/messages"))
@@ -51,12 +56,29 @@ def main() -> int:
         enrol(teams)
         stack.callback(end, demo.start_service())
         stack.callback(end, start_bot(cloud, address))
-        port = int(os.environ.get("TEAMS_PORT", "0"))
         pages = stack.enter_context(PageServer(teams, RENDERER, port=port))
         install(teams)
         show(pages)
         play(teams)
+    print(
+        f"\nThat was it. Settings, registers, policy, both logs, export: {HOME.relative_to(ROOT)}/."
+    )
     return 0
+
+
+def pages_port() -> int:
+    """TEAMS_PORT, or 0 for any; looked at before anything is started."""
+    text = os.environ.get("TEAMS_PORT", "0")
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        demo.broken(f"TEAMS_PORT: must be a port, 0 to {MAX_PORT}; 0 is any that is free")
+    with socket.socket() as probe:
+        # As a server does it: what was closed a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(text)))
+        except OSError as error:
+            demo.broken(f"TEAMS_PORT: {text}: {error.strerror}. Name another, or leave it out")
+    return int(text)
 
 
 # --- the cast ---------------------------------------------------------------------
@@ -92,7 +114,7 @@ def start_bot(cloud: Cloud, address: str) -> subprocess.Popen[str]:
         "utf-8",
     )
     process = run_bot(settings, cloud.environment())
-    demo.say(f"the bot listens on {address}, with its production configuration")
+    demo.say(f"process 2, the bot, listens on {address}, with its production configuration")
     return process
 
 
@@ -107,7 +129,7 @@ def run_bot(settings: Path, environment: Mapping[str, str]) -> subprocess.Popen[
             text=True,
             start_new_session=True,
         )
-    line = demo.read_line(process, "the bot (see .teams/bot.log)")
+    line = demo.read_line(process, f"the bot (see {HOME / 'bot.log'})")
     demo.expect(json.loads(line)["event"] == "ready", "the bot says it is ready")
     return process
 
@@ -122,8 +144,7 @@ def show(pages: PageServer) -> None:
     """Where to look."""
     demo.title("Teams, on this machine")
     for user in (*PEOPLE, "alice-guest"):
-        print(f"  {user:<12} {pages.page(user)}")
-    print(flush=True)
+        print(f"  {user:<12} {pages.page(user)}", flush=True)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -175,23 +196,22 @@ def story(agent: subprocess.Popen[str], teams: Teams) -> None:
     seen = {message.id for place in (CHANNEL, "bob") for message in teams.cards(place)}
     asked = demo.hear(agent, "checked")
     demo.expect(asked["effect"] == "needs_approval", "policy wants a person to decide")
-    demo.say(f"a card appears in #{CHANNEL}, or in the chats of those who may decide")
+    demo.say(f"policy wants a person to decide: a card appears in #{CHANNEL}")
     if demo.AUTO:
         decide(teams, seen, "approve")
     else:
-        demo.say("be bob or carol: approve, deny, or ask, and the agent answers")
-        demo.say("be alice, who owns the agent, or her guest account, and try to approve")
+        demo.say("open the pages above. Be bob or carol: approve, deny, or ask; the agent answers")
+        demo.say("be alice, who owns the agent: she has no say. Be her guest account and try")
     state = demo.hear(agent, "decided", FOREVER_S)["state"]
     demo.say(f"the agent is released: {state}")
     if state != "approved":
         demo.expect(not demo.AUTO, "the review is approved")
         return
     acted = demo.hear(agent, "acted")
-    demo.say(f"it claimed the approval, wrote {acted['rows']} rows and reported: see the card")
+    demo.say(f"it claimed the approval, wrote {acted['rows']} rows and reported")
     again = demo.hear(agent, "again")
     demo.say(f"{demo.RED}refused{demo.END}: the same approval again: {again['message']}")
-    if demo.AUTO:
-        told(teams, "succeeded")
+    told(teams, "succeeded")
 
 
 def decide(teams: Teams, seen: set[str], verb: str) -> None:
@@ -229,7 +249,7 @@ def until(teams: Teams, condition: Callable[[], Any]) -> Any:
     try:
         return teams.until(condition, within_s=demo.STEP_S)
     except TimeoutError:
-        demo.broken("nothing of the kind was seen in Teams; see .teams/bot.log")
+        demo.broken(f"nothing of the kind was seen in Teams; see {HOME / 'bot.log'}")
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:
