@@ -140,6 +140,9 @@ def test_what_is_forged_of_another_log_or_not_due_is_told_apart(case: Path) -> N
     ] == ["forged"]
     missing = reconciled(case, receipts="nowhere")
     assert (missing.code, "--receipts" in missing.err) == (2, True)
+    (case / "none").mkdir()
+    none = reconciled(case, receipts="none")
+    assert (none.code, none.out, "audit.no_receipts" in none.err) == (2, "", True)
 
 
 def test_a_promise_that_is_not_due_when_the_log_was_copied_is_pending(

@@ -74,8 +74,8 @@ def receipt_key_of(given: str, log: Log) -> Verifier:
         raise ConfigurationError(
             "audit.key_missing",
             "--receipt-key: receipts are signed with a key of their own",
-            advice="`Trust.GetKeys` tells it; give it here, or write it into the trust file: "
-            "`countersign audit trust --receipt-key`.",
+            advice="`countersign keys show` and `Trust.GetKeys` tell it; give it here, or write "
+            "it into the trust file: `countersign audit trust --receipt-key`.",
         )
     return found
 
@@ -124,4 +124,12 @@ def _files(path: Path) -> list[Path]:
             f"--receipts: {path}: {error.strerror}",
             advice="Name a file of receipts, or a directory of such files.",
         ) from None
+    if not names:
+        # Where nothing was judged, nothing may look as if it added up.
+        raise ConfigurationError(
+            "audit.no_receipts",
+            f"--receipts: {path}: there is no file in it",
+            advice="Name the directory that holds the receipts themselves; it is not searched "
+            "below.",
+        )
     return [path / name for name in names]
