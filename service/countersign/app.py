@@ -97,7 +97,7 @@ class App:
         self._permits = PermitKeys(config.server.issuer, self._keys.permits)
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
-        self._sink = sink_of(config)
+        self._sink = sink_of(config, self._reached)
         self._witnesses = [Asking(place) for place in config.witness_places()]
         if config.log.durability == "locked" and not self._sink.enforcing:
             raise ConfigurationError(

@@ -3,8 +3,11 @@
 Production code calls `reached(point)` at each; normally that does nothing. A
 crash test names one point in the environment of the server, and the process
 kills itself there as `kill -9` would. Points: `store.before_commit`,
-`store.committed`, `<verb>.committed`, `<verb>.answering`, `log.segment_written`,
-`log.checkpoint_written`, `log.marked`.
+`store.committed`, `<verb>.committed`, `<verb>.answering`; of the log, in their order,
+`log.planned`, `log.fenced`, `log.segment_written`, `log.checkpoint_written`,
+`log.pointed`, `log.marked`; below them, after each thing that lasts, `s3.put`,
+`s3.confirmed`, `s3.created`, `s3.replaced`, `s3.deleted` or `local.written`,
+`local.linked`, `local.replaced`.
 """
 
 from __future__ import annotations

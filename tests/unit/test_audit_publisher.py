@@ -27,7 +27,13 @@ from countersign.audit.publisher import PublisherSettings
 from countersign.audit.tiles import decode_entries
 from countersign.errors import LogError
 
-POINTS = ("log.segment_written", "log.checkpoint_written", "log.marked")
+POINTS = (
+    "log.fenced",
+    "log.segment_written",
+    "log.checkpoint_written",
+    "log.pointed",
+    "log.marked",
+)
 
 
 class CrashError(Exception):
@@ -386,7 +392,7 @@ async def test_two_writers_collide_and_the_second_freezes(tmp_path):
     other.rows = held
     with pytest.raises(LogError) as caught:
         await second.published(TENANT, 3)
-    assert caught.value.code == "log.conflict"
+    assert caught.value.code == "log.fenced"
     assert not second.ready
     with pytest.raises(LogError):
         await second.published(TENANT, 3)

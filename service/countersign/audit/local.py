@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +25,17 @@ _SEGMENT: Final = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,127}")
 _TEMPORARY: Final = ".writing-"
 
 
+def _nothing(_: str) -> None:
+    """No fault is injected."""
+
+
 class LocalSink:
     """Logs below `root`, each in the directory its id names."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reached: Callable[[str], None] = _nothing) -> None:
+        """`reached` is told of each step towards a file: a crash must do no harm."""
         self._root = root
+        self._reached = reached
 
     @property
     def enforcing(self) -> bool:
@@ -50,9 +56,9 @@ class LocalSink:
             with _wrapped(file.name):
                 self._make_directory(path.parent)
                 if file.keep is Keep.POINTER:
-                    _replace(path, file.data)
+                    _replace(path, file.data, self._reached)
                 else:
-                    _create(path, file)
+                    _create(path, file, self._reached)
 
     def read(self, log_id: str, name: str) -> bytes | None:
         """The bytes of a file, or None."""
@@ -127,8 +133,9 @@ def _wrapped(name: str) -> Iterator[None]:
         ) from error
 
 
-def _create(path: Path, file: File) -> None:
+def _create(path: Path, file: File, reached: Callable[[str], None]) -> None:
     with _temporary(path, file.data) as temporary:
+        reached("local.written")
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -139,12 +146,14 @@ def _create(path: Path, file: File) -> None:
                     advice="Two writers share this log, or it was tampered with. Keep both "
                     "copies, run `verify` on the directory, and find out which store is right.",
                 ) from None
+        reached("local.linked")
     _sync_directory(path.parent)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, reached: Callable[[str], None]) -> None:
     with _temporary(path, data) as temporary:
         temporary.replace(path)
+    reached("local.replaced")
     _sync_directory(path.parent)
 
 

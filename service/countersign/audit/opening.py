@@ -8,7 +8,6 @@ Called by the publisher, once for each tenant.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import json
@@ -17,6 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from countersign.audit.blocking import blocking
 from countersign.audit.logkeys import Keys
 from countersign.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from countersign.audit.note import Checkpoint, Note, Signer, sign
@@ -28,6 +28,7 @@ from countersign.audit.plan import (
     Keep,
     SegmentName,
     checkpoint_name,
+    fence_name,
 )
 from countersign.audit.sink import LogState, RecordSource, Sink
 from countersign.audit.tiles import WIDTH, Tail, bundle_path, decode_entries, restore
@@ -74,24 +75,24 @@ async def check_extends(
     what they have (`log.rolled_back`, `log.forked`).
     """
     state = await source.log_state(tenant)
-    found = await asyncio.to_thread(newest_checkpoint, sink, signer.name, keys)
+    found = await blocking(newest_checkpoint, sink, signer.name, keys)
     if found is None:
         if state.published:
             raise _behind(0, state.published)
         tail, note = Tail(), None
-        empty = await asyncio.to_thread(sign, _empty(signer.name).text(), [signer])
+        empty = await blocking(sign, _empty(signer.name).text(), [signer])
         await _ask(witnesses, empty, sink)
     else:
         head, note = found
         frontier = await _frontier_at(head.size, tenant, state, source)
         if frontier.root() != head.root:
             raise _rolled_back("the store holds other records than those published")
-        tail = await asyncio.to_thread(_tail, sink, signer.name, frontier)
+        tail = await blocking(_tail, sink, signer.name, frontier)
         await _ask(witnesses, Note.parse(note), sink)
-        await asyncio.to_thread(_point_to, sink, signer.name, note)
+        await blocking(_point_to, sink, signer.name, note)
         if head.size > state.published:
             await source.mark_published(tenant, head.size, frontier.hashes, ())
-    last = await asyncio.to_thread(_unfinished, sink, signer.name, tail)
+    last = await blocking(_unfinished, sink, signer.name, tail)
     if last is not None and last >= state.size:
         raise _rolled_back(f"record {last} was published, the store has {state.size}")
     return Opened(tail=tail, note=note, resume_last=last)
@@ -169,7 +170,7 @@ def _point_to(sink: Sink, log_id: str, note: bytes) -> None:
 
 
 def _unfinished(sink: Sink, log_id: str, tail: Tail) -> int | None:
-    """The last record of a segment written just before a crash, if there is one.
+    """The last record of a segment fenced or written just before a crash, if there is one.
 
     It can only be in the hour of the last published record or a later one.
     """
@@ -178,15 +179,22 @@ def _unfinished(sink: Sink, log_id: str, tail: Tail) -> int | None:
         segment = SegmentName.parse(name)
         if segment is not None and segment.last >= tail.size:
             found.append(segment)
+    fenced = _fenced(sink, log_id, tail)
     if not found:
-        return None
-    if len(found) > 1 or found[0].first != tail.size:
+        return fenced
+    if len(found) > 1 or found[0].first != tail.size or fenced not in (None, found[0].last):
         raise LogError(
             "log.conflict",
             "the sink holds segments that do not follow the newest checkpoint",
             advice="Two writers share this log, or it was tampered with; run `verify` on it.",
         )
     return found[0].last
+
+
+def _fenced(sink: Sink, log_id: str, tail: Tail) -> int | None:
+    """The last record of a segment whose writer has fenced its place."""
+    text = sink.read(log_id, fence_name(tail.size))
+    return None if text is None else Checkpoint.parse(text.decode("utf-8", "replace")).size - 1
 
 
 def _hour_of_last(sink: Sink, log_id: str, tail: Tail) -> str:

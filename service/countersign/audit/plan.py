@@ -9,6 +9,7 @@ Used by the publisher; the names also by the prover and the verifier.
     witnessed/<size>-<key id>                               locked, the same cosigned
     objects/<sha256>                                        locked
     tile/…                                                  rebuildable
+    fences/<first>                                          rebuildable; see `tenant_log`
     checkpoint                                              pointer, rewritten
 
 Sequence numbers and sizes are padded to 20 digits, so that names sort as
@@ -34,6 +35,7 @@ from countersign.model import Instant, StoredRecord
 
 POINTER: Final = "checkpoint"
 CHECKPOINTS: Final = "checkpoints/"
+FENCES: Final = "fences/"
 OBJECTS: Final = "objects/"
 RECORDS: Final = "records/"
 TILES: Final = "tile/"
@@ -74,6 +76,7 @@ class File:
 class Publication:
     """The files that publish one segment, in the order they must be written."""
 
+    fence: File
     segment: File
     tiles: tuple[File, ...]
     checkpoint: File
@@ -112,6 +115,11 @@ def segment_name(first: int, last: int, time: Instant) -> SegmentName:
 def checkpoint_name(size: int) -> str:
     """The name of the immutable checkpoint of that size."""
     return f"{CHECKPOINTS}{size:020}"
+
+
+def fence_name(first: int) -> str:
+    """The name that only one writer can create before it publishes from there on."""
+    return f"{FENCES}{first:020}"
 
 
 def witnessed_name(size: int, key_id: bytes) -> str:
@@ -181,6 +189,7 @@ def plan(tail: Tail, records: Sequence[StoredRecord], signer: Signer) -> Publica
     head = Checkpoint(origin=signer.name, size=growth.tail.size, root=growth.tail.frontier().root())
     note = sign(head.text(), [signer]).encode()
     return Publication(
+        fence=File(name=fence_name(tail.size), data=head.text().encode(), keep=Keep.REBUILDABLE),
         segment=File(name=str(name), data=compress(lines_of(records)), keep=Keep.LOCKED),
         tiles=tuple(
             File(name=tile.name, data=tile.data, keep=Keep.REBUILDABLE) for tile in growth.files

@@ -6,7 +6,8 @@ Its methods block: the publisher calls them from a thread.
 Invariants every sink keeps: a LOCKED or REBUILDABLE file is created once and
 never changed (the same bytes again are success, other bytes are `LogError`
 `log.conflict`); when `write` returns, the files are durable; a reader never
-sees part of a file. Any other fault is `LogError` `log.sink_unavailable`.
+sees part of a file. Any other fault is `LogError` `log.sink_unavailable`, and an
+`OutageError` where every other log would meet it too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from countersign.audit.plan import File
+from countersign.errors import LogError
 from countersign.model import Instant, StoredRecord, TenantId
+
+
+class OutageError(LogError):
+    """The sink answers nobody: it is no trouble of one log alone."""
 
 
 class Sink(Protocol):

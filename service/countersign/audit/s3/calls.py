@@ -20,6 +20,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
+from countersign.audit.sink import OutageError
 from countersign.errors import LogError
 
 FIRST_PAUSE_S: Final = 0.05
@@ -48,7 +49,8 @@ class Calls:
         """The answer; None for 404.
 
         Raises `ExistsError` for 412, and `LogError log.sink_unavailable` when S3
-        refuses (`RefusedError`) or is not there: the publisher tries again later.
+        refuses (`RefusedError`) or is not there (`OutageError`): the publisher tries
+        again later.
         """
         end = time.monotonic() + self._patience_s
         pause_s = FIRST_PAUSE_S
@@ -65,12 +67,12 @@ class Calls:
                 if status not in _BUSY:
                     raise _unavailable(what, why, RefusedError) from None
                 if time.monotonic() > end:
-                    raise _unavailable(what, why) from None
+                    raise _unavailable(what, why, OutageError) from None
             except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
                 if time.monotonic() > end:
-                    raise _unavailable(what, type(error).__name__) from None
+                    raise _unavailable(what, type(error).__name__, OutageError) from None
             except BotoCoreError as error:  # no credentials any more, say
-                raise _unavailable(what, type(error).__name__) from None
+                raise _unavailable(what, type(error).__name__, OutageError) from None
             self._pause(random.uniform(0, pause_s))  # noqa: S311 - not for secrecy
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -86,7 +88,7 @@ def code_of(error: ClientError) -> str:
     return code[:60] if code.isalnum() else "no code"
 
 
-def _unavailable(what: str, why: str, error: type[LogError] = LogError) -> LogError:
+def _unavailable(what: str, why: str, error: type[LogError]) -> LogError:
     return error(
         "log.sink_unavailable",
         f"{what}: {why}",

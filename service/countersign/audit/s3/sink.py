@@ -54,6 +54,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _nothing(_: str) -> None:
+    """No fault is injected."""
+
+
 class S3Sink:
     """Logs in two buckets, each below `<prefix><log id>/`."""
 
@@ -67,7 +71,9 @@ class S3Sink:
         prefix: str = "",
         calls: Calls | None = None,
         now: Callable[[], datetime] = _now,
+        reached: Callable[[str], None] = _nothing,
     ) -> None:
+        """`reached` is told of each request that has changed a bucket: a crash must do no harm."""
         self._client = client
         self._records = records_bucket
         self._tiles = tiles_bucket
@@ -75,6 +81,7 @@ class S3Sink:
         self._prefix = prefix
         self._calls = calls or Calls()
         self._now = now
+        self._reached = reached
         self._seen: dict[str, list[dict[str, str]]] = {}
         """Locks confirmed since the last checkpoint, by log."""
         self._clock = (datetime.min.replace(tzinfo=UTC), -_CLOCK_GOOD_S - 1.0)
@@ -131,6 +138,7 @@ class S3Sink:
                         ObjectLockRetainUntilDate=until,
                     ),
                 )
+            self._reached("s3.put")
             lock = self._head(key, file.name)
             if put is not None and lock.version != put.get("VersionId"):
                 raise _conflict(file.name, "another version lies over the one just written")
@@ -139,6 +147,7 @@ class S3Sink:
                 lock = self._made_good(key, file.name, lock, until)
             else:
                 confirm(lock, self._retention, until)
+        self._reached("s3.confirmed")
         return lock.to_json(file.name)
 
     def _made_good(self, key: str, name: str, lock: Lock, until: datetime) -> Lock:
@@ -201,9 +210,11 @@ class S3Sink:
         except ExistsError:
             if self._get(self._tiles, key, file.name) != file.data:
                 raise _conflict(file.name, "already published with other content") from None
+        self._reached("s3.created")
 
     def _replace(self, log_id: str, file: File) -> None:
         self._put(self._key(log_id, file.name), file)
+        self._reached("s3.replaced")
 
     def _put(self, key: str, file: File, **more: Any) -> None:
         done = self._calls.run(
@@ -273,6 +284,7 @@ class S3Sink:
                 Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
             ),
         )
+        self._reached("s3.deleted")
 
     def _listed(self, bucket: str, prefix: str, start: str) -> Iterator[str]:
         token = ""
