@@ -91,6 +91,10 @@ fuzz: python  ## look for inputs that crash, leak or cost too much; ARGS="--seco
 bench-audit: setup minio  ## measure a log under Object Lock, on a real store here
 	$(bin)/python scripts/bench_audit_main.py $(ARGS)
 
+.PHONY: soak
+soak: setup minio  ## kill -9 a service a thousand times and look for every record; ARGS="--runs 100"
+	PYTHONPATH=service $(bin)/python scripts/soak.py $(ARGS)
+
 cover: setup  ## test coverage by line and branch
 	$(bin)/pytest --cov --cov-report=term-missing:skip-covered $(T)
 
