@@ -166,6 +166,8 @@ class Service:
         """What `countersign` is run by."""
         self.environment: dict[str, str] = {}
         """All that its processes inherit."""
+        self.log_root = directory / "log"
+        """Where a story that moves the published log says that it is."""
         self.uid: int | None = None
         """Which OS user its processes are; None: the tests' own."""
         self.port = _free_port()
@@ -451,7 +453,7 @@ class Service:
     # --- looking into it ---
 
     def log_directory(self, tenant: str = "default") -> Path:
-        return self.directory / "log" / "countersign.local" / tenant
+        return self.log_root / "countersign.local" / tenant
 
     def log_key(self, tenant: str = "default") -> str:
         """The verifier key of a log, from the key file itself."""

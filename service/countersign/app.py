@@ -36,7 +36,7 @@ from countersign.edge.reviews import Reviews
 from countersign.edge.rpc import Rpc
 from countersign.edge.server import EdgeServer, Tls, require_loopback
 from countersign.edge.trust import Trust
-from countersign.errors import ConfigurationError
+from countersign.errors import ConfigurationError, UnavailableError
 from countersign.faults import fault_points
 from countersign.flow import Flow, Parts, operators, ruleset
 from countersign.flow.notices import directory_changed, notice, started, to_all
@@ -65,6 +65,12 @@ RECEIPT_SLACK_S: Final = 60.0
 """Beyond the longest that a record may wait for its sink."""
 
 
+def _told(error: BaseException) -> str:
+    """An error by its type and SQLite's word for it: its text may hold values."""
+    word = getattr(error, "sqlite_errorname", "")
+    return f"{type(error).__name__} {word}".strip()
+
+
 async def serve(
     config: Config, announce: Callable[[int, int], None], *, accept_weaker: bool = False
 ) -> int:
@@ -76,7 +82,10 @@ async def serve(
     """
     app = App(config, accept_weaker=accept_weaker)
     async with contextlib.AsyncExitStack() as stack:
-        await app.start(stack)
+        try:
+            await app.start(stack)
+        except UnavailableError as error:  # what a start writes down
+            raise await app.unstartable() from error
         announce(app.edge.port, app.status.port)
         return await app.until_stopped()
 
@@ -92,6 +101,7 @@ class App:
         self._accept_weaker = accept_weaker
         self._stopping = asyncio.Event()
         self._exit_code = 0
+        self._store_error = "it takes no records"
         self._reached = fault_points(config.fault)
         self._keys = keyring_of(config)
         self._permits = PermitKeys(config.server.issuer, self._keys.permits)
@@ -370,9 +380,22 @@ class App:
         log.info("stopping")
         return self._exit_code
 
+    async def unstartable(self) -> ConfigurationError:
+        """Why a start that could not be recorded came to nothing."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return ConfigurationError(
+            "store.unusable",
+            f"{self._config.store.path}: the store cannot commit: {self._store_error}",
+            advice="Make room on its disk (SQLITE_FULL) or mend it, and start again: what was "
+            "acknowledged is there.",
+        )
+
     def _store_failed(self, error: BaseException) -> None:
         """A failed commit: nothing may be decided any more (invariant 1)."""
-        log.critical("the store failed and the service ends: %s", type(error).__name__)
+        self._store_error = _told(error)
+        log.critical("the store failed and the service ends: %s", self._store_error)
         self._exit_code = 1
         self._stopping.set()
 
