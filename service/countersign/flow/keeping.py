@@ -4,7 +4,7 @@ Invariant 1: an answer that lets something happen stands in the log before it is
 given; where `locked` is demanded, under a lock that the server has confirmed. A
 claim whose lock is late stays spent and unreleased: the same request id collects
 it once the lock is there, as long as its permit is good. When the log has waited
-too long for its sink, nothing more is let through (`audit.unavailable`); denials
+too long for its sink, or is frozen, nothing more is let through (`audit.unavailable`); denials
 and outcomes are recorded as long as there is room.
 """
 
@@ -46,6 +46,6 @@ def require_room(parts: Parts, tenant: TenantId, *, essential: bool = False) -> 
         return
     raise UnavailableError(
         "audit.unavailable",
-        "the audit log cannot be published and has waited too long or grown too large: "
-        "nothing more is let through until it can",
+        "the audit log cannot be published and has waited too long, grown too large or is "
+        "frozen: nothing more is let through until it can",
     )
