@@ -52,6 +52,11 @@ class _Published:
     waiting: list[tuple[int, bytes, str]] = dataclasses.field(default_factory=list)
 
 
+def _is_retryable(body: dict[str, Any]) -> bool:
+    """A denial because policy could not be asked: the same request is judged again."""
+    return any(reason["code"] == "policy.unavailable" for reason in body.get("reasons") or ())
+
+
 class Ledger:
     """Of all logs; `boundary` is what the run now is about."""
 
@@ -118,7 +123,7 @@ class Ledger:
         log.size += 1
         log.hashes.append(leaf_hash(line))
         request = (body.get("request") or {}).get("id")
-        if body["kind"] in _ONCE and request:
+        if body["kind"] in _ONCE and request and not _is_retryable(body):
             key = (body["kind"], request)
             self._requests[key] += 1
             if self._requests[key] > 1:

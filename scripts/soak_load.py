@@ -124,6 +124,8 @@ class Load:
             self._ledger.acknowledged(answer.record)
         granted = [each for each in claims if each.effect == context_pb2.EFFECT_ALLOW]
         self._ledger.granted(review, [each.permit.permit_id for each in granted])
+        if not granted:
+            return  # the ledger has told
         report = decisions_pb2.ReportRequest(
             permit_id=granted[0].permit.permit_id,
             outcome=context_pb2.OUTCOME_SUCCEEDED,
@@ -218,8 +220,12 @@ class Load:
         metadata = (("authorization", f"Bearer {token}"),)
         while True:
             try:
-                return await call(data, timeout=CALL_S, metadata=metadata, wait_for_ready=True)
+                found = await call(data, timeout=CALL_S, metadata=metadata, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in _PASSING:
                     raise
+            else:
+                if not getattr(found, "retryable", False):
+                    return found
+                self._ledger.acknowledged(found.record)  # a denial, because OPA was late
             await asyncio.sleep(AGAIN_S)

@@ -31,6 +31,12 @@ class Fault(enum.Enum):
     """Done, and the answer never comes."""
     DRIP = 3
     """Done, and the answer comes in small pieces."""
+    HANG = 4
+    """Taken, and nothing is done or said until the proxy ends."""
+
+
+SHORT = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.HANG))
+"""Faults that are over at once."""
 
 
 class Proxy:
@@ -38,6 +44,7 @@ class Proxy:
 
     def __init__(self, endpoint: str) -> None:
         self.choose: Callable[[str, str], Fault] = lambda _method, _path: Fault.NONE
+        self.ended = threading.Event()
         self.seen: list[tuple[str, str, Fault]] = []
         self._upstream = urlsplit(endpoint)
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -52,6 +59,7 @@ class Proxy:
         try:
             yield self
         finally:
+            self.ended.set()
             self._server.shutdown()
             self._server.server_close()
             thread.join()
@@ -71,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.proxy.choose(self.command, self.path)
         self.proxy.seen.append((self.command, self.path, fault))
-        if fault is Fault.REFUSED:
+        if fault is Fault.HANG:
+            self.proxy.ended.wait()
+        if fault in (Fault.REFUSED, Fault.HANG):
             self.close_connection = True
             return
         if fault.value >= 400:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +75,10 @@ class Story:
     def down(self) -> None:
         """S3 answers nobody any more."""
         self.proxy.choose = lambda _method, _path: Fault.BUSY
+
+    def hang(self) -> None:
+        """S3 takes every request and answers none."""
+        self.proxy.choose = lambda _method, _path: Fault.HANG
 
     def up(self) -> None:
         self.proxy.choose = lambda _method, _path: Fault.NONE
@@ -226,6 +231,23 @@ def test_a_killed_service_leaves_no_gap_and_no_double(story: Story) -> None:
     assert set(story.versions().values()) == {1}
     result = verify(story.copied(), story.service.log_key())
     assert result.ok, result.findings
+
+
+def test_a_store_that_hangs_does_not_hold_the_end_up(story: Story) -> None:
+    """Beyond what waiters (3 s) and the log (10 s) are given, nothing is waited for."""
+    story.service.start()
+    eventually(lambda: story.service.metric("countersign_log_failures") == 0)
+    story.hang()
+    assert story.asks("log.allow").effect == context_pb2.EFFECT_ALLOW
+    began = time.monotonic()
+    assert story.service.stop() == 0
+    assert time.monotonic() - began < 20
+    story.up()
+    story.service.start()
+    story.service.stop()
+    result = verify(story.copied(), story.service.log_key())
+    assert result.ok, result.findings
+    assert result.pending == 0
 
 
 def test_settings_that_cannot_hold_evidence_stop_the_start(story: Story) -> None:

@@ -398,6 +398,9 @@ class Publisher:
         now = asyncio.get_running_loop().time()
         if isinstance(error, OutageError):
             self._outage.found(error, began=which.tried_at, now=now)
+            for each in self._logs.values():
+                if each.failure is not None and not each.frozen:
+                    each.retry_at = self._outage.retry_at  # the next one to ask is another
         elif TenantLog.freezes(error):
             log.critical("log %s is frozen: %s", which.tenant, error)
         if not which.frozen:
