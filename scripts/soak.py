@@ -86,6 +86,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=24, help="calls in flight at once")
     parser.add_argument("--verify-every", type=int, default=250, metavar="RUNS")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left behind
     seed = random.SystemRandom().randrange(1 << 32) if chosen.seed is None else chosen.seed
     print(f"{chosen.runs} runs, seed {seed}, sink {chosen.sink}")
     chance = random.Random(seed)  # noqa: S311 - to be told again, not to be kept secret
@@ -180,6 +181,8 @@ class Soak:
 
     def __init__(self, world: World, chance: random.Random, workers: int) -> None:
         self._world, self._chance = world, chance
+        self._running = 0
+        """The service's process id while there is one."""
         self.ledger = Ledger(world.sink)
         self._load = Load(world.service.port, world.casts(), self.ledger, chance, workers)
         of_sink = _LOCAL if isinstance(world.sink, LocalSink) else _S3
@@ -214,6 +217,8 @@ class Soak:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 self._nursery.terminate()
+                if self._running:
+                    os.kill(self._running, signal.SIGKILL)
             await self._nursery.wait()
         said = (directory / "stderr").read_text(errors="replace")
         if "Traceback" in said or "is frozen" in said:
@@ -241,7 +246,8 @@ class Soak:
     async def _begin(self, fault: str) -> int:
         assert self._nursery.stdin is not None
         self._nursery.stdin.write(json.dumps({"fault": fault}).encode() + b"\n")
-        return int((await self._event("started"))["pid"])
+        self._running = int(str((await self._event("started"))["pid"]))
+        return self._running
 
     async def _until_dead(self, pid: int, boundary: str) -> None:
         if (await self._event("ready", "ended"))["event"] == "ended":
@@ -268,6 +274,8 @@ class Soak:
             if event["event"] == "ended" and event["code"] not in (-signal.SIGKILL, 0):
                 said = (self._world.service.directory / "stderr").read_text(errors="replace")
                 raise AssertionError(f"it ended with {event['code']}: {said[-3000:]}")
+            if event["event"] == "ended":
+                self._running = 0
             if event["event"] in names:
                 return event
 

@@ -20,7 +20,6 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from soak_ledger import Ledger
 
-from countersign.model import new_id
 from countersign.v1 import context_pb2, decisions_pb2, reviews_pb2
 from service import _SERVICES, context
 
@@ -62,7 +61,7 @@ class Load:
         self._workers = workers
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = False
-        self._tables = itertools.count()
+        self._tables, self._requests = itertools.count(), itertools.count()
         self.favourite = ""
         """The story that is told most now, so that its fault point is met soon."""
 
@@ -101,6 +100,10 @@ class Load:
             await stories[name](cast)
             await asyncio.sleep(self._chance.random() * PAUSE_S)
 
+    def _new_id(self) -> str:
+        """A request's: of few digits, so that no record shows it masked as some number."""
+        return f"soak-{next(self._requests)}"
+
     # --- the stories ---
 
     async def _allow(self, cast: Cast) -> None:
@@ -114,7 +117,7 @@ class Load:
                     cast.agent_token,
                     "Decisions.Claim",
                     decisions_pb2.ClaimRequest(
-                        review_id=review, context=wanted, request_id=new_id("req")
+                        review_id=review, context=wanted, request_id=self._new_id()
                     ),
                 )
                 for _ in range(2)
@@ -129,7 +132,7 @@ class Load:
         report = decisions_pb2.ReportRequest(
             permit_id=granted[0].permit.permit_id,
             outcome=context_pb2.OUTCOME_SUCCEEDED,
-            request_id=new_id("req"),
+            request_id=self._new_id(),
         )
         answer = await self._call(cast.agent_token, "Decisions.Report", report)
         self._ledger.acknowledged(answer.record)
@@ -144,7 +147,7 @@ class Load:
                 review_id=review,
                 revision=shown.status.revision,
                 question="Why now?",
-                request_id=new_id("req"),
+                request_id=self._new_id(),
             ),
         )
         (question,) = asked.status.open_questions
@@ -155,14 +158,16 @@ class Load:
                 review_id=review,
                 question_id=question.question_id,
                 text="Because.",
-                request_id=new_id("req"),
+                request_id=self._new_id(),
             ),
         )
         await self._cancelled(cast, review)
 
     async def _revoke(self, cast: Cast) -> None:
         _, review = await self._approved(cast)
-        request = reviews_pb2.RevokeRequest(review_id=review, reason="no", request_id=new_id("req"))
+        request = reviews_pb2.RevokeRequest(
+            review_id=review, reason="no", request_id=self._new_id()
+        )
         await self._call(cast.reviewer_token, "Reviews.Revoke", request)
 
     async def _cancel(self, cast: Cast) -> None:
@@ -173,7 +178,7 @@ class Load:
 
     async def _check(self, cast: Cast, action: str) -> tuple[Any, Any]:
         wanted = context(action, f"t{next(self._tables)}", actor=cast.agent).to_message()
-        request = decisions_pb2.CheckRequest(context=wanted, request_id=new_id("req"))
+        request = decisions_pb2.CheckRequest(context=wanted, request_id=self._new_id())
         answer = await self._call(cast.agent_token, "Decisions.Check", request)
         self._ledger.acknowledged(answer.record)
         return wanted, answer
@@ -196,14 +201,14 @@ class Load:
             vote=reviews_pb2.VOTE_APPROVE,
             profile="reviewer",
             preview_hash=shown.previews["reviewer"].hash,
-            request_id=new_id("req"),
+            request_id=self._new_id(),
         )
         await self._call(cast.reviewer_token, "Reviews.Decide", vote)
         return wanted, review
 
     async def _cancelled(self, cast: Cast, review: str) -> None:
         request = decisions_pb2.CancelRequest(
-            review_id=review, reason="no", request_id=new_id("req")
+            review_id=review, reason="no", request_id=self._new_id()
         )
         await self._call(cast.agent_token, "Decisions.Cancel", request)
 
