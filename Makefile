@@ -11,7 +11,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck minio s3 demo teams test lint fix proto lock bench fuzz cover guarantees clean
+.PHONY: help setup python opa fsck minio s3 demo teams test lint fix proto lock bench fuzz soak cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -91,7 +91,6 @@ fuzz: python  ## look for inputs that crash, leak or cost too much; ARGS="--seco
 bench-audit: setup minio  ## measure a log under Object Lock, on a real store here
 	$(bin)/python scripts/bench_audit_main.py $(ARGS)
 
-.PHONY: soak
 soak: setup minio  ## kill -9 a service a thousand times and look for every record; ARGS="--runs 100"
 	PYTHONPATH=service $(bin)/python scripts/soak.py $(ARGS)
 

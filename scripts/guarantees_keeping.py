@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from guarantees_guard import UNIT, Guard
+from guarantees_guard import INTEGRATION, UNIT, Guard
 
 _KEEPING: Final = f"{UNIT}/test_flow_keeping.py"
 _RETENTION: Final = f"{UNIT}/test_s3_retention.py"
+_SPLIT: Final = f"{INTEGRATION}/test_split_brain.py"
 _LATE: Final = f"{_KEEPING}::test_a_claim_without_its_lock_is_spent_unreleased_and_collected_later"
 _FULL: Final = f"{_KEEPING}::test_without_room_nothing_is_let_through_and_denials_are_recorded"
 _LIAR: Final = f"{_RETENTION}::test_a_server_that_takes_it_and_does_not_lock_it_freezes_the_log"
@@ -35,6 +36,35 @@ KEEPING_GUARDS: Final = (
         old="parts.keeper.has_room(tenant, essential=essential)",
         new="True",
         tests=(_FULL,),
+    ),
+    Guard(
+        invariant=1,
+        guard="countersign.audit.publisher.Publisher.has_room",
+        what="a log that is frozen goes on letting things through",
+        old="if found.frozen and not essential:",
+        new="if False:",
+        tests=(
+            f"{UNIT}/test_audit_many_logs.py::test_a_log_that_is_frozen_holds_no_other_and_lets_nothing_through",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.tenant_log.TenantLog._write_segment",
+        what="two writers publish two histories of one log",
+        old="self._fence(publication)",
+        new="pass",
+        tests=(
+            f"{_SPLIT}::test_whoever_is_second_is_stopped_before_it_writes_anything",
+            f"{_SPLIT}::test_of_two_that_race_exactly_one_goes_on",
+        ),
+    ),
+    Guard(
+        invariant=11,
+        guard="countersign.audit.opening._unfinished",
+        what="a fence without its segment is forgotten",
+        old="fenced = _fenced(sink, signer, tail)",
+        new="fenced = None",
+        tests=(f"{_SPLIT}::test_a_fence_without_its_segment_still_keeps_others_out",),
     ),
     Guard(
         invariant=1,
