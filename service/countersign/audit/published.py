@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import math
 from collections.abc import Callable
 
+from countersign.audit.blocking import blocking
 from countersign.audit.merkle import leaf_hash
 from countersign.audit.note import MAX_LOG_SIZE, Checkpoint, Note, Signer
 from countersign.audit.prove import prove, record_at
@@ -72,7 +72,7 @@ class PublishedLogs:
         signer = self._receipt_signer(tenant)
         if in_process(signer.key):
             return promise.sign(signer)
-        return await asyncio.to_thread(promise.sign, signer)
+        return await blocking(promise.sign, signer)
 
     def _receipt_signer(self, tenant: TenantId) -> Signer:
         return Signer(name=key_name(self._signer_of(tenant).name), key=self._receipt_key)
@@ -87,4 +87,4 @@ class PublishedLogs:
         if seq >= size:
             return None
         read = functools.partial(self._sink.read, self._signer_of(tenant).name)
-        return leaf_hash(await asyncio.to_thread(record_at, seq, size, read))
+        return leaf_hash(await blocking(record_at, seq, size, read))

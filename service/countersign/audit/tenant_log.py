@@ -1,11 +1,12 @@
 """One tenant's log as this process publishes it: its next segment, in its order.
 
 What a segment holds is fixed, and fenced, before its first byte is written: the
-fence is the text of the checkpoint that is to come, created under the position where its
-records begin; unsigned, so that a change of keys in between changes nothing. Of two writers that go on from one record (a copied store, a restored
-machine) exactly one creates it, so the other is stopped before anything of it is
-beside the evidence. Whoever died after the fence finds its own again, because the
-same records have the same checkpoint, and goes on. Used by `publisher`.
+fence is the text of the checkpoint that is to come, created under the position where
+its records begin; unsigned, so that a change of keys in between changes nothing. Of two
+writers that go on from one record (a copied store, a restored machine) exactly one
+creates it, so the other is stopped before anything of it is beside the evidence. Whoever
+died after the fence finds its own again, because the same records have the same
+checkpoint, and goes on. Used by `publisher`.
 """
 
 from __future__ import annotations

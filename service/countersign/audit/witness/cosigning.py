@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
+from countersign.audit.blocking import blocking
 from countersign.audit.note import Checkpoint, Note, Signature
 from countersign.audit.plan import File, Keep, witnessed_name
 from countersign.audit.sink import Sink
@@ -97,13 +98,13 @@ class Cosigning:
                 raise
             cosigned = Note(text=note.text, signatures=(*_by_log(note, head), line))
             file = File(name=name, data=cosigned.encode(), keep=Keep.LOCKED)
-            await asyncio.to_thread(self._sink.write, head.origin, (file,))
+            await blocking(self._sink.write, head.origin, (file,))
         await self._published.add_signature(tenant, note.text, line)
         return "cosigned"
 
     async def _kept(self, head: Checkpoint, name: str, witness: Asking) -> Signature | None:
         """A cosignature that a process before this one got and kept."""
-        data = await asyncio.to_thread(self._sink.read, head.origin, name)
+        data = await blocking(self._sink.read, head.origin, name)
         if data is None:
             return None
         note = Note.parse(data)
