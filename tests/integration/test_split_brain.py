@@ -8,9 +8,11 @@ import asyncio
 import copy
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit_world import TENANT, VKEY, MemorySource, publisher
 from countersign.audit.local import LocalSink
+from countersign.audit.note import Signer
 from countersign.audit.s3.calls import Calls
 from countersign.audit.s3.retention import Retention
 from countersign.audit.s3.sink import S3Sink
@@ -179,3 +181,23 @@ async def test_a_fence_without_its_segment_still_keeps_others_out(place):
     await writer.start()
     await writer.close()
     assert place.lines() == one.published == 17
+
+
+async def test_a_change_of_keys_in_between_finds_its_own_fence(place):
+    one = MemorySource(4)
+
+    def dies(point):
+        if point == "log.fenced":
+            raise Died
+
+    writer = publisher(one, None, sink=place.sink(), reached=dies)
+    await writer.start()
+    with pytest.raises(Died):
+        await writer.close()
+    new = Signer(name=LOG_ID, key=Ed25519PrivateKey.generate())
+    one.add(3)
+    writer = publisher(one, None, sink=place.sink(), signer=new)
+    await writer.start()
+    await writer.close()
+    assert not writer.failures
+    assert one.published == 7
