@@ -60,6 +60,8 @@ from countersign.waiters import Waiters
 log = logging.getLogger(__name__)
 
 RECONNECT_SPREAD_S: Final = 3.0
+REFUSED_WITHIN_S: Final = 1.0
+"""How long a service whose store has failed says so to who is calling."""
 HEALTH_POLL_S: Final = 0.2
 RECEIPT_SLACK_S: Final = 60.0
 """Beyond the longest that a record may wait for its sink."""
@@ -494,7 +496,10 @@ class App:
         await self.edge.set_healthy(healthy=False)
         failed = self._exit_code != 0
         self._waiters.release(spread_s=0 if failed else RECONNECT_SPREAD_S)
-        await self.edge.stop(0 if failed else RECONNECT_SPREAD_S + self._config.server.drain_s)
+        if failed:  # those that queue would hear CANCELLED; let in, they are refused at once
+            await asyncio.sleep(REFUSED_WITHIN_S)
+        grace_s = REFUSED_WITHIN_S if failed else RECONNECT_SPREAD_S + self._config.server.drain_s
+        await self.edge.stop(grace_s)
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:

@@ -7,6 +7,7 @@ none, after a restart where the store had none.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class Asking:
         self.service = service
         self.answers: dict[str, Any] = {}
         self._tables = 0
+        self._line, self._generation = service.line("agent"), service.generation
 
     def check(self, action: str = "demo.allow", request_id: str = "") -> Any:
         self._tables += 1
@@ -50,7 +52,9 @@ class Asking:
             context=context(action, f"t{self._tables}").to_message(),
             request_id=request_id or new_id("req"),
         )
-        answer = self.service.line("agent").call("Decisions.Check", request)
+        if self._generation != self.service.generation:
+            self._generation, self._line = self.service.generation, self.service.line("agent")
+        answer = self._line.call("Decisions.Check", request)
         self.answers[request.request_id] = answer
         return answer
 
@@ -106,6 +110,25 @@ def test_a_full_store_ends_the_service_and_room_brings_it_back(
     service.start()
     assert asking.check().effect == context_pb2.EFFECT_ALLOW
     asking.all_logged_once()
+
+
+def test_whoever_is_calling_when_the_store_is_full_hears_why(
+    service: Service, disk: SmallDisk
+) -> None:
+    """Those that wait in a queue, too: CANCELLED would say nothing of what became of them."""
+    service.configure({"store.path": str(disk.path / "store.db")})
+    service.start()
+    line, refused, numbers = service.line("agent"), [], itertools.count()
+    while not refused:
+        calls = []
+        for number in itertools.islice(numbers, 32):
+            wanted = context("demo.allow", f"t{number}").to_message()
+            request = decisions_pb2.CheckRequest(context=wanted, request_id=f"check-{number}")
+            calls.append(line.begin("Decisions.Check", request))
+        refused = [CallFailed.of(error) for call in calls if (error := call.exception())]
+    said = {(each.code, each.reason) for each in refused}
+    assert said == {(grpc.StatusCode.UNAVAILABLE, "audit.unavailable")}
+    assert service.ended() == 1
 
 
 def test_a_full_published_log_stops_nobody_until_too_much_waits(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from countersign.errors import UnavailableError
 from countersign.flow.parts import Parts
 from countersign.flow.request import Named
 from countersign.flow.transition import current
@@ -50,6 +51,9 @@ async def sweeper(parts: Parts) -> None:
                 await parts.store.sweep(now)
         except asyncio.CancelledError:
             raise
+        except UnavailableError as error:  # the store says why
+            log.error("sweeper: trying again: %s", error.message)
+            await asyncio.sleep(MAX_IDLE_S)
         except Exception:
             log.exception("sweeper: trying again")
             await asyncio.sleep(MAX_IDLE_S)
