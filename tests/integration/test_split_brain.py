@@ -71,7 +71,8 @@ class Buckets:
             self.server.shared(), records_bucket=self.records, tiles_bucket=self.tiles, root=LOG_ID
         )
         result = verify(source, VKEY)
-        assert result.ok, result.findings
+        # These records say they are days old; the bucket got them just now.
+        assert {found.code for found in result.findings} <= {"segment.late"}, result.findings
         assert not source.locks().findings
         assert {len(versions) for versions in source.versions().values()} == {1}
         return result.size
