@@ -62,7 +62,7 @@ KEEPING_GUARDS: Final = (
         invariant=11,
         guard="countersign.audit.opening._unfinished",
         what="a fence without its segment is forgotten",
-        old="fenced = _fenced(sink, signer, tail)",
+        old="fenced = _fenced(sink, log_id, tail)",
         new="fenced = None",
         tests=(f"{_SPLIT}::test_a_fence_without_its_segment_still_keeps_others_out",),
     ),
