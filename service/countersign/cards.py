@@ -142,7 +142,9 @@ class Card:
             return None
         if self.shown < self.wanted:
             return self.retry_at or self.since
-        return self.remind_at if self.shown else None
+        if self.remind_at is None or not self.shown:
+            return None
+        return max(self.remind_at, self.retry_at or self.remind_at)
 
 
 def wants(card: Card, version: int, now: Instant) -> Card:
@@ -162,8 +164,16 @@ def asks(card: Card, *, asked: bool, open: bool) -> Card:
     remind_at = card.remind_at if asked and open else None
     if asked == card.asked:
         return dataclasses.replace(card, remind_at=remind_at)
-    shown = min(card.shown, card.wanted - 1) if card.message_id else card.shown
-    return dataclasses.replace(card, asked=asked, shown=shown, remind_at=remind_at)
+    old = card.wanted - 1
+    return dataclasses.replace(
+        card,
+        asked=asked,
+        shown=min(card.shown, old),
+        # What is on its way says it to whom it was said before.
+        lease=card.lease and dataclasses.replace(card.lease, version=min(card.lease.version, old)),
+        trouble=None if card.trouble is Trouble.REFUSED else card.trouble,
+        remind_at=remind_at,
+    )
 
 
 def reachable(card: Card, *, installed: bool, now: Instant) -> Card:

@@ -1,0 +1,66 @@
+"""What happens to a card between two moments: while it is lent, while a place comes and goes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from test_flow_delivering import BOT, Town, of, reachable
+
+from countersign.cards import Delivered
+from countersign.directory import Directory
+from countersign.model import SECOND_US
+from simulators.world import BOB, CALLERS, CAROL, TENANT, World, context, needs, voter
+
+
+@pytest.fixture
+async def town(tmp_path):
+    world = await World.open(tmp_path)
+    world.source.current = Directory.of(CALLERS, reachable(), (), [BOT])
+    yield Town(world)
+    await world.close()
+
+
+def without_groups(town: Town, id: str) -> None:
+    people = [
+        dataclasses.replace(each, groups=frozenset()) if each.id == id else each
+        for each in reachable()
+    ]
+    town.world.source.current = Directory.of(CALLERS, people, (), [BOT])
+
+
+@pytest.mark.parametrize("posted", [False, True])
+async def test_who_loses_their_say_while_a_card_is_lent_is_told_so_next(town, posted):
+    await town.installs(of(BOB))
+    review = await town.world.opened(context())
+    if posted:
+        await town.delivers()
+        await town.world.flow.ask_info(
+            voter(CAROL), review.id, revision=1, question="Why?", request_id="q"
+        )
+    (lent,) = await town.leases()
+    assert lent.visible
+    without_groups(town, "bob")
+    assert await town.leases() == [], "planned while it is lent"
+    assert await town.told(lent)
+    (next,) = await town.leases()
+    assert not next.visible
+    await town.told(next)
+    assert await town.leases() == []
+
+
+async def test_a_reminder_that_fails_is_tried_later_and_later_too(town):
+    await town.installs(of(BOB))
+    town.world.policy.says(needs(approve_within_s=36_000))
+    await town.world.opened(context())
+    await town.delivers()
+    town.world.clock.advance(18_000)
+    waits = []
+    for _ in range(4):
+        (delivery,) = await town.leases()
+        assert delivery.lease.reminds
+        await town.told(delivery, Delivered.LATER, detail="503")
+        due = await town.world.store.deliveries_due(TENANT, BOT.id)
+        waits.append((due - town.world.clock.now) // SECOND_US)
+        town.world.clock.advance(waits[-1])
+    assert waits == [5, 10, 20, 40]
