@@ -11,7 +11,7 @@ import pytest
 from store_suite import DAY_S, Backend, BoomError, putting
 from store_values import ACME, OTHER, START, a_review, next_version
 
-from countersign.cards import Address, Audience, Card, Endpoint
+from countersign.cards import Address, Audience, Card, Endpoint, Trouble
 from countersign.model import SECOND_US, CardId, ChannelId, Instant, ReviewId, ReviewState
 from countersign.store.protocol import AlreadyExistsError
 
@@ -152,6 +152,24 @@ class DeliverySuite:
         assert heard, "whoever waits to deliver is woken"
         await store.apply(lambda tx: tx.replan(OTHER))
         assert len(heard) == 1
+
+    async def test_where_the_bot_comes_back_ended_reviews_are_planned_again_too(self, store):
+        ended = [a_review(id=ReviewId(f"rev_{n}"), state=ReviewState.DENIED) for n in range(4)]
+        for review in ended:
+            await store.apply(putting(review))
+        waits = {"trouble": Trouble.NOT_INSTALLED}
+        cards = (
+            a_card(**waits),
+            a_card("crd_2", review=ReviewId("rev_2"), address=CAROL, **waits),
+            a_card("crd_3", review=ReviewId("rev_3"), shown=1),
+        )
+        await store.apply(dealing(*cards))
+        await store.apply(lambda tx: [tx.planned(review) for review in ended])
+        heard = []
+        store.subscribe(heard.extend)
+        await store.apply(lambda tx: tx.replan_waiting(ACME, TEAMS, BOB))
+        assert await store.apply(unplanned()) == [ReviewId("rev_1")]
+        assert heard, "whoever waits to deliver is woken"
 
     async def test_a_failed_command_leaves_no_card_and_no_plan(self, store):
         review = a_review()

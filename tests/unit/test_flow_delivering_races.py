@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from test_flow_delivering import BOT, Town, of, reachable
+from test_flow_delivering import BOT, CONTOSO, Town, of, reachable
 
-from countersign.cards import Delivered
+from countersign.cards import Address, Delivered
 from countersign.directory import Directory
-from countersign.model import SECOND_US
+from countersign.model import SECOND_US, Choice, ReviewState
 from simulators.world import BOB, CALLERS, CAROL, TENANT, World, context, needs, voter
 
 
@@ -43,9 +43,9 @@ async def test_who_loses_their_say_while_a_card_is_lent_is_told_so_next(town, po
     without_groups(town, "bob")
     assert await town.leases() == [], "planned while it is lent"
     assert await town.told(lent)
-    (next,) = await town.leases()
-    assert not next.visible
-    await town.told(next)
+    (after,) = await town.leases()
+    assert not after.visible
+    await town.told(after)
     assert await town.leases() == []
 
 
@@ -64,3 +64,29 @@ async def test_a_reminder_that_fails_is_tried_later_and_later_too(town):
         waits.append((due - town.world.clock.now) // SECOND_US)
         town.world.clock.advance(waits[-1])
     assert waits == [5, 10, 20, 40]
+
+
+async def test_a_card_reaches_its_end_when_the_bot_comes_back_after_the_review_is_over(town):
+    await town.installs(of(BOB), of(CAROL))
+    review = await town.world.opened(context())
+    await town.delivers()
+    await town.installs(of(BOB), installed=False)
+    await town.world.vote(CAROL, review.id, Choice.DENY)
+    for delivery in await town.leases():
+        gone = delivery.shown.card.person == "bob"
+        await town.told(delivery, Delivered.NOT_INSTALLED if gone else Delivered.SHOWN)
+    assert await town.leases() == []
+    await town.installs(of(BOB))
+    assert await town.delivers() == {of(BOB): ReviewState.DENIED}
+
+
+async def test_a_conversation_that_nobody_named_makes_no_work(town):
+    await town.installs(of(BOB))
+    await town.world.opened(context())
+    await town.delivers()
+    stranger = Address(issuer=CONTOSO, subject="oid-nobody")
+    for address in (stranger, Address.of_conversation("19:somewhere@thread.v2")):
+        for installed in (True, False, True):
+            await town.installs(address, installed=installed)
+            due = await town.world.store.deliveries_due(TENANT, BOT.id)
+            assert due > town.world.clock.now, "but for a reminder nothing is to do"

@@ -275,11 +275,24 @@ async def put_endpoint(
             updated_at=tx.now,
         )
         tx.put_endpoint(endpoint)
-        if before is None or before.installed != installed:
+        if (before is None or before.installed != installed) and _matters(parts, channel, address):
             tx.replan(channel.tenant)
+            if installed:
+                tx.replan_waiting(channel.tenant, channel.id, address)
         return endpoint
 
     return await parts.store.apply(Named(name="put_endpoint", run=run))
+
+
+def _matters(parts: Parts, channel: Channel, address: Address) -> bool:
+    """Whether cards may go there: to a registered person, or where an operator named.
+
+    Anybody in Teams can start a chat with the bot; that makes no work.
+    """
+    if not address.issuer:
+        return bool(conversation_name(channel, address))
+    account = Account(issuer=address.issuer, subject=address.subject)
+    return parts.directory().person_by_account(channel.tenant, account) is not None
 
 
 async def endpoints(parts: Parts, channel: Channel) -> Sequence[Endpoint]:

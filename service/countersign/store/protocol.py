@@ -236,6 +236,9 @@ class Transaction(Protocol):
     def replan(self, tenant: TenantId) -> None:
         """Every open review is unplanned: others may be reached from now on."""
 
+    def replan_waiting(self, tenant: TenantId, channel: ChannelId, address: Address) -> None:
+        """So is every review, ended ones too, whose card waits for the bot to be there."""
+
 
 MAX_RECORD_BYTES: Final = 32 * 1024
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from countersign import canonical
-from countersign.cards import Card, Endpoint
+from countersign.cards import Address, Card, Endpoint
 from countersign.errors import LogError
 from countersign.model import (
     SECOND_US,
@@ -272,6 +272,12 @@ class SqliteTransaction(SqliteReads):
 
     def replan(self, tenant: TenantId) -> None:
         if self._write("replan", (tenant,)):
+            self._changes.append((tenant, ReviewId(""), 0))
+
+    def replan_waiting(self, tenant: TenantId, channel: ChannelId, address: Address) -> None:
+        if self._write(
+            "replan_waiting", (tenant, tenant, channel, address.issuer, address.subject)
+        ):
             self._changes.append((tenant, ReviewId(""), 0))
 
     def next_record(self, tenant: TenantId) -> tuple[str, int]:

@@ -110,6 +110,13 @@ WHERE tenant = ? AND requester = ? AND state IN ('pending', 'info_requested', 'a
 SELECT count(*) FROM review
 WHERE tenant = ? AND state IN ('pending', 'info_requested', 'approved');
 
+-- name: replan_waiting
+UPDATE review SET planned = 0 WHERE tenant = ? AND id IN (
+    SELECT review FROM card
+    WHERE tenant = ? AND channel = ? AND issuer = ? AND subject = ?
+    AND due_at IS NULL AND json_extract(body, '$.trouble') = 'not_installed'
+);
+
 -- name: last_denied
 SELECT body FROM review
 WHERE tenant = ? AND caller = ? AND base_fingerprint = ? AND state = 'denied'

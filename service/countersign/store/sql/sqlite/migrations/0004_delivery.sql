@@ -22,6 +22,7 @@ CREATE TABLE card (
 ) STRICT;
 CREATE UNIQUE INDEX card_id ON card (id, tenant);
 CREATE UNIQUE INDEX card_place ON card (tenant, review, channel, issuer, subject);
+CREATE INDEX card_address ON card (tenant, channel, issuer, subject);
 CREATE INDEX card_due ON card (tenant, channel, due_at) WHERE due_at IS NOT NULL;
 
 -- The version of a review that whoever should have a card has one for.
