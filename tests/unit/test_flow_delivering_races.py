@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from test_flow_delivering import BOT, CONTOSO, Town, of, reachable
+from test_flow_delivering import BOT, CONTOSO, Town, of, people_of, reachable
 
 from countersign.cards import Address, Delivered
 from countersign.directory import Directory
@@ -78,6 +78,19 @@ async def test_a_card_reaches_its_end_when_the_bot_comes_back_after_the_review_i
     assert await town.leases() == []
     await town.installs(of(BOB))
     assert await town.delivers() == {of(BOB): ReviewState.DENIED}
+
+
+async def test_an_old_no_does_not_undo_a_new_installation(town):
+    await town.installs(of(BOB))
+    await town.world.opened(context())
+    (lent,) = await town.leases()
+    town.world.clock.advance(1)
+    await town.installs(of(BOB), installed=False)
+    await town.installs(of(BOB))
+    await town.told(lent, Delivered.NOT_INSTALLED, detail="403")
+    assert (await town.flow.endpoints(BOT))[0].installed
+    town.world.clock.advance(5)
+    assert people_of(await town.leases()) == ["bob"]
 
 
 async def test_a_conversation_that_nobody_named_makes_no_work(town):

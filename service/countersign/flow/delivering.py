@@ -223,21 +223,31 @@ async def acknowledge(parts: Parts, channel: Channel, said: Acknowledged) -> boo
             return False
         if not hmac.compare_digest(card.lease.id, said.lease) or card.lease.until <= tx.now:
             return False
+        result = said.result
+        if result is Delivered.NOT_INSTALLED and _back_since(tx, card, card.lease):
+            result = Delivered.LATER
         now_said = settled(
             card,
             card.lease,
-            said.result,
+            result,
             now=tx.now,
             message_id=said.message_id,
             retry_after_s=said.retry_after_s,
             detail=said.detail,
         )
         tx.put_card(now_said)
-        if said.result is Delivered.NOT_INSTALLED:
+        if result is Delivered.NOT_INSTALLED:
             _not_installed(tx, card)
         return True
 
     return await parts.store.apply(Named(name="acknowledge", run=run))
+
+
+def _back_since(tx: Transaction, card: Card, lease: Lease) -> bool:
+    """Whether the bot was heard of there after the card was lent, so that a "no" is old."""
+    endpoint = tx.endpoint(card.tenant, card.channel, card.address)
+    lent_at = lease.until - LEASE_S * SECOND_US
+    return endpoint is not None and endpoint.installed and endpoint.updated_at > lent_at
 
 
 def _not_installed(tx: Transaction, card: Card) -> None:
