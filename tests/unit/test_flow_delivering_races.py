@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from test_flow_delivering import BOT, CONTOSO, Town, of, people_of, reachable
+from test_flow_delivering import BOT, CONTOSO, IN_CHANNEL, Town, of, people_of, reachable
 
 from countersign.cards import Address, Delivered
 from countersign.directory import Directory
@@ -91,6 +91,27 @@ async def test_an_old_no_does_not_undo_a_new_installation(town):
     assert (await town.flow.endpoints(BOT))[0].installed
     town.world.clock.advance(5)
     assert people_of(await town.leases()) == ["bob"]
+
+
+async def test_a_conversation_that_no_operator_names_any_more_is_told_nothing_more(town):
+    town.world.policy.says(needs(channel="teams:data-approvals"))
+    await town.installs(IN_CHANNEL, of(BOB), of(CAROL))
+    await town.world.opened(context())
+    await town.delivers()
+    unnamed = dataclasses.replace(BOT, conversations=())
+    town.world.source.current = Directory.of(CALLERS, reachable(), (), [unnamed])
+    found = {each.shown.card.address: each.visible for each in await town.leases(unnamed)}
+    assert found == {IN_CHANNEL: False, of(BOB): True, of(CAROL): True}
+
+
+async def test_who_is_asked_no_longer_is_not_called_unreached(town):
+    await town.installs(of(BOB))
+    review = await town.world.opened(context())
+    await town.delivers()
+    assert await town.flow.unreached(review) == ("carol",)
+    without_groups(town, "carol")
+    await town.leases()
+    assert await town.flow.unreached(review) == ()
 
 
 async def test_a_conversation_that_nobody_named_makes_no_work(town):

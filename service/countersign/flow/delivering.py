@@ -180,9 +180,19 @@ def _delivery(
         review=review,
         reader=reader,
         delegations=lent_to,
-        visible=not alone or (reader is not None and may_see(review, reader.id, theirs)),
+        visible=(
+            reader is not None and may_see(review, reader.id, theirs)
+            if alone
+            else _named(people, card)
+        ),
         unreached=_unreached(tx.cards_of(card.tenant, card.review), people),
     )
+
+
+def _named(people: Staff, card: Card) -> bool:
+    """Whether an operator names this conversation still."""
+    channel = _channel(people.directory.channels(card.tenant), card.channel)
+    return channel is not None and bool(conversation_name(channel, card.address))
 
 
 def _shown(parts: Parts, endpoint: Endpoint | None, card: Card, review: Review) -> Shown:
@@ -319,7 +329,8 @@ async def unreached(parts: Parts, review: Review) -> tuple[str, ...]:
 def _unreached(cards: Sequence[Card], people: Staff) -> tuple[str, ...]:
     found = []
     for each in cards:
-        if each.trouble is not Trouble.NOT_INSTALLED or each.shown >= each.wanted:
+        waits = each.trouble is Trouble.NOT_INSTALLED and each.shown < each.wanted
+        if not (waits and each.asked):
             continue
         channel = _channel(people.directory.channels(each.tenant), each.channel)
         name = conversation_name(channel, each.address) if channel else ""
