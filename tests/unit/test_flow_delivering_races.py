@@ -9,7 +9,7 @@ from test_flow_delivering import BOT, CONTOSO, IN_CHANNEL, Town, of, people_of, 
 
 from countersign.cards import Address, Delivered
 from countersign.directory import Directory
-from countersign.model import SECOND_US, Choice, ReviewState
+from countersign.model import SECOND_US, Account, Choice, PersonId, ReviewState
 from simulators.world import BOB, CALLERS, CAROL, TENANT, World, context, needs, voter
 
 
@@ -112,6 +112,21 @@ async def test_who_is_asked_no_longer_is_not_called_unreached(town):
     without_groups(town, "carol")
     await town.leases()
     assert await town.flow.unreached(review) == ()
+
+
+async def test_of_many_those_who_have_the_bot_are_asked_first(town):
+    crowd = [
+        dataclasses.replace(
+            BOB,
+            id=PersonId(f"a-{n:03}"),
+            accounts=(Account(issuer=CONTOSO, subject=f"oid-a-{n:03}"),),
+        )
+        for n in range(60)
+    ]
+    town.world.source.current = Directory.of(CALLERS, [*reachable(), *crowd], (), [BOT])
+    await town.installs(of(BOB), of(CAROL))
+    await town.world.opened(context())
+    assert people_of(await town.leases()) == ["bob", "carol"]
 
 
 async def test_a_conversation_that_nobody_named_makes_no_work(town):

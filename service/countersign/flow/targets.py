@@ -18,7 +18,7 @@ from countersign.model import Channel, ChannelId, Person, PersonId, Review, Stag
 from countersign.review import approvals, asked, barred, current_stage, used_up
 
 MAX_APPROVERS: Final = 50
-"""People of one stage that get a card of their own."""
+"""People of one stage that get a card of their own: those whom the bot reaches first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,13 @@ def targets(review: Review, people: Staff, installed: Installed) -> list[Target]
     else:
         alone = sorted(wanted.intersection(stage.people))
     found = [conversation] if conversation is not None else []
-    for person in alone[:MAX_APPROVERS]:
-        found += _alone(review, people, channels, person, Audience.APPROVER, installed)
-    return found
+    ways = [
+        way
+        for person in alone
+        for way in _alone(review, people, channels, person, Audience.APPROVER, installed)
+    ]
+    ways.sort(key=lambda way: not installed(way.channel, way.address))
+    return found + ways[:MAX_APPROVERS]
 
 
 def viewers(review: Review, people: Staff) -> list[PersonId]:
