@@ -19,6 +19,7 @@ FAULTS: Final = f"{INTEGRATION}/test_bot_sdk_faults.py"
 CLICKS: Final = f"{UNIT}/test_bot_clicks.py"
 COURIER: Final = f"{UNIT}/test_bot_courier.py"
 DELIVERING: Final = f"{UNIT}/test_flow_delivering.py"
+RACES: Final = f"{UNIT}/test_flow_delivering_races.py"
 CONNECTOR: Final = f"{INTEGRATION}/test_bot_connector.py"
 
 BOT_GUARDS: Final = (
@@ -375,10 +376,38 @@ BOT_GUARDS: Final = (
         invariant=4,
         guard="countersign.review.voting._unseen",
         what="one's own credential decides on the masks of others",
-        old="if isinstance(event, VoteCast) and event.channel is not None:",
+        old="if isinstance(event, VoteCast) and _in_conversation(review, event):",
         new="if isinstance(event, VoteCast):",
         tests=(
             f"{DELIVERING}::test_by_ones_own_credential_only_ones_own_preview_can_be_decided_on",
+        ),
+    ),
+    Guard(
+        invariant=4,
+        guard="countersign.review.voting._in_conversation",
+        what="a channel decides on the masks of a conversation where there is none",
+        old="return event.channel is not None and review",
+        new="return event.channel is not None or review",
+        tests=(
+            f"{RACES}::test_a_body_of_a_conversation_is_decided_on_only_where_policy_asks_for_one",
+        ),
+    ),
+    Guard(
+        invariant=9,
+        guard="countersign.cards.asks",
+        what="who loses their say while a card is on its way goes on seeing it",
+        old="version=min(card.lease.version, old)",
+        new="version=card.lease.version",
+        tests=(f"{RACES}::test_who_loses_their_say_while_a_card_is_lent_is_told_so_next",),
+    ),
+    Guard(
+        invariant=9,
+        guard="countersign.flow.delivering._delivery",
+        what="a conversation that no operator names any more is shown reviews",
+        old="else _named(people, card)",
+        new="else True",
+        tests=(
+            f"{RACES}::test_a_conversation_that_no_operator_names_any_more_is_told_nothing_more",
         ),
     ),
     Guard(

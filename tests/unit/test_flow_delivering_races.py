@@ -9,7 +9,9 @@ from test_flow_delivering import BOT, CONTOSO, IN_CHANNEL, Town, of, people_of, 
 
 from countersign.cards import Address, Delivered
 from countersign.directory import Directory
-from countersign.model import SECOND_US, Account, Choice, PersonId, ReviewState
+from countersign.errors import PreconditionError
+from countersign.flow.voter import Voter
+from countersign.model import SECOND_US, Account, Assurance, Choice, PersonId, ReviewState
 from simulators.world import BOB, CALLERS, CAROL, TENANT, World, context, needs, voter
 
 
@@ -139,3 +141,22 @@ async def test_a_conversation_that_nobody_named_makes_no_work(town):
             await town.installs(address, installed=installed)
             due = await town.world.store.deliveries_due(TENANT, BOT.id)
             assert due > town.world.clock.now, "but for a reminder nothing is to do"
+
+
+async def test_a_body_of_a_conversation_is_decided_on_only_where_policy_asks_for_one(town):
+    profiles = {"data-owners": "reviewer", "*": "restricted"}
+    town.world.policy.says(needs(profiles=profiles))
+    review = await town.world.opened(context())
+    other = {"profile": "restricted", "preview_hash": review.previews["restricted"].hash}
+    with pytest.raises(PreconditionError, match="another preview"):
+        await town.world.vote(
+            Voter(
+                person=BOB,
+                assurance=Assurance.CHANNEL,
+                proof="account",
+                channel=BOT.id,
+                channel_proof="t",
+            ),
+            review.id,
+            **other,
+        )

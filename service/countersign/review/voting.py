@@ -95,7 +95,7 @@ def _unseen(review: Review, event: VoteCast | GlassBroken, *, approving: bool) -
     if outdated:
         return outdated
     visible = visible_previews(review, event.person, event.people)
-    if isinstance(event, VoteCast) and event.channel is not None:
+    if isinstance(event, VoteCast) and _in_conversation(review, event):
         # In a conversation everybody sees one body, and may decide on that.
         visible = shared_preview(review) | visible
     shown = visible.get(event.profile)
@@ -111,6 +111,11 @@ def _unseen(review: Review, event: VoteCast | GlassBroken, *, approving: bool) -
             "it can be denied, not approved",
         )
     return None
+
+
+def _in_conversation(review: Review, event: VoteCast) -> bool:
+    """Whether policy brings this review to a conversation of the channel that votes."""
+    return event.channel is not None and review.requirement.channel.startswith(f"{event.channel}:")
 
 
 def break_glass(review: Review, event: GlassBroken, now: Instant) -> Review | Refusal:
