@@ -127,15 +127,16 @@ class Courier:
             sent.reference.encode(), hosts=self._settings.hosts(), tenants=self._settings.tenants
         )
         look = self._look("")
-        if delivery.remind and delivery.HasField("review"):
-            await self._connector.say(reference, reminder_text(delivery.review, look))
         card = await self._card(delivery, reference, look)
-        if sent.message_id:
-            await self._connector.update(
-                reference, sent.message_id, card.body, summary=card.summary
+        if not sent.message_id:
+            return await self._connector.post(
+                reference, card.body, summary=card.summary, alert=True
             )
-            return sent.message_id
-        return await self._connector.post(reference, card.body, summary=card.summary, alert=True)
+        await self._connector.update(reference, sent.message_id, card.body, summary=card.summary)
+        if delivery.remind and delivery.HasField("review"):
+            # Last, since all of this is done again when any of it fails.
+            await self._connector.say(reference, reminder_text(delivery.review, look))
+        return sent.message_id
 
     async def _card(
         self, delivery: deliveries_pb2.Delivery, reference: Reference, look: Look

@@ -56,6 +56,7 @@ class Teams:
 
     def __init__(self) -> None:
         self.raises: Exception | None = None
+        self.fails: dict[str, Exception] = {}
         self.did: list[tuple[str, Any]] = []
         self.hold = asyncio.Event()
         self.hold.set()
@@ -64,6 +65,8 @@ class Teams:
         await self.hold.wait()
         if self.raises is not None:
             raise self.raises
+        if what in self.fails:
+            raise self.fails[what]
         self.did.append((what, told))
         return "m-new"
 
@@ -127,7 +130,15 @@ async def test_a_new_card_is_posted_and_a_known_one_updated(bot: Bot) -> None:
 async def test_a_reminder_is_said_and_the_card_brought_up_to_date(bot: Bot) -> None:
     said = await bot.delivers(a_delivery(card=a_card(), remind=True))
     assert said.shown_message_id == "m-1"
-    assert [what for what, _ in bot.teams.did] == ["say", "update"]
+    assert [what for what, _ in bot.teams.did] == ["update", "say"]
+
+
+async def test_nobody_is_reminded_as_long_as_the_card_cannot_be_updated(bot: Bot) -> None:
+    bot.teams.fails = {"update": PassingError("teams.503", "down")}
+    for _ in range(3):
+        said = await bot.delivers(a_delivery(card=a_card(), remind=True))
+        assert said.WhichOneof("result") == "retry_after"
+    assert bot.teams.did == []
 
 
 async def test_who_may_see_it_no_longer_gets_a_card_that_says_so(bot: Bot) -> None:
