@@ -349,6 +349,14 @@ BOT_GUARDS: Final = (
         tests=(f"{COURIER}::test_a_card_that_is_not_as_ours_have_to_be_is_not_sent",),
     ),
     Guard(
+        invariant=4,
+        guard="countersign_bot.clicks.Clicks._replace",
+        what="whoever reads along in a conversation takes a card from all of it",
+        old="if not alone or not message_id",
+        new="if not message_id",
+        tests=(f"{CLICKS}::test_where_others_read_along_no_click_changes_another_message",),
+    ),
+    Guard(
         invariant=12,
         guard="countersign.flow.delivering.acknowledge",
         what="a bot settles another channel's card",

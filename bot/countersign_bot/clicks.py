@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 MEMBER_WITHIN_S: Final = 5.0
 """For the roster to answer; Teams waits ten seconds for all of it."""
+MAX_TIDYING: Final = 20
+"""Copies that are being replaced at once; more are left as they are."""
 SETTLES: Final = 10
 SETTLE_S: Final = 0.15
 _OUTDATED: Final = frozenset({"vote.stale_revision", "vote.preview_mismatch"})
@@ -191,9 +193,12 @@ class Clicks:
     def _replace(self, place: Reference, message_id: str) -> None:
         """A copy of ours that nobody knows of, as a bot that died leaves: it says so itself.
 
-        Only our own messages can be changed, so for any other this does nothing.
+        Only our own messages can be changed, so for any other this does nothing. Nor where
+        others read along: whoever sends the data of one card from the message of another
+        would take that one from all of them.
         """
-        if not message_id or len(self._tidying) >= 20:
+        alone = place.conversation_type == "personal"
+        if not alone or not message_id or len(self._tidying) >= MAX_TIDYING:
             return
         task = asyncio.create_task(self._put_gone(place, message_id))
         self._tidying.add(task)

@@ -286,6 +286,18 @@ def test_data_of_another_review_card_or_hash_decides_nothing(shared: Town) -> No
     assert (shared.state(first), shared.state(second)) == ("pending", "pending")
 
 
+def test_data_of_one_card_sent_from_another_takes_that_one_from_nobody(shared: Town) -> None:
+    mine, theirs = shared.asks("channel.two"), shared.asks("channel.two")
+    card, victim = shared.card(CHANNEL, mine), shared.card(CHANNEL, theirs)
+    answer = shared.teams.press("bob", victim, "approve", card=copy.deepcopy(card.card))
+    assert "not a card that was posted here" in said(answer)
+    # What would have been written had time enough: another card came and went meanwhile.
+    shared.presses("carol", card, "deny", deny_reason="no")
+    shared.card(CHANNEL, mine, "Denied")
+    assert theirs in json.dumps(victim.card)
+    assert "approve" in verbs(victim.card)
+
+
 def test_a_double_click_and_a_repetition_by_teams_are_one_vote(shared: Town) -> None:
     review_id = shared.asks("channel.two")
     card = shared.card(CHANNEL, review_id)

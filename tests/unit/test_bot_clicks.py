@@ -271,6 +271,19 @@ async def test_a_copy_of_ours_says_that_it_was_replaced(bot: Bot) -> None:
     assert (place.conversation_id, message_id) == ("a:chat", "m-orphan")
 
 
+@pytest.mark.parametrize("kind", ["channel", "groupChat", ""])
+async def test_where_others_read_along_no_click_changes_another_message(
+    bot: Bot, kind: str
+) -> None:
+    place = {"conversation_id": "19:x", "conversation_type": kind}
+    stored = reference(**place, user_id="")
+    bot.service.card_ = a_card(reference=stored.encode().decode())
+    told = await bot.says(reply_to_id="the-card-of-another-review", **place)
+    assert "not a card that was posted here" in told
+    await bot.clicks.close()
+    assert bot.teams.updated == []
+
+
 async def test_a_card_that_is_just_being_posted_is_not_replaced(
     bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
