@@ -14,7 +14,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from countersign.client import CountersignClientError, NotFound
+from countersign.client import CountersignClientError, NotFound, Unavailable
 from countersign.v1 import deliveries_pb2
 from countersign_bot.card import (
     Card,
@@ -122,6 +122,8 @@ class Clicks:
                 return closed_card(look)
             if error.code in _OUTDATED:
                 return await self._shown(who, card, look, notice=error.code)
+            if _unanswered(error) and not reading:  # it may have come through
+                raise Refused("unavailable.unheard") from error
             if isinstance(error, NotFound):  # they see the card: that there is one is no secret
                 raise Refused("vote.not_eligible") from error
             raise Refused(*_told(error)) from error
@@ -224,4 +226,9 @@ class Clicks:
 
 def _told(error: CountersignClientError) -> tuple[str, str]:
     """The code and sentence of an error of the service."""
-    return error.code, error.message
+    return "unavailable" if _unanswered(error) else error.code, error.message
+
+
+def _unanswered(error: CountersignClientError) -> bool:
+    """Whether nothing was heard of the service, rather than that it says no for now."""
+    return isinstance(error, Unavailable) and error.code.startswith("unavailable")

@@ -324,7 +324,9 @@ async def test_what_the_service_calls_outdated_is_shown_anew(bot: Bot, code: str
         (NotPermitted("vote.self_approval", "you are in the requester chain"), "yourself"),
         (PreconditionFailed("review.closed", "the review is denied"), "Too late"),
         (NotFound("review.not_found", "no such review"), "asks other people"),
-        (Unavailable("unavailable", "no answer"), "cannot be reached"),
+        (Unavailable("unavailable", "no answer"), "not known whether"),
+        (Unavailable("unavailable.late", "no answer in time"), "not known whether"),
+        (Unavailable("audit.unavailable", "the sink is away"), "could not be recorded"),
         (NotPermitted("vote.brand_new", "a rule of tomorrow"), "a rule of tomorrow"),
     ],
 )
@@ -333,6 +335,14 @@ async def test_a_refusal_is_a_sentence_under_the_card(
 ) -> None:
     bot.service.refuses = error
     assert word in await bot.says()
+
+
+@pytest.mark.parametrize("code", ["unavailable", "unavailable.late"])
+async def test_a_service_that_is_away_is_no_decision(bot: Bot, code: str) -> None:
+    bot.service.card_ = Unavailable(code, "no answer")
+    assert "cannot be reached, so nothing was decided" in await bot.says()
+    bot.service.card_, bot.service.refuses = a_card(), Unavailable(code, "no answer")
+    assert "cannot be reached" in await bot.says(Verb.REFRESH)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ Turn: TypeAlias = Callable[[Inbound], Awaitable[InvokeAnswer | None]]
 class Wording:
     """What people read when a turn came to nothing."""
 
-    failed: str = "That did not work, and nothing was decided by it. Please try again in a moment."
+    failed: str = "Something went wrong here. Look at the card again before you repeat it."
     late: str = "That took too long. Look at the card again before you repeat it."
     unknown: str = "This bot does not know that action. Please use the newest card."
 
