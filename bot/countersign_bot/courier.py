@@ -80,6 +80,10 @@ class Courier:
             self._away = why
             await asyncio.sleep(AWAY_S)
             return
+        except Exception as error:  # noqa: BLE001 - a bot that takes clicks must go on delivering
+            log.error("no cards can be leased: %s", type(error).__name__)
+            await asyncio.sleep(AWAY_S)
+            return
         if self._away:
             log.info("cards can be leased again")
         self._away = ""

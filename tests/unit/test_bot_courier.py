@@ -235,3 +235,11 @@ async def test_a_service_that_is_away_is_asked_again(
         "no cards can be leased; it is tried again: away [unavailable] Start it.",
         "cards can be leased again",
     ]
+
+
+async def test_after_a_mistake_of_ours_the_bot_goes_on_delivering(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(couriers, "AWAY_S", 0)
+    await bot.service.given.put(RuntimeError("a mistake of ours"))
+    assert (await bot.delivers(a_delivery())).shown_message_id == "m-new"
