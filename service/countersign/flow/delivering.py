@@ -31,7 +31,7 @@ from countersign.directory import Directory
 from countersign.errors import NotFoundError
 from countersign.flow.gate import channel_holder
 from countersign.flow.parts import Parts
-from countersign.flow.planning import plan
+from countersign.flow.planning import installations, plan
 from countersign.flow.request import Named
 from countersign.flow.staff import Staff
 from countersign.flow.targets import conversation_name, viewers
@@ -44,6 +44,7 @@ from countersign.model import (
     Delegation,
     Person,
     Review,
+    ReviewId,
     TenantId,
     new_id,
 )
@@ -58,7 +59,8 @@ MAX_VIEWERS: Final = 20
 LOOK_S: Final = 2.0
 """Longest time without a look at the clock and at who is registered."""
 _LEAST_WAIT_S: Final = 0.01
-PLANNED_AT_ONCE: Final = 50
+PLANNED_AT_ONCE: Final = 10
+"""Reviews a transaction, since everybody else's waits for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,36 +149,46 @@ class Delivering:
         def run(tx: Transaction) -> list[Delivery]:
             if self._planned_with.get(tenant) is not directory:
                 tx.replan(tenant)
+            installed = installations(tx, tenant)
             for review in tx.unplanned(tenant, PLANNED_AT_ONCE):
-                plan(tx, review, people)
-            return [
-                _lend(self._parts, tx, card, people)
-                for card in tx.due_cards(tenant, channel.id, max_cards)
-            ]
+                plan(tx, review, people, installed)
+            return _lend(self._parts, tx, tx.due_cards(tenant, channel.id, max_cards), people)
 
         found = await self._parts.store.apply(Named(name="lease", run=run))
         self._planned_with[tenant] = directory
         return found
 
 
-def _lend(parts: Parts, tx: Transaction, card: Card, people: Staff) -> Delivery:
-    review = tx.review(card.tenant, card.review)
-    held = lent(card, new_id("lse"), tx.now, LEASE_S)
-    tx.put_card(held)
-    assert review is not None and held.lease is not None  # noqa: S101, PT018 - see the schema
-    return _delivery(parts, tx, held, held.lease, review, people)
+def _lend(parts: Parts, tx: Transaction, cards: Sequence[Card], people: Staff) -> list[Delivery]:
+    lending: list[Delivery] = []
+    about: dict[ReviewId, tuple[Review, tuple[str, ...]]] = {}
+    for card in cards:
+        if card.review not in about:  # one review's cards often go out together
+            review = tx.review(card.tenant, card.review)
+            assert review is not None  # noqa: S101 - see the schema
+            about[card.review] = review, _unreached(tx.cards_of(card.tenant, card.review), people)
+        lending.append(_delivery(parts, tx, card, people, *about[card.review]))
+    return lending
 
 
 def _delivery(
-    parts: Parts, tx: Transaction, card: Card, lease: Lease, review: Review, people: Staff
+    parts: Parts,
+    tx: Transaction,
+    card: Card,
+    people: Staff,
+    review: Review,
+    unreached: tuple[str, ...],
 ) -> Delivery:
+    held = lent(card, new_id("lse"), tx.now, LEASE_S)
+    tx.put_card(held)
+    assert held.lease is not None  # noqa: S101 - just lent
     reader = people.directory.person(card.tenant, card.person) if card.person else None
     alone = card.audience is not Audience.CONVERSATION
     lent_to = tx.delegations_to(card.tenant, reader.id) if reader is not None else ()
     theirs = dataclasses.replace(people, delegations=lent_to)
     return Delivery(
-        shown=_shown(parts, tx.endpoint(card.tenant, card.channel, card.address), card, review),
-        lease=lease,
+        shown=_shown(parts, tx.endpoint(card.tenant, card.channel, card.address), held, review),
+        lease=held.lease,
         review=review,
         reader=reader,
         delegations=lent_to,
@@ -185,7 +197,7 @@ def _delivery(
             if alone
             else _named(people, card)
         ),
-        unreached=_unreached(tx.cards_of(card.tenant, card.review), people),
+        unreached=unreached,
     )
 
 

@@ -5,27 +5,34 @@ Called by `delivering` inside the transaction that leases.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from countersign.cards import Address, Card, Trouble, asks, reachable, wants
 from countersign.flow.staff import Staff
-from countersign.flow.targets import Target, targets
+from countersign.flow.targets import Installed, Target, targets
 from countersign.flow.transition import elapsed
-from countersign.model import SECOND_US, CardId, ChannelId, Instant, Review, new_id
+from countersign.model import SECOND_US, CardId, ChannelId, Instant, Review, TenantId, new_id
 from countersign.store.protocol import Transaction
 
 _REMIND_LEAST_US: Final = 10 * 60 * SECOND_US
 """Of time to decide in: whoever has less is not reminded."""
 
 
-def plan(tx: Transaction, found: Review, people: Staff) -> None:
-    """Whoever should have a card about this review gets one; every card its newest state."""
-    review = elapsed(tx, found)
+def installations(tx: Transaction, tenant: TenantId) -> Installed:
+    """Where the bot is, each place looked up once: for one transaction that moves no bot."""
 
+    @functools.cache
     def installed(channel: ChannelId, address: Address) -> bool:
-        endpoint = tx.endpoint(review.tenant, channel, address)
+        endpoint = tx.endpoint(tenant, channel, address)
         return endpoint is not None and endpoint.installed
 
+    return installed
+
+
+def plan(tx: Transaction, found: Review, people: Staff, installed: Installed) -> None:
+    """Whoever should have a card about this review gets one; every card its newest state."""
+    review = elapsed(tx, found)
     wanted = {(each.channel, each.address): each for each in targets(review, people, installed)}
     for card in tx.cards_of(review.tenant, review.id):
         still = wanted.pop((card.channel, card.address), None)
