@@ -357,6 +357,17 @@ BOT_GUARDS: Final = (
         tests=(f"{CLICKS}::test_where_others_read_along_no_click_changes_another_message",),
     ),
     Guard(
+        invariant=3,
+        guard="countersign_bot.courier.Courier._require_theirs",
+        what="what one person may see is written into another chat, or a guest's",
+        old="if not alone or not member.is_human_of(tenant, account.subject):",
+        new="if False:",
+        tests=(
+            f"{COURIER}::test_what_is_for_one_person_goes_to_no_other_chat",
+            f"{COURIER}::test_a_guests_chat_gets_no_card",
+        ),
+    ),
+    Guard(
         invariant=12,
         guard="countersign.flow.delivering.acknowledge",
         what="a bot settles another channel's card",

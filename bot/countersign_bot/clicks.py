@@ -102,6 +102,14 @@ class Clicks:
             return refusal_text(refused.code, refused.message, look)
         return ""
 
+    async def refusal(self, inbound: Inbound) -> str:
+        """Why nothing is told to whoever sent this: no person at home in the tenant. Or empty."""
+        try:
+            await self._person(inbound, Reference.of(inbound), fresh=False)
+        except Refused as refused:
+            return refusal_text(refused.code, refused.message, self.look(inbound.locale))
+        return ""
+
     async def _clicked(self, inbound: Inbound, click: Click, look: Look) -> Card:
         reading = click.verb is Verb.REFRESH
         who, place = Who.of(inbound), Reference.of(inbound)

@@ -16,13 +16,15 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 
 from countersign.client import CountersignClientError
-from countersign.v1 import deliveries_pb2
+from countersign.v1 import admin_pb2, deliveries_pb2
 from countersign_bot.card import Card, Look, closed_card, reminder_text
 from countersign_bot.connector.errors import (
     ConnectorError,
     MessageGoneError,
     NotInstalledError,
+    NotMemberError,
     PassingError,
+    RefusedError,
 )
 from countersign_bot.connector.protocol import Connector
 from countersign_bot.connector.reference import Reference
@@ -130,6 +132,8 @@ class Courier:
         reference = Reference.decode(
             sent.reference.encode(), hosts=self._settings.hosts(), tenants=self._settings.tenants
         )
+        if sent.audience != deliveries_pb2.AUDIENCE_CONVERSATION:
+            await self._require_theirs(sent.address.account, reference)
         look = self._look("")
         card = await self._card(delivery, reference, look)
         if not sent.message_id:
@@ -141,6 +145,17 @@ class Courier:
             # Last, since all of this is done again when any of it fails.
             await self._connector.say(reference, reminder_text(delivery.review, look))
         return sent.message_id
+
+    async def _require_theirs(self, account: admin_pb2.Account, reference: Reference) -> None:
+        """What is for one person goes to their chat, and to no guest. Raises `ConnectorError`."""
+        try:
+            member = await self._roster.member(reference, account.subject, fresh=False)
+        except NotMemberError as error:
+            raise NotInstalledError(error.code, "they are not in that chat") from error
+        tenant = account.issuer.removeprefix("teams:")
+        alone = reference.conversation_type == "personal" and reference.user_id == member.user_id
+        if not alone or not member.is_human_of(tenant, account.subject):
+            raise RefusedError("teams.not_theirs", "that is no chat with that person alone")
 
     async def _card(
         self, delivery: deliveries_pb2.Delivery, reference: Reference, look: Look

@@ -42,6 +42,8 @@ class Turns:
     async def _said(self, inbound: Inbound) -> None:
         if isinstance(inbound.value, Mapping) and inbound.value:
             told = await self._clicks.submitted(inbound)
+        elif told := await self._clicks.refusal(inbound):
+            pass
         else:
             endpoint = await self._places.came(inbound)
             told = await self._talk.answer(inbound, endpoint, self._clicks.look(inbound.locale))
@@ -52,7 +54,9 @@ class Turns:
         endpoint = await self._places.moved(inbound)
         if endpoint is not None and inbound.action == "add":
             look = self._clicks.look(inbound.locale)
-            await self._say(inbound, welcome(inbound, endpoint, look))
+            alone = inbound.conversation_type == "personal"
+            refusal = await self._clicks.refusal(inbound) if alone else ""
+            await self._say(inbound, refusal or welcome(inbound, endpoint, look))
 
     async def _say(self, inbound: Inbound, text: str) -> None:
         place = Reference.of(inbound)

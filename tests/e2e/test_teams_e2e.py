@@ -24,7 +24,7 @@ from countersign.v1 import (
 )
 from service import eventually
 from simulators.teams.feed import Message
-from simulators.teams.people import OTHER_TENANT_ID
+from simulators.teams.people import OTHER_TENANT_ID, person
 from simulators.teams.teams import Press, action_of, actions_of
 from teams_world import CHANNEL, Town, reading, town
 
@@ -412,12 +412,25 @@ def test_the_bots_stolen_credential_is_worth_accounts_of_its_tenant_and_no_more(
 
 
 def test_who_is_not_registered_is_told_who_can_help(own: Town) -> None:
-    own.teams.feed.people["bob"]
-    own.service.line("carol")
-    own.teams.say("alice-guest", "pending")
-    told = own.teams.until(lambda: _last_text(own, "alice-guest", "people.toml"))
-    guest = own.teams.feed.people["alice-guest"]
-    assert f'subject = "{guest.object_id}"' in told
+    frank = own.teams.feed.people["frank"] = person("frank", "Frank Fox")
+    own.teams.install("frank")
+    own.teams.say("frank", "pending")
+    told = own.teams.until(lambda: _last_text(own, "frank", "people.toml"))
+    assert f'subject = "{frank.object_id}"' in told
+
+
+def test_a_guest_is_told_nothing(shared: Town) -> None:
+    shared.asks()
+    shared.teams.install("alice-guest")
+    for count, word in enumerate(("pending", "history", "whoami", "help"), 1):
+        shared.teams.say("alice-guest", word)
+        shared.teams.until(lambda wanted=count: _refused(shared, "alice-guest") > wanted)
+    texts = [message.text for message in shared.teams.messages("alice-guest")]
+    assert not any("toml" in text or "rev_" in text for text in texts), texts
+
+
+def _refused(town: Town, place: str) -> int:
+    return sum("Guests do not" in message.text for message in town.teams.messages(place))
 
 
 def _last_text(town: Town, place: str, *words: str) -> str:

@@ -56,6 +56,7 @@ class Teams:
 
     def __init__(self) -> None:
         self.raises: Exception | None = None
+        self.role = "user"
         self.fails: dict[str, Exception] = {}
         self.did: list[tuple[str, Any]] = []
         self.hold = asyncio.Event()
@@ -82,7 +83,7 @@ class Teams:
     async def member(self, reference: Any, user_id: str) -> Member:
         if user_id != CAROL:
             raise NotMemberError("teams.404", "not here")
-        return Member(user_id="29:carol", subject=CAROL, tenant=TENANT, role="user")
+        return Member(user_id="29:carol", subject=CAROL, tenant=TENANT, role=self.role)
 
 
 class Bot:
@@ -199,6 +200,35 @@ async def test_where_nobody_installed_the_bot_nothing_is_sent(bot: Bot) -> None:
 async def test_a_stored_place_that_is_not_served_is_not_written_to(bot: Bot) -> None:
     evil = reference(service_url="https://evil.example/").encode().decode()
     said = await bot.delivers(a_delivery(card=a_card(reference=evil)))
+    assert (said.WhichOneof("result"), bot.teams.did) == ("refused", [])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"reference": reference(user_id="29:mallory").encode().decode()},
+        {"reference": reference(conversation_type="groupChat").encode().decode()},
+        {"address": {"account": {"issuer": "teams:another", "subject": CAROL}}},
+    ],
+)
+async def test_what_is_for_one_person_goes_to_no_other_chat(
+    bot: Bot, changed: dict[str, Any]
+) -> None:
+    said = await bot.delivers(a_delivery(card=a_card(message_id="", **changed)))
+    assert (said.WhichOneof("result"), bot.teams.did) == ("refused", [])
+
+
+async def test_who_is_not_in_the_chat_any_more_is_not_reached(bot: Bot) -> None:
+    left = deliveries_pb2.Address()
+    left.account.issuer, left.account.subject = f"teams:{TENANT}", "somebody-who-left"
+    said = await bot.delivers(a_delivery(card=a_card(address=left)))
+    assert (said.WhichOneof("result"), bot.teams.did) == ("not_installed", [])
+
+
+@pytest.mark.parametrize("role", ["guest", "anonymous", ""])
+async def test_a_guests_chat_gets_no_card(bot: Bot, role: str) -> None:
+    bot.teams.role = role
+    said = await bot.delivers(a_delivery())
     assert (said.WhichOneof("result"), bot.teams.did) == ("refused", [])
 
 
