@@ -12,7 +12,7 @@ from typing import Final
 
 from countersign.client import CountersignClientError
 from countersign.v1 import deliveries_pb2, reviews_pb2
-from countersign_bot.card import Look, catalogue, line_of, refusal_text
+from countersign_bot.card import Look, catalogue, code_of, line_of, refusal_text
 from countersign_bot.inbound.activity import Inbound
 from countersign_bot.service import LISTED, Service, Who
 
@@ -74,13 +74,19 @@ def _of_conversation(inbound: Inbound, endpoint: deliveries_pb2.Endpoint | None,
 def _listed(word: str, found: Sequence[reviews_pb2.Review], look: Look) -> str:
     words = catalogue.of(look.language)
     if word == "pending":
-        found = [each for each in found if not (each.cannot_approve or each.cannot_decide)]
+        found = [each for each in found if _waits(each)]
     if not found:
         return words.say(f"talk.no_{word}")
     lines = [line_of(review, look) for review in found[:LISTED]]
     if len(found) > LISTED:
         lines.append(words.say("talk.more", n=len(found) - LISTED))
     return "\n\n".join([words.say(f"talk.{word}"), *lines])
+
+
+def _waits(review: reviews_pb2.Review) -> bool:
+    """Whether they can still decide it: here, or with a credential of their own."""
+    hindered = review.cannot_approve and code_of(review.cannot_approve) != "vote.assurance"
+    return not (hindered or review.cannot_decide)
 
 
 def _table(**values: str) -> str:

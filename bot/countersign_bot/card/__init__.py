@@ -10,7 +10,7 @@ from countersign_bot.card.build import MAX_CARD_BYTES, closed_card, gone_card, r
 from countersign_bot.card.handle import Click, Handle, HandleError, Verb, profile_shown, read
 from countersign_bot.card.line import line_of
 from countersign_bot.card.view import Card, Look, View
-from countersign_bot.card.words import refusal_text, reminder_text
+from countersign_bot.card.words import code_of, refusal_text, reminder_text
 
 __all__ = [
     "MAX_CARD_BYTES",
@@ -22,6 +22,7 @@ __all__ = [
     "Verb",
     "View",
     "closed_card",
+    "code_of",
     "gone_card",
     "line_of",
     "profile_shown",
