@@ -31,7 +31,7 @@ from countersign.directory import Directory
 from countersign.errors import NotFoundError
 from countersign.flow.gate import channel_holder
 from countersign.flow.parts import Parts
-from countersign.flow.planning import installations, plan
+from countersign.flow.planning import plan_some
 from countersign.flow.request import Named
 from countersign.flow.staff import Staff
 from countersign.flow.targets import conversation_name, viewers
@@ -59,8 +59,6 @@ MAX_VIEWERS: Final = 20
 LOOK_S: Final = 2.0
 """Longest time without a look at the clock and at who is registered."""
 _LEAST_WAIT_S: Final = 0.01
-PLANNED_AT_ONCE: Final = 10
-"""Reviews a transaction, since everybody else's waits for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +147,7 @@ class Delivering:
         def run(tx: Transaction) -> list[Delivery]:
             if self._planned_with.get(tenant) is not directory:
                 tx.replan(tenant)
-            installed = installations(tx, tenant)
-            for review in tx.unplanned(tenant, PLANNED_AT_ONCE):
-                plan(tx, review, people, installed)
+            plan_some(tx, tenant, people)
             return _lend(self._parts, tx, tx.due_cards(tenant, channel.id, max_cards), people)
 
         found = await self._parts.store.apply(Named(name="lease", run=run))

@@ -6,6 +6,7 @@ Called by `delivering` inside the transaction that leases.
 from __future__ import annotations
 
 import functools
+import time
 from typing import Final
 
 from countersign.cards import Address, Card, Trouble, asks, reachable, wants
@@ -15,11 +16,24 @@ from countersign.flow.transition import elapsed
 from countersign.model import SECOND_US, CardId, ChannelId, Instant, Review, TenantId, new_id
 from countersign.store.protocol import Transaction
 
+PLANNED_AT_ONCE: Final = 5
+PLANNING_S: Final = 0.02
+"""Of one transaction, since everybody else's waits for it."""
 _REMIND_LEAST_US: Final = 10 * 60 * SECOND_US
 """Of time to decide in: whoever has less is not reminded."""
 
 
-def installations(tx: Transaction, tenant: TenantId) -> Installed:
+def plan_some(tx: Transaction, tenant: TenantId, people: Staff) -> None:
+    """Plan reviews for a moment, oldest first; what is left is for the next transaction."""
+    installed, ends_at = _installations(tx, tenant), time.monotonic() + PLANNING_S
+    while found := tx.unplanned(tenant, PLANNED_AT_ONCE):
+        for review in found:
+            _plan(tx, review, people, installed)
+        if time.monotonic() >= ends_at:
+            break
+
+
+def _installations(tx: Transaction, tenant: TenantId) -> Installed:
     """Where the bot is, each place looked up once: for one transaction that moves no bot."""
 
     @functools.cache
@@ -30,7 +44,7 @@ def installations(tx: Transaction, tenant: TenantId) -> Installed:
     return installed
 
 
-def plan(tx: Transaction, found: Review, people: Staff, installed: Installed) -> None:
+def _plan(tx: Transaction, found: Review, people: Staff, installed: Installed) -> None:
     """Whoever should have a card about this review gets one; every card its newest state."""
     review = elapsed(tx, found)
     wanted = {(each.channel, each.address): each for each in targets(review, people, installed)}
