@@ -26,6 +26,8 @@ from countersign.model import (
 
 RETRY_FIRST_S: Final = 5
 RETRY_MAX_S: Final = 300
+RETRY_ASKED_MAX_S: Final = 3600
+"""However long a provider wants to be left alone."""
 
 
 class Audience(enum.StrEnum):
@@ -220,14 +222,14 @@ def settled(
     if result is Delivered.REFUSED:
         return dataclasses.replace(free, trouble=Trouble.REFUSED, attempts=attempts)
     gone = result is Delivered.MESSAGE_GONE
-    wait_us = int(max(retry_after_s, _back_off_s(attempts)) * SECOND_US)
+    wait_s = min(max(retry_after_s, _back_off_s(attempts)), RETRY_ASKED_MAX_S)
     return dataclasses.replace(
         free,
         message_id="" if gone else card.message_id,
         shown=0 if gone else card.shown,
         trouble=Trouble.FAILING,
         attempts=attempts,
-        retry_at=Instant(now + wait_us),
+        retry_at=Instant(now + int(wait_s * SECOND_US)),
     )
 
 

@@ -160,3 +160,12 @@ async def test_a_body_of_a_conversation_is_decided_on_only_where_policy_asks_for
             review.id,
             **other,
         )
+
+
+async def test_no_card_is_put_off_for_longer_than_an_hour(town):
+    await town.installs(of(BOB))
+    await town.world.opened(context())
+    (delivery,) = await town.leases()
+    await town.told(delivery, Delivered.LATER, retry_after_s=1e9)
+    due = await town.world.store.deliveries_due(TENANT, BOT.id)
+    assert due - town.world.clock.now == 3600 * SECOND_US
