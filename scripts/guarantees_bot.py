@@ -413,10 +413,10 @@ BOT_GUARDS: Final = (
     ),
     Guard(
         invariant=9,
-        guard="countersign.cards.asks",
+        guard="countersign.cards._outdated",
         what="who loses their say while a card is on its way goes on seeing it",
-        old="version=min(card.lease.version, old)",
-        new="version=card.lease.version",
+        old="version=min(lease.version, old)",
+        new="version=lease.version",
         tests=(f"{RACES}::test_who_loses_their_say_while_a_card_is_lent_is_told_so_next",),
     ),
     Guard(

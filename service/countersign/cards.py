@@ -166,15 +166,23 @@ def asks(card: Card, *, asked: bool, open: bool) -> Card:
     remind_at = card.remind_at if asked and open else None
     if asked == card.asked:
         return dataclasses.replace(card, remind_at=remind_at)
+    return dataclasses.replace(_outdated(card), asked=asked, remind_at=remind_at)
+
+
+def belongs(card: Card, person: PersonId | None) -> Card:
+    """Whose place it is now: an account may be registered under somebody else than before."""
+    return card if person == card.person else dataclasses.replace(_outdated(card), person=person)
+
+
+def _outdated(card: Card) -> Card:
+    """What it shows, or what is on its way, is not what it should show."""
     old = card.wanted - 1
+    lease = card.lease
     return dataclasses.replace(
         card,
-        asked=asked,
         shown=min(card.shown, old),
-        # What is on its way says it to whom it was said before.
-        lease=card.lease and dataclasses.replace(card.lease, version=min(card.lease.version, old)),
+        lease=lease and dataclasses.replace(lease, version=min(lease.version, old)),
         trouble=None if card.trouble is Trouble.REFUSED else card.trouble,
-        remind_at=remind_at,
     )
 
 

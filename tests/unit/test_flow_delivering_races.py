@@ -12,7 +12,7 @@ from countersign.directory import Directory
 from countersign.errors import PreconditionError
 from countersign.flow.voter import Voter
 from countersign.model import SECOND_US, Account, Assurance, Choice, PersonId, ReviewState
-from simulators.world import BOB, CALLERS, CAROL, TENANT, World, context, needs, voter
+from simulators.world import BOB, CALLERS, CAROL, ERIN, TENANT, World, context, needs, voter
 
 
 @pytest.fixture
@@ -169,3 +169,29 @@ async def test_no_card_is_put_off_for_longer_than_an_hour(town):
     await town.told(delivery, Delivered.LATER, retry_after_s=1e9)
     due = await town.world.store.deliveries_due(TENANT, BOT.id)
     assert due - town.world.clock.now == 3600 * SECOND_US
+
+
+def of_another(town: Town, owner) -> None:
+    """bob's account was registered under the wrong person all along."""
+    account = Account(issuer=CONTOSO, subject="oid-bob")
+    people = [
+        dataclasses.replace(each, accounts=(account,) if each.id == owner.id else ())
+        if each.id in ("bob", owner.id)
+        else each
+        for each in reachable()
+    ]
+    town.world.source.current = Directory.of(CALLERS, people, (), [BOT])
+
+
+async def test_a_card_shows_what_the_person_may_see_whose_account_it_is_now(town):
+    await town.installs(of(BOB))
+    await town.world.opened(context())
+    assert await town.delivers() == {of(BOB): ReviewState.PENDING}
+    of_another(town, CAROL)
+    (delivery,) = await town.leases()
+    assert (delivery.shown.card.person, delivery.reader.id) == ("carol", "carol")
+    await town.told(delivery)
+    assert await town.leases() == []
+    of_another(town, ERIN)
+    (delivery,) = await town.leases()
+    assert not delivery.visible, "erin is asked nothing"

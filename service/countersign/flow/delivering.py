@@ -178,7 +178,7 @@ def _delivery(
     held = lent(card, new_id("lse"), tx.now, LEASE_S)
     tx.put_card(held)
     assert held.lease is not None  # noqa: S101 - just lent
-    reader = people.directory.person(card.tenant, card.person) if card.person else None
+    reader = _reader(people.directory, card)
     alone = card.audience is not Audience.CONVERSATION
     lent_to = tx.delegations_to(card.tenant, reader.id) if reader is not None else ()
     theirs = dataclasses.replace(people, delegations=lent_to)
@@ -195,6 +195,13 @@ def _delivery(
         ),
         unreached=unreached,
     )
+
+
+def _reader(directory: Directory, card: Card) -> Person | None:
+    """Whom it reaches, as long as the account is theirs."""
+    account = Account(issuer=card.address.issuer, subject=card.address.subject)
+    person = directory.person_by_account(card.tenant, account) if card.person else None
+    return person if person is not None and person.id == card.person else None
 
 
 def _named(people: Staff, card: Card) -> bool:

@@ -9,7 +9,7 @@ import functools
 import time
 from typing import Final
 
-from countersign.cards import Address, Card, Trouble, asks, reachable, wants
+from countersign.cards import Address, Card, Trouble, asks, belongs, reachable, wants
 from countersign.flow.staff import Staff
 from countersign.flow.targets import Installed, Target, targets
 from countersign.flow.transition import elapsed
@@ -52,6 +52,7 @@ def _plan(tx: Transaction, found: Review, people: Staff, installed: Installed) -
         still = wanted.pop((card.channel, card.address), None)
         there = installed(card.channel, card.address)
         moved = wants(card, review.version, tx.now)
+        moved = belongs(moved, still.person) if still is not None else moved
         moved = asks(moved, asked=still is not None, open=review.state.awaits_votes)
         moved = reachable(moved, installed=there, now=tx.now)
         if moved != card:
