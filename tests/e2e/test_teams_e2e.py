@@ -615,7 +615,7 @@ def test_throttling_is_waited_out(shared: Town) -> None:
 def test_from_click_to_release(shared: Town, record_property: Any) -> None:
     """Printed, not judged: machines differ."""
     took: list[float] = []
-    for _ in range(20):
+    for _ in range(30):
         review_id = shared.asks()
         card = shared.card("carol", review_id)
         released = threading.Event()
@@ -632,6 +632,7 @@ def test_from_click_to_release(shared: Town, record_property: Any) -> None:
         took.append(time.monotonic() - began)
         waiter.join()
     took.sort()
-    told = f"click to Await released: p50 {took[10] * 1e3:.0f} ms, p95 {took[18] * 1e3:.0f} ms"
+    p50, p99 = took[len(took) // 2], took[-1]  # of so few, the slowest
+    told = f"click to Await released: p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms"
     record_property("latency", told)
     print(told)  # noqa: T201 - for whoever runs it with -s

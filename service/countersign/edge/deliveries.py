@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -19,6 +20,8 @@ from countersign.flow.staff import Staff
 from countersign.flow.targets import conversation_name
 from countersign.model import Account, Assurance, CardId, Channel
 from countersign.v1 import admin_pb2, deliveries_pb2, reviews_pb2
+
+log = logging.getLogger(__name__)
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -76,9 +79,17 @@ class Deliveries:
         )
         await call.still()
         return deliveries_pb2.LeaseResponse(
-            deliveries=[self._delivery(each) for each in found],
+            deliveries=filter(None, map(self._deliverable, found)),
             reconnect=self._flow.waiters.released(),
         )
+
+    def _deliverable(self, given: Delivery) -> deliveries_pb2.Delivery | None:
+        """None where it cannot be told: one card must not keep the others from their place."""
+        try:
+            return self._delivery(given)
+        except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again
+            log.error("card %s cannot be told: %s", given.shown.card.id, type(error).__name__)
+            return None
 
     def _delivery(self, given: Delivery) -> deliveries_pb2.Delivery:
         return deliveries_pb2.Delivery(
