@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from countersign.audit.note import Checkpoint, Note, Verifier
 from countersign.audit.trust import Trust, TrustedLog
+from countersign.v1 import decisions_pb2
 from service import COMMAND, PATIENCE_S, Service, context, eventually
 from witness_process import WitnessProcess
 
@@ -47,6 +50,11 @@ def decide(service: Service, count: int = 1) -> None:
     client = service.client("agent")
     for number in range(count):
         client.check(context("test.run", f"t{number}-{service.generation}"))
+
+
+def asked(service: Service) -> decisions_pb2.CheckRequest:
+    wanted = context("test.run", f"t-{service.generation}")
+    return decisions_pb2.CheckRequest(context=wanted.to_message())
 
 
 def newest(service: Service) -> Note | None:
@@ -171,7 +179,8 @@ def test_store_and_log_put_back_while_the_witness_was_away_stop_when_it_is_back(
     assert f"witness.example/w1 has cosigned {records} records" in service.said
     eventually(lambda: service.health() == "NOT_SERVING")
     at = size(service)
-    decide(service, 3)
+    refused = service.line("agent").refused("Decisions.Check", asked(service))
+    assert refused.reason == "audit.unavailable", "nothing more is let through"
     service.stop()
     assert size(service) == at, "nothing more is published"
     assert "[log.rolled_back]" in service.refuses_to_start()
@@ -198,7 +207,13 @@ def test_a_fork_made_behind_the_witness_gets_no_cosignature_and_is_named(
         decide(service)
         eventually(lambda before=before: size(service) > before)  # type: ignore[misc]
     witness.start()
-    eventually(lambda: (decide(service), answers(service, "log.forked"))[1] >= 1)
+
+    def found_out() -> bool:
+        with contextlib.suppress(grpc.RpcError):  # a frozen log lets nothing through
+            service.line("agent").call("Decisions.Check", asked(service))
+        return answers(service, "log.forked") >= 1
+
+    eventually(found_out)
     assert not cosigned(service, witness)
     assert "has cosigned" in service.said
     assert "[log.forked]" in service.said

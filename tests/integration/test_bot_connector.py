@@ -175,7 +175,7 @@ async def bot(given: Settings, teams: Connector, moment: Time) -> AsyncIterator[
         yield BotFrameworkConnector(
             bot_id=given.bot_id,
             outgoing=outgoing,
-            credentials=wire._credentials,
+            credentials=wire.credentials,
             hosts=given.hosts(),
             pace=Pace(conversation=EVER, tenant=EVER, clock=moment.clock, sleep=moment.sleep),
             retries=Retries(clock=moment.clock, sleep=moment.sleep, jitter=lambda: 0.0),
@@ -400,7 +400,7 @@ async def test_slow_teams_holds_up_nothing_else(
         connector = BotFrameworkConnector(
             bot_id=given.bot_id,
             outgoing=outgoing,
-            credentials=wire._credentials,
+            credentials=wire.credentials,
             hosts=given.hosts(),
             pace=Pace(conversation=EVER, tenant=EVER, clock=moment.clock, sleep=moment.sleep),
             retries=Retries(budget_s=0.1, clock=moment.clock, sleep=moment.sleep),
@@ -609,7 +609,7 @@ async def test_no_token_is_ever_logged(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         await wire.connector.say(place(cloud), "hi")
-    token = wire._credentials._token  # type: ignore[attr-defined]
+    token = wire.credentials._token  # type: ignore[attr-defined]
     assert token.count(".") == 2
     assert not any(part in caplog.text for part in token.split("."))
 

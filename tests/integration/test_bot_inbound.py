@@ -439,7 +439,7 @@ async def test_a_turn_that_fails_is_told_in_a_body_that_teams_can_show(
     assert answer.status == 200
     assert answer.json["statusCode"] == 500
     assert answer.json["type"] == "application/vnd.microsoft.error"
-    assert "try again" in answer.json["value"]["message"]
+    assert "Look at the card again" in answer.json["value"]["message"]
     assert "RuntimeError" in caplog.text
     assert "canary" not in caplog.text + answer.body.decode()
 

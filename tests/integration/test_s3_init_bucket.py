@@ -120,7 +120,7 @@ def test_it_prints_what_people_have_to_do(server):
 )
 def test_nothing_is_made_of_wrong_wishes(server, records, tiles, days, code):
     done = init_bucket(server, records, tiles, "--days", days)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"[{code}]" in done.stderr
     with server.client() as client:
         names = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}

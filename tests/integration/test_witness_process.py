@@ -109,7 +109,7 @@ def test_its_private_key_is_private_and_never_replaced(witness):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_bytes()
     done = witness._run("key", "--out", "witness.key", "--name", "witness.example/w1")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "audit.exists" in done.stderr
     assert path.read_bytes() == before
 
