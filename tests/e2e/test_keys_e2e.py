@@ -246,6 +246,8 @@ def test_a_witness_that_knows_both_keys_follows_the_change(
         service.append_settings(
             f'[[witnesses]]\nurl = "{witness.url}"\nkey = "{witness.key}"\ndeadline_s = 2.0\n'
         )
+        # A witness that was away is asked again with the next checkpoint.
+        service.configure({"log.heartbeat_s": 1})
         service.start()
         permitted(service, "t1")
         assert service.stop() == 0

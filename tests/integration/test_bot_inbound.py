@@ -128,7 +128,7 @@ TOKENS: dict[str, tuple[Callable[[Bot], tuple[str, ...]], str]] = {
     "another scheme": (lambda _: ("Basic Ym90OnNlY3JldA==",), "token.malformed"),
     "empty": (lambda _: ("Bearer ",), "token.malformed"),
     "garbage": (lambda _: ("Bearer abc.def",), "token.malformed"),
-    "truncated": (bearer(lambda bot: bot.token()[:-20]), "token.malformed"),
+    "truncated": (bearer(lambda bot: bot.token()[:-21]), "token.malformed"),  # never whole base64
     "without its signature": (
         bearer(lambda bot: bot.token().rpartition(".")[0] + "."),
         "token.signature",
