@@ -149,10 +149,19 @@ BOT_GUARDS: Final = (
     ),
     Guard(
         invariant=7,
-        guard="countersign_bot.inbound.keys._signing_key",
+        guard="countersign.tokens.keys._public",
         what="a key that can be broken signs",
-        old="if not MIN_KEY_BITS <= n.bit_length() <= MAX_KEY_BITS:",
+        old="if isinstance(public, RSAPublicKey) and not MIN_RSA_BITS <= public.key_size"
+        " <= MAX_RSA_BITS:",
         new="if False:",
+        tests=(f"{KEYS}::test_only_rsa_keys_for_signatures_that_are_long_enough_are_taken",),
+    ),
+    Guard(
+        invariant=7,
+        guard="countersign_bot.inbound.keys.parse_key_set",
+        what="a key for another algorithm signs",
+        old="if key.kid and ALGORITHM in key.algorithms",
+        new="if key.kid",
         tests=(f"{KEYS}::test_only_rsa_keys_for_signatures_that_are_long_enough_are_taken",),
     ),
     Guard(

@@ -12,25 +12,23 @@ which Microsoft keeps its list stable; then nothing is (invariant 2).
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import dataclasses
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from countersign.canonical import StrictJsonError, parse_object
+from countersign.tokens.keys import KeySet as JwkSet
+from countersign.tokens.keys import KeySetError as UnusableKeySetError
 from countersign_bot.inbound.refusal import Refusal, RefusedError
 from countersign_bot.outgoing import Outgoing, OutgoingError
 
 FETCH_WITHIN_S: Final = 5.0
 MAX_DOCUMENT_BYTES: Final = 512 * 1024
-MIN_KEY_BITS: Final = 2048
-MAX_KEY_BITS: Final = 8192
-MAX_KEYS: Final = 100
+ALGORITHM: Final = "RS256"
 _log = logging.getLogger(__name__)
 
 
@@ -66,15 +64,20 @@ def parse_key_set(data: bytes) -> dict[str, SigningKey]:
 
     A key of another kind or too short is left out. Raises `KeySetError`.
     """
-    listed = _document(data).get("keys")
-    if not isinstance(listed, list) or len(listed) > MAX_KEYS:
-        raise KeySetError("the key set has no list of keys, or too long a one")
-    found: dict[str, SigningKey] = {}
-    for item in listed:
-        kid = item.get("kid") if isinstance(item, dict) else None
-        key = _signing_key(item) if isinstance(kid, str) and kid else None
-        if isinstance(kid, str) and key is not None:
-            found[kid] = key
+    try:
+        usable = JwkSet.parse(data).keys
+    except UnusableKeySetError as error:
+        raise KeySetError(error.message) from None
+    endorsed: dict[str, frozenset[str]] = {}
+    for item in _document(data)["keys"]:
+        if isinstance(item, dict) and isinstance(kid := item.get("kid"), str):
+            names = _endorsements(item)
+            endorsed[kid] = endorsed.get(kid, names) & names
+    found = {
+        key.kid: SigningKey(public=key.public, endorsements=endorsed[key.kid])
+        for key in usable
+        if key.kid and ALGORITHM in key.algorithms
+    }
     if not found:
         raise KeySetError("the key set holds no key that can be used")
     return found
@@ -212,29 +215,7 @@ def _document(data: bytes) -> dict[str, Any]:
         raise KeySetError(f"not the JSON it should be: {error.problem}") from None
 
 
-def _signing_key(item: Mapping[str, Any]) -> SigningKey | None:
-    if item.get("kty") != "RSA" or item.get("use", "sig") != "sig":
-        return None
-    if item.get("alg", "RS256") != "RS256":
-        return None
-    try:
-        n, e = _number(item.get("n")), _number(item.get("e"))
-        if not MIN_KEY_BITS <= n.bit_length() <= MAX_KEY_BITS:
-            return None
-        public = RSAPublicNumbers(e, n).public_key()
-    except ValueError:
-        return None
+def _endorsements(item: Mapping[str, Any]) -> frozenset[str]:
     told = item.get("endorsements")
-    names = [name for name in told if isinstance(name, str)] if isinstance(told, list) else []
-    return SigningKey(public=public, endorsements=frozenset(names))
-
-
-def _number(text: Any) -> int:
-    """A base64url integer (RFC 7518 section 2). Raises `ValueError`."""
-    if not isinstance(text, str) or not text.isascii():
-        raise ValueError("no number")
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as error:
-        raise ValueError("no number") from error
-    return int.from_bytes(data, "big")
+    names = told if isinstance(told, list) else []
+    return frozenset(name for name in names if isinstance(name, str))

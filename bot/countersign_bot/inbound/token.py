@@ -18,10 +18,9 @@ from typing import Any, Final
 import jwt
 from jwt.types import Options
 
-from countersign_bot.inbound.keys import SigningKey
+from countersign_bot.inbound.keys import ALGORITHM, SigningKey
 from countersign_bot.inbound.refusal import Refusal, RefusedError
 
-ALGORITHM: Final = "RS256"
 MAX_TOKEN_CHARACTERS: Final = 6_000
 MAX_KEY_ID_CHARACTERS: Final = 256
 SKEW_S: Final = 300
