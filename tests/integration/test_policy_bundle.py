@@ -21,11 +21,17 @@ from countersign.policy.binary import (
     find_opa,
     run_opa,
 )
-from countersign.policy.bundle import build
+from countersign.policy.bundle import Bundle
+from countersign.policy.bundle import build as compiled
+from countersign.policy.sources.directory import snapshot
 
 ALLOW = 'package countersign\n\ndecision := {"effect": "allow"}\n'
 # OPA leaves `print` out of what it compiles unless it may be called, without a word.
 SILENT = {"internal.print", "print"}
+
+
+def build(opa: Path, directory: Path) -> Bundle:
+    return compiled(opa, snapshot(directory))
 
 
 @pytest.fixture

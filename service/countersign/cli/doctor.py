@@ -21,6 +21,7 @@ from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
 from countersign.policy.binary import check_version, find_opa
 from countersign.policy.bundle import build
+from countersign.policy.sources.directory import snapshot
 from countersign.recognizers import Pool
 from countersign.registry import Registers
 
@@ -142,7 +143,7 @@ def _issuers(config: Config) -> str:
 
 
 def _policy(config: Config, opa: Path) -> str:
-    bundle = build(opa, config.path(config.policy.directory))
+    bundle = build(opa, snapshot(config.path(config.policy.directory)))
     return f"revision {bundle.revision}, compiles with the restricted capabilities"
 
 

@@ -26,10 +26,15 @@ from countersign.policy.child import OpaChild, OpaSettings
 from countersign.policy.contract import decode
 from countersign.policy.home import sweep
 from countersign.policy.pool import unavailable
+from countersign.policy.sources.directory import snapshot
 
 _STABLE_S: Final = 10.0
 """An OPA that lived this long has earned a quick restart again."""
 _log: Final = logging.getLogger(__name__)
+
+
+def _built(opa: Path, directory: Path) -> Bundle:
+    return build(opa, snapshot(directory))
 
 
 class OpaState(enum.StrEnum):
@@ -125,7 +130,7 @@ class OpaPolicy:
         Returns when the OPA before it has ended. Raises `ConfigurationError`, and
         then the active revision is what it was.
         """
-        bundle = await asyncio.to_thread(build, self._opa, directory)
+        bundle = await asyncio.to_thread(_built, self._opa, directory)
         await self.activate_bundle(bundle)
         return bundle
 

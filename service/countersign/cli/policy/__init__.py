@@ -1,0 +1,13 @@
+"""What a policy author types. Each subject has a file."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+import typer
+
+app = typer.Typer(help="Write, test and activate policy.", no_args_is_help=True)
+_PARTS: Final[tuple[ModuleType, ...]] = ()
+for _part in _PARTS:
+    app.registered_commands += _part.app.registered_commands
