@@ -24,9 +24,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import grpc
 import psutil
@@ -158,6 +159,9 @@ def context(action: str, table: str = "customers", **more: Any) -> Context:
 class Service:
     """One Countersign and its processes. Use as a context manager."""
 
+    open: ClassVar[weakref.WeakSet[Service]] = weakref.WeakSet()
+    """Those in use now: what they say is worth reading when a story fails."""
+
     def __init__(
         self, directory: Path, *, policy: Path | None = None, opa: Path | None = None
     ) -> None:
@@ -196,9 +200,11 @@ class Service:
         )
 
     def __enter__(self) -> Self:
+        Service.open.add(self)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
+        Service.open.discard(self)
         self._closing.close()
         if self.process is not None:
             self.kill()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,18 @@ import pytest
 from service import Service
 
 POLICY = Path(__file__).with_name("policy")
+TAIL_CHARACTERS = 4000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the services of a failed story wrote: the reason is often there."""
+    report = yield
+    if report.failed:
+        for service in Service.open:
+            said = service.said[-TAIL_CHARACTERS:]
+            report.sections.append((f"{service.directory.parent.name} said", said))
+    return report
 
 
 @pytest.fixture

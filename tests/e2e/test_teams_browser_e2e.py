@@ -90,7 +90,7 @@ def test_the_whole_story_is_seen_and_decided_in_a_browser(place: tuple[Town, Bro
     dave.card(card).wait_for_text("1 of 2")
     dave.card(card).click("Approve")
     for page in (alice, carol, dave):
-        page.card(card).wait_for_text("Approved")
+        page.card(card).wait_for_text("Approved, not run yet")
     claimed = agent.call(
         "Decisions.Claim",
         decisions_pb2.ClaimRequest(

@@ -12,6 +12,7 @@ tests of either kind, since it runs in a loop of its own.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
@@ -101,6 +102,11 @@ class Browser:
         return page
 
 
+def _exactly(text: str) -> re.Pattern[str]:
+    """A text alone would also be found in other letters: "Approved" in "Carol approved"."""
+    return re.compile(re.escape(text))
+
+
 class Place:
     """A part of a page: what it says, and what can be done there."""
 
@@ -118,12 +124,12 @@ class Place:
         self._run(self._at.get_by_label(label).locator("visible=true").fill(text))
 
     def wait_for_text(self, text: str) -> None:
-        """Until it is to be read here."""
-        self._run(self._at.get_by_text(text).locator("visible=true").first.wait_for())
+        """Until it is to be read here, in these letters."""
+        self._run(self._at.get_by_text(_exactly(text)).locator("visible=true").first.wait_for())
 
     def wait_until_gone(self, text: str) -> None:
         """Until it is nowhere to be read here."""
-        self._run(self._gone(self._at.get_by_text(text)))
+        self._run(self._gone(self._at.get_by_text(_exactly(text))))
 
     def wait_for_button(self, name: str, *, gone: bool = False) -> None:
         """Until there is a button of that name, or none any more."""
