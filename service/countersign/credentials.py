@@ -41,6 +41,7 @@ _TOKEN_BYTES: Final = 32
 # 43 characters hold 258 bits: the last one has two spare bits, always zero.
 _TOKEN: Final = re.compile(r"(cs[cph])_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _ENDPOINT: Final = re.compile(r"unix:[^\s]+|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_LINE: Final = re.compile(r"[!-~]+")
 # Three parts of base64url, the first of which begins as every JSON object does.
 _JWT: Final = re.compile(r"e[wy][A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _FILE_KEYS: Final = ("token_file", "ca_file", "cert_file", "key_file")
@@ -188,44 +189,63 @@ def read_token_file(path: Path) -> tuple[str, os.stat_result]:
     may read it, and the group of a file of root's, since that is how Kubernetes
     gives a pod its token. On Windows these are left to the operating system.
     """
-    try:
-        # A pipe would make each call wait for whoever writes to it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            seen = os.fstat(descriptor)
-            if not stat.S_ISREG(seen.st_mode):
-                raise _bad_token_file(path, "is not a regular file")
-            _require_trusted(path, seen)
-            data = file.read(MAX_TOKEN_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            "credential.unreadable",
-            f"token_file {path} cannot be read: {error.strerror}",
-            advice="See that whoever keeps it fresh runs, and that this user may read it.",
-        ) from error
-    if len(data) > MAX_TOKEN_FILE_BYTES:
-        raise _bad_token_file(path, f"is longer than {MAX_TOKEN_FILE_BYTES} bytes")
-    token = data.decode("latin-1").removesuffix("\n").removesuffix("\r")
+    token, seen = _read_trusted("token_file", path)
     if token_kind(token) is None and not _JWT.fullmatch(token):
         problem = "does not hold one whole token" if token else "is empty"
         raise _bad_token_file(path, problem)
     return token, seen
 
 
-def _require_trusted(path: Path, seen: os.stat_result) -> None:
+def read_secret(setting: str, path: Path) -> str:
+    """One line of printable ASCII from a file in the right hands, as a token file must be.
+
+    `setting` names it in errors. Raises `ConfigurationError`.
+    """
+    secret, _ = _read_trusted(setting, path)
+    if not _LINE.fullmatch(secret):
+        raise ConfigurationError(
+            "credential.malformed",
+            f"{setting} {path} is not one line of printable ASCII without spaces",
+            advice="It holds the secret and at most a newline.",
+        )
+    return secret
+
+
+def _read_trusted(name: str, path: Path) -> tuple[str, os.stat_result]:
+    try:
+        # A pipe would make each call wait for whoever writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            seen = os.fstat(descriptor)
+            if not stat.S_ISREG(seen.st_mode):
+                raise _bad_token_file(path, "is not a regular file", name)
+            _require_trusted(name, path, seen)
+            data = file.read(MAX_TOKEN_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            "credential.unreadable",
+            f"{name} {path} cannot be read: {error.strerror}",
+            advice="See that whoever keeps it fresh runs, and that this user may read it.",
+        ) from error
+    if len(data) > MAX_TOKEN_FILE_BYTES:
+        raise _bad_token_file(path, f"is longer than {MAX_TOKEN_FILE_BYTES} bytes", name)
+    return data.decode("latin-1").removesuffix("\n").removesuffix("\r"), seen
+
+
+def _require_trusted(name: str, path: Path, seen: os.stat_result) -> None:
     if os.name != "posix":
         return
     if seen.st_uid not in (0, os.geteuid()):
         raise ConfigurationError(
             "credential.exposed",
-            f"token_file {path} belongs to neither this user nor root",
+            f"{name} {path} belongs to neither this user nor root",
             advice="Have it written by this user, or by root for this user's group.",
         )
     mode = stat.S_IMODE(seen.st_mode)
     if mode & (0o037 if seen.st_uid == 0 else 0o077):
         raise ConfigurationError(
             "credential.exposed",
-            f"token_file {path} can be used by others than its owner (mode {mode:04o})",
+            f"{name} {path} can be used by others than its owner (mode {mode:04o})",
             advice="Have it written with mode 0600; in Kubernetes, set runAsUser or fsGroup in "
             "the pod's securityContext.",
         )
@@ -313,10 +333,10 @@ def _not_a_token(token: str) -> ConfigurationError:
     return _wrong("token", "is not a whole token; copy it again from where it was issued")
 
 
-def _bad_token_file(path: Path, problem: str) -> ConfigurationError:
+def _bad_token_file(path: Path, problem: str, name: str = "token_file") -> ConfigurationError:
     return ConfigurationError(
         "credential.malformed",
-        f"token_file {path} {problem}",
+        f"{name} {path} {problem}",
         advice="It holds one token (a signed JWT, or one of Countersign's) and at most a newline. "
         "Write it to another file and rename that.",
     )

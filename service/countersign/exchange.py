@@ -3,7 +3,7 @@
 The request carries nothing but what it is given: no cookies, no credentials, no
 proxy, whatever the environment says, and no redirect is followed. The caller's
 deadline is kept by closing, so that no thread waits for a server that trickles.
-Called for keys of issuers, for witnesses and for signers.
+Called for keys of issuers, for witnesses, for signers and for policy bundles.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import SplitResult, urlsplit
@@ -41,6 +42,8 @@ class Answer:
     status: int
     type: str
     body: bytes
+    tag: str = ""
+    """Its ETag."""
 
 
 async def exchange(
@@ -50,8 +53,9 @@ async def exchange(
     max_bytes: int,
     accept: str = "*/*",
     post: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """The answer to a GET, or to a POST of these bytes.
+    """The answer to a GET, or to a POST of these bytes, with these headers besides.
 
     Raises `OSError`, `UnicodeError`, `TooLargeError`, `NotHttpError`. The caller sets the
     deadline.
@@ -61,7 +65,7 @@ async def exchange(
         url.hostname, url.port or (443 if secure else 80), ssl=tls if secure else None
     )
     try:
-        writer.write(_request(url, accept, post))
+        writer.write(_request(url, accept, post, headers))
         received = bytearray()
         while chunk := await reader.read(_CHUNK_BYTES):
             received += chunk
@@ -128,14 +132,17 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _request(url: SplitResult, accept: str, post: bytes | None) -> bytes:
+def _request(
+    url: SplitResult, accept: str, post: bytes | None, headers: Mapping[str, str] | None = None
+) -> bytes:
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     method = "GET" if post is None else "POST"
     length = "" if post is None else f"Content-Length: {len(post)}\r\n"
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         f"{method} {target} HTTP/1.1\r\nHost: {url.netloc}\r\nAccept: {accept}\r\n"
         "Accept-Encoding: identity\r\nUser-Agent: countersign\r\n"
-        f"{length}Connection: close\r\n\r\n"
+        f"{length}{more}Connection: close\r\n\r\n"
     )
     return head.encode("ascii") + (post or b"")
 
@@ -160,5 +167,8 @@ def _answer(received: bytes, max_bytes: int) -> Answer:
     if len(body) > max_bytes:
         raise TooLargeError
     return Answer(
-        status=answer.status, type=answer.headers.get("Content-Type", "").strip(), body=body
+        status=answer.status,
+        type=answer.headers.get("Content-Type", "").strip(),
+        body=body,
+        tag=answer.headers.get("ETag", "").strip(),
     )
