@@ -95,12 +95,67 @@ class S3Section(_Section):
         return self
 
 
+_RemoteDeadline = Annotated[float, Field(gt=0, le=600)]
+
+
+class BundleSection(_Section):
+    """`[policy.bundle]`: a ready-made bundle, from a file, a web server or a bucket."""
+
+    file: str = ""
+    url: str = ""
+    token: str = ""
+    ca: str = ""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^/@]+)?$")] = ""
+    region: str = ""
+    deadline_s: _RemoteDeadline = 10
+    max_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+    verification_key: str = ""
+    key_id: str = ""
+    algorithm: Literal[
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"
+    ] = "RS256"
+    scope: str = ""
+
+
+class GitSection(_Section):
+    """`[policy.git]`: a branch or tag of a git repository."""
+
+    url: str
+    ref: str = "main"
+    path: str = ""
+    signers: str = ""
+    signed: Literal["tip", "every"] = "tip"
+    allow_rewrite: bool = False
+    user: str = "git"
+    token: str = ""
+    ca: str = ""
+    ssh_key: str = ""
+    known_hosts: str = ""
+    deadline_s: _RemoteDeadline = 60
+    max_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 32)] = 256 << 20
+
+
 class PolicySection(_Section):
-    """`[policy]`: Rego and the OPA that runs it."""
+    """`[policy]`: Rego, where it comes from, and the OPA that runs it."""
 
     directory: str = "policy"
     opa: str = ""
     deadline_s: Annotated[float, Field(gt=0, le=30)] = 1
+    poll_s: Annotated[float, Field(ge=0, le=86_400)] = 5
+    cache: str = "state/policy"
+    bundle: BundleSection | None = None
+    git: GitSection | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        named = [name for name in ("directory", "bundle", "git") if name in self.model_fields_set]
+        if len(named) > 1:
+            raise ValueError(
+                f"{', '.join(named)}: policy comes from one place; take the others out"
+            )
+        if self.bundle is not None and bool(self.bundle.file) == bool(self.bundle.url):
+            raise ValueError("bundle: give one of file and url")
+        return self
 
 
 class DirectorySection(_Section):
@@ -272,7 +327,7 @@ class Config(_Section):
     fault: str = Field(default="", exclude=True)
     """Fault point at which the process kills itself: for crash tests only."""
     variables: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    """Private keys of the environment, by the names of their variables."""
+    """Private keys and tokens of the environment, by the names of their variables."""
 
     def effective(self, tenant: str) -> dict[str, JsonValue]:
         """The settings that bear on a tenant's decisions, for its record.
@@ -287,7 +342,14 @@ class Config(_Section):
             "directory": {"callers", "people", "channels"},
             "issuers": {"__all__": {"jwks_file", "jwks_url"}},
             "log": {"directory"},
-            "policy": {"directory", "opa"},
+            "policy": {
+                **dict.fromkeys(("directory", "opa", "cache"), True),
+                "bundle": {"file", "url", "token", "ca", "endpoint", "region", "verification_key"},
+                "git": {
+                    *("url", "path", "signers", "user", "token"),
+                    *("ca", "ssh_key", "known_hosts"),
+                },
+            },
             "presidio": {"file"},
             "s3": {"endpoint", "prefix", "records_bucket", "region", "tiles_bucket"},
             "sanitizer": {"rules"},
@@ -423,13 +485,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
 
 
 _TAKEN: Final[dict[str, str]] = {}
-"""Private keys that were in this process's environment when it was first looked at."""
+"""Secrets that were in this process's environment when it was first looked at."""
 
 
 def _taken(config: Config, environment: Mapping[str, str] | None) -> dict[str, str]:
-    """The variables that hold private keys, out of the environment that children inherit."""
+    """The variables that hold secrets, out of the environment that children inherit."""
     sources = [source for _, source in config.keys.sources()]
     names = {source.place for source in sources if source.kind is Kind.ENVIRONMENT}
+    tokens = [remote.token for remote in (config.policy.bundle, config.policy.git) if remote]
+    names |= {token.removeprefix("env:") for token in tokens if token.startswith("env:")}
     if environment is not None:
         return {name: environment[name] for name in names if name in environment}
     for name in names.intersection(os.environ):

@@ -28,6 +28,7 @@ def test_the_default_file_shows_every_key_with_its_default(tmp_path):
     defaults = Config().model_dump()
     assert [defaults.pop(name) for name in ("floors", "quotas")] == [{}, {}]
     assert [defaults.pop(name) for name in ("issuers", "witnesses")] == [[], []]
+    assert [defaults["policy"].pop(name) for name in ("bundle", "git")] == [None, None]
     assert shown == defaults
     assert load(written(tmp_path, text), {}).base == tmp_path
 

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 _DATA_FILES: Final = ("data.json", "data.yaml", "data.yml")
+_TEST_FILES: Final = ("_test.rego", "_cases.yaml")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,24 @@ class Source(Protocol):
     def fetch(self, known: str) -> Snapshot | None:
         """The version there now, verified; None when it is still `known`.
 
-        Raises `ConfigurationError` when what is there cannot be had or trusted.
+        Raises `ConfigurationError` when what is there cannot be had or trusted; without
+        a known version, a remote source then gives what `kept` does, if it keeps anything.
+        """
+
+    def accept(self, snapshot: Snapshot) -> None:
+        """Remember this one, which decides from now on.
+
+        What a remote source can start with when it reaches nobody, and what a later
+        version is judged against (its history, its name). Raises `ConfigurationError`
+        when that cannot be written.
+        """
+
+    def kept(self) -> Snapshot | None:
+        """What was accepted last, where a source keeps that: when what is there does not pass.
+
+        Its `origin` says that it is from here and its `version` is no version of the
+        source, so that the next `fetch` gives what is there. Raises `ConfigurationError`
+        when it is not whole, or not what these settings would accept.
         """
 
 
@@ -56,6 +74,13 @@ def belongs(name: str) -> bool:
     if name.startswith("."):
         return False
     return name in _DATA_FILES or (name.endswith(".rego") and not name.endswith("_test.rego"))
+
+
+def is_policy(path: PurePosixPath) -> bool:
+    """Whether a file is part of a snapshot: compiled, or a test of what is; nothing hidden."""
+    if any(part.startswith(".") for part in path.parts):
+        return False
+    return belongs(path.name) or path.name.endswith(_TEST_FILES)
 
 
 def content_revision(files: Mapping[PurePosixPath, bytes]) -> str:
