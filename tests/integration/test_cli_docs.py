@@ -16,7 +16,14 @@ import countersign
 import countersign_bot
 from countersign.cli.context_file import KEYS, RESOURCE_KEYS, read_context
 from countersign.cli.root import app
-from countersign.config import FloorSection, IssuerSection, QuotaSection, WitnessSection
+from countersign.config import (
+    BundleSection,
+    FloorSection,
+    GitSection,
+    IssuerSection,
+    QuotaSection,
+    WitnessSection,
+)
 from realparts import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -71,6 +78,7 @@ def test_every_setting_is_on_the_page_with_its_default() -> None:
     told = sections(page("configuration.md"), "##")
     real = tomllib.loads((PACKAGE / "default.toml").read_text(encoding="utf-8"))
     unwritten = {"[[issuers]]", "[[witnesses]]", "[floors.<environment>]", "[quotas.<tenant>]"}
+    unwritten |= {"[policy.bundle]", "[policy.git]"}
     assert set(told) == {f"[{name}]" for name in real} | unwritten
     for name, section in real.items():
         rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", told[f"[{name}]"], re.MULTILINE)
@@ -80,6 +88,8 @@ def test_every_setting_is_on_the_page_with_its_default() -> None:
         ("[[witnesses]]", WitnessSection),
         ("[floors.<environment>]", FloorSection),
         ("[quotas.<tenant>]", QuotaSection),
+        ("[policy.bundle]", BundleSection),
+        ("[policy.git]", GitSection),
     ):
         keys = re.findall(r"^\| `(\w+)` \|", told[name], re.MULTILINE)
         assert set(keys) == set(section.model_fields)

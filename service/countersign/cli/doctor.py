@@ -21,7 +21,7 @@ from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
 from countersign.policy.binary import check_version, find_opa
 from countersign.policy.bundle import build
-from countersign.policy.sources.directory import snapshot
+from countersign.policy_source import source_of
 from countersign.recognizers import Pool
 from countersign.registry import Registers
 
@@ -143,8 +143,13 @@ def _issuers(config: Config) -> str:
 
 
 def _policy(config: Config, opa: Path) -> str:
-    bundle = build(opa, snapshot(config.path(config.policy.directory)))
-    return f"revision {bundle.revision}, compiles with the restricted capabilities"
+    snapshot = source_of(config).fetch("")
+    assert snapshot is not None  # noqa: S101 - no version is the empty one
+    bundle = build(opa, snapshot)
+    told = (
+        f"{snapshot.origin}: revision {bundle.revision}, compiles with the restricted capabilities"
+    )
+    return f"{told}, signed by {snapshot.signed_by}" if snapshot.signed_by else told
 
 
 def _store(config: Config) -> str:
