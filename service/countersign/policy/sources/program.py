@@ -18,9 +18,10 @@ from typing import Final
 _BLOCK_BYTES: Final = 512
 _MAX_WORDS: Final = 400
 _MAX_SAID_BYTES: Final = 16_384
-_TOO_MUCH: Final = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
-# POSIX counts in blocks of 512 bytes. Whatever file grows larger ends its writer.
-_LIMITED: Final = 'ulimit -f "$0" && exec "$@"'
+# POSIX counts in blocks of 512 bytes. A writer that goes on is told "File too large",
+# and not killed, so that it can clear away what it began.
+_LIMITED: Final = 'trap \'\' XFSZ && ulimit -f "$0" && exec "$@"'
+_TOO_LARGE: Final = "File too large"
 
 
 class ProgramError(Exception):
@@ -66,7 +67,7 @@ def run(
                 _end(process)
         said.seek(0)
         words = printable(said.read(_MAX_SAID_BYTES))
-        if code in _TOO_MUCH or "File too large" in words:
+        if code != 0 and _TOO_LARGE in words:
             raise ProgramError(f"it wrote more than {max_bytes} bytes")
         if code != 0:
             raise ProgramError(words[-_MAX_WORDS:] or f"it ended with {code}")

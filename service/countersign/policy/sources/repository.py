@@ -9,12 +9,14 @@ are read as git has them. Blocking; the caller wraps `ProgramError`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import fcntl
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -126,7 +128,12 @@ class Repository:
     def fetch(self, access: Access, name: str, target: str) -> None:
         """Take what the remote has under a full name, with its history, as `target`."""
         arguments = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-        self._git("fetch", *arguments, "--", access.url, f"+{name}:{target}", access=access)
+        with self._alone():
+            self._clear()
+            try:
+                self._git("fetch", *arguments, "--", access.url, f"+{name}:{target}", access=access)
+            finally:
+                self._clear()
 
     def commit(self, name: str) -> str:
         """The commit that a name or object leads to. Raises `ProgramError` if there is none."""
@@ -186,6 +193,22 @@ class Repository:
         if verdict != "G":
             raise ProgramError("it is not signed by one of them")
         return f"{name} ({key})"
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process fetches into it."""
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Remove what a fetch that failed or was killed had begun."""
+        for path in (self._directory / "objects").glob("*/tmp_*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _git(
         self,
