@@ -185,8 +185,8 @@ class LastGood:
         digest, _, body = sealed.partition(b"\n")
         if digest.decode("latin-1") != hashlib.sha256(body).hexdigest():
             raise self._refused("is damaged: it does not have its own hash")
-        said: dict[str, Any] = json.loads(body)
-        if said["schema"] != _SCHEMA:
+        said: dict[str, Any] = json.loads(body) if body else {}
+        if said.get("schema") != _SCHEMA:
             raise self._refused("is of another version of Countersign")
         return said
 
