@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import types
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_what_is_still_being_written_is_left_for_the_next_look(tmp_path, monkeyp
         assert seconds > 0
         path.write_text(DENY)
 
-    monkeypatch.setattr(module.time, "sleep", go_on)
+    monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=go_on))
     assert source.fetch(first.version) is None
     second = source.fetch(first.version)
     assert DENY.encode() in second.files.values()
