@@ -29,8 +29,9 @@ from guarantees_table import GUARDS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCES: Final = ("service", "bot")
-COPIED: Final = (*SOURCES, "tests", "pyproject.toml")
+COPIED: Final = (*SOURCES, "tests", "pyproject.toml", "opa.version")
 RUNNER: Final = Path(__file__).with_name("guarantees_run.py")
+OPA: Final = ROOT / ".tools" / "opa"
 MAX_RUN_S: Final = 120.0
 WORKERS: Final = 2
 """Guards that are taken away at a time, each in a copy of its own."""
@@ -93,6 +94,8 @@ def run(copy: Path, tests: list[str], *, keep_bytecode: bool = False) -> tuple[i
     path = os.pathsep.join(str(copy / source) for source in SOURCES)
     environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    if OPA.is_file():  # the copy has no tools of its own
+        environment.setdefault("OPA", str(OPA))
     if not keep_bytecode:
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
     try:

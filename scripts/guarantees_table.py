@@ -14,6 +14,7 @@ from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_keeping import KEEPING_GUARDS
 from guarantees_keys import KEY_GUARDS
 from guarantees_shown import SHOWN_GUARDS
+from guarantees_sources import SOURCE_GUARDS
 from guarantees_trust import TRUST_GUARDS
 
 GUARDS: Final = (
@@ -777,4 +778,5 @@ GUARDS: Final = (
     *KEEPING_GUARDS,
     *KEY_GUARDS,
     *BOT_GUARDS,
+    *SOURCE_GUARDS,
 )
