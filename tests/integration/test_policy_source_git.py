@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -234,6 +235,26 @@ def test_what_a_killed_run_left_is_cleared_away(git, at, tmp_path):
     git.commit(main_rego=DENY)
     assert at().fetch("")
     assert list(pack.glob("tmp_*")) == []
+
+
+def test_others_can_put_nothing_into_the_cache(git, at, tmp_path):
+    git.commit()
+    assert at().fetch("")
+    [cached] = (tmp_path / "cache").iterdir()
+    for folder in (tmp_path / "cache", cached):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        folder.chmod(0o720)
+        assert refused(at()).code == "policy.cache_invalid"
+        folder.chmod(0o700)
+
+
+def test_a_cache_that_was_begun_is_gone_on_with(git, at, tmp_path):
+    commit = git.commit()
+    assert at().fetch("")
+    [cached] = (tmp_path / "cache").iterdir()
+    (cached / "HEAD").unlink()
+    (cached / "config").unlink()
+    assert at().fetch("").revision == commit
 
 
 def test_a_server_that_never_answers_is_given_up(at):

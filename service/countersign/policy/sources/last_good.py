@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from countersign.errors import ConfigurationError
 from countersign.policy.snapshot import Snapshot, Source
+from countersign.policy.sources.cache import make_private, require_private
 
 _SCHEMA: Final = "countersign/policy-kept/v1"
 _NAME: Final = "accepted.json"
@@ -141,8 +142,7 @@ class LastGood:
 
     def _write(self, data: bytes) -> None:
         """Whole or not at all, for nobody else."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._require_private(self._directory.stat())
+        make_private(self._directory)
         descriptor, name = tempfile.mkstemp(prefix=f".{_NAME}.", dir=self._directory)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -161,7 +161,7 @@ class LastGood:
             os.close(folder)
 
     def _read(self) -> bytes:
-        self._require_private(self._directory.stat())
+        require_private(self._directory)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(self._directory / _NAME, flags)
         with os.fdopen(descriptor, "rb") as file:
@@ -171,15 +171,6 @@ class LastGood:
             if stat.S_IMODE(seen.st_mode) & 0o077:
                 raise self._refused("can be used by others than its owner")
             return file.read(_MAX_BYTES)
-
-    def _require_private(self, seen: os.stat_result) -> None:
-        """Whoever can write to the folder can put another file there."""
-        if seen.st_uid != os.geteuid() or stat.S_IMODE(seen.st_mode) & 0o022:
-            raise ConfigurationError(
-                "policy.cache_invalid",
-                f"policy.cache {self._directory} can be written by others than this user",
-                advice=f"Run: chmod 700 {self._directory}, or name another directory.",
-            )
 
     def _opened(self, sealed: bytes) -> dict[str, Any]:
         digest, _, body = sealed.partition(b"\n")

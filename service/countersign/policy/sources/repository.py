@@ -15,11 +15,11 @@ import fcntl
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from countersign.policy.sources.cache import make_private
 from countersign.policy.sources.program import ProgramError, run
 
 MAX_FILES: Final = 10_000
@@ -44,6 +44,7 @@ _SETTINGS: Final = (
     "gpg.format=ssh",
     "gpg.minTrustLevel=fully",
 )
+_OF_A_REPOSITORY: Final = ("HEAD", "config", "objects", "refs")
 _ID: Final = re.compile(r"[0-9a-f]{40,64}")
 _PLAIN: Final = frozenset({"100644", "100755"})
 
@@ -111,12 +112,12 @@ class Repository:
         self._max_bytes = max_bytes
 
     def prepare(self) -> None:
-        """Make it unless it is there. Raises `ProgramError`, `OSError`."""
-        if (self._directory / "HEAD").is_file():
-            return
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory.mkdir(mode=0o700, parents=True)
-        self._git("init", "--quiet", "--bare", "--template=", ".")
+        """Make it unless it is there. Raises `ProgramError`, `OSError`, `ConfigurationError`."""
+        make_private(self._directory.parent)
+        make_private(self._directory)
+        if not all((self._directory / name).exists() for name in _OF_A_REPOSITORY):
+            with self._alone():
+                self._git("init", "--quiet", "--bare", "--template=", ".")
 
     def advertised(self, access: Access, names: Sequence[str]) -> dict[str, str]:
         """What the remote has under these full names: their objects."""
