@@ -32,7 +32,8 @@ from countersign.credentials import read_credential, token_hash
 from countersign.edge import encode
 from countersign.edge.decode import Decoder
 from countersign.flow import Parts
-from countersign.flow.check import CheckAsk, check
+from countersign.flow.asking import CheckAsk
+from countersign.flow.check import check
 from countersign.keys import read_key
 from countersign.model import Caller, PolicyDecision
 from countersign.permit import PermitKeys

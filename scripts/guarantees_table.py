@@ -140,9 +140,9 @@ GUARDS: Final = (
     ),
     Guard(
         invariant=2,
-        guard="countersign.flow.judge.judge",
+        guard="countersign.flow.judge._decided",
         what="a policy fault allows",
-        old="decision = deny(reason, parts.policy.revision, retryable=error.retryable)",
+        old="decision = deny(reason, verdict.revision, retryable=said.retryable)",
         new=('decision = PolicyDecision(effect=Effect.ALLOW, reasons=(reason,), revision="")'),
         tests=(
             f"{UNIT}/test_flow_check.py::test_a_passing_fault_denies_once_and_is_not_remembered",
@@ -171,7 +171,7 @@ GUARDS: Final = (
     ),
     Guard(
         invariant=6,
-        guard="countersign.flow.judge._unresolved",
+        guard="countersign.flow.question._unresolved",
         what="an unknown person is passed over",
         old="if not chain.unresolved:",
         new="if True:",

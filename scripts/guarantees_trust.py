@@ -18,7 +18,7 @@ MAKERS: Final = f"{UNIT}/test_flow_makers.py"
 TRUST_GUARDS: Final = (
     Guard(
         invariant=6,
-        guard="countersign.flow.judge.judge",
+        guard="countersign.flow.question.question",
         what="who had seen the caller's token is not behind what it asks",
         old="if made_by is not None:",
         new="if False:",
@@ -111,10 +111,10 @@ TRUST_GUARDS: Final = (
     ),
     Guard(
         invariant=6,
-        guard="countersign.flow.judge.judge",
+        guard="countersign.flow.question.question",
         what="a bad proof is passed over",
-        old="refusal = unproven or directory.scope_refusal",
-        new="refusal = directory.scope_refusal",
+        old="refusal=unproven or directory.scope_refusal",
+        new="refusal=directory.scope_refusal",
         tests=(
             f"{UNIT}/test_flow_trust.py::test_a_proof_that_is_not_of_this_call_is_denied_and_excludes_nobody_less",
         ),
@@ -397,9 +397,9 @@ TRUST_GUARDS: Final = (
     ),
     Guard(
         invariant=2,
-        guard="countersign.flow.judge.judge",
+        guard="countersign.flow.judge._decided",
         what="a directory that nobody confirms lets votes be spent",
-        old="if claim and not fault and parts.directory_is_stale:",
+        old="if asking.claim and not fault and parts.directory_is_stale:",
         new="if False:",
         tests=(
             f"{UNIT}/test_flow_trust.py::test_a_stale_directory_approves_nothing_and_loses_nothing",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from countersign.directory import Directory
 from countersign.errors import PolicyError
 from countersign.flow.answer import Answer
-from countersign.flow.check import CheckAsk
+from countersign.flow.asking import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.parts import Keeper, Limits, Parts
 from countersign.flow.people import VoteAsk
@@ -48,6 +48,7 @@ from countersign.model import (
     TenantId,
 )
 from countersign.permit import PermitKeys
+from countersign.policy.protocol import Answers
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
 from countersign.waiters import Waiters
@@ -130,6 +131,7 @@ class ScriptedPolicy:
         self.revision = "r1"
         self.ready = True
         self.asked: list[JsonObject] = []
+        self.batches: list[int] = []
         self._script: dict[tuple[str, str], PolicyDecision | PolicyError] = {}
 
     def says(
@@ -150,6 +152,17 @@ class ScriptedPolicy:
             if answer is not None:
                 return dataclasses.replace(answer, revision=self.revision)
         raise PolicyError("policy.undefined", "policy says nothing of this", retryable=False)
+
+    async def decide_many(self, inputs: Sequence[bytes], *, deadline_s: float) -> Answers:
+        """What `decide` says of each."""
+        self.batches.append(len(inputs))
+        each: list[PolicyDecision | PolicyError] = []
+        for item in inputs:
+            try:
+                each.append(await self.decide(item, deadline_s=deadline_s))
+            except PolicyError as error:
+                each.append(error)
+        return Answers(revision=self.revision, each=each)
 
 
 # --- who ------------------------------------------------------------------------

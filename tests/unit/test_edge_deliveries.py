@@ -34,7 +34,9 @@ async def _still() -> None:
     """The credential is still good."""
 
 
-CALL = Call(subject=BOT, proof="t", made_by=None, deadline_s=30, trace="", still=_still)
+CALL = Call(
+    subject=BOT, proof="t", made_by=None, deadline_s=30, trace="", still=_still, spend=lambda: None
+)
 
 
 class Desk:

@@ -10,7 +10,7 @@ import pytest
 
 from countersign.errors import RequestError
 from countersign.flow import sweep
-from countersign.flow.check import CheckAsk
+from countersign.flow.asking import CheckAsk
 from countersign.flow.evidence import Evidence
 from countersign.model import (
     Account,

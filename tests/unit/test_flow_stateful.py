@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 from countersign.errors import NotFoundError, RequestError
 from countersign.flow import sweep
 from countersign.flow.answer import Answer
-from countersign.flow.check import CheckAsk
+from countersign.flow.asking import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.parts import Limits
 from countersign.flow.people import VoteAsk

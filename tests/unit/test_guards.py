@@ -109,7 +109,7 @@ DECIDING = [
 ]
 OWN_CREDENTIAL = {"BreakGlass"}
 """What no channel can do for anybody."""
-ASKING = ["Check", "Await", "Claim", "Answer", "Cancel", "Report"]
+ASKING = ["Check", "BatchCheck", "Await", "Claim", "Answer", "Cancel", "Report"]
 
 
 class Edge:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import grpc
 
-from countersign.edge import decode, encode
+from countersign.edge import decode, encode, status
 from countersign.edge.authentication import as_caller
 from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics
 from countersign.edge.minting import Minting
 from countersign.edge.rpc import Call, Rpc, Unary
-from countersign.errors import InvalidRequestError
+from countersign.errors import InvalidRequestError, RequestError
 from countersign.flow import Flow
 from countersign.flow.answer import Answer
 from countersign.flow.aside import aside
-from countersign.flow.check import CheckAsk
+from countersign.flow.asking import CheckAsk
+from countersign.flow.checking_many import require_size
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.evidence import Evidence
 from countersign.flow.requester import ReportAsk
@@ -55,6 +56,9 @@ class Decisions:
             "countersign.v1.Decisions",
             {
                 "Check": Unary(request=decisions_pb2.CheckRequest, role=as_caller, verb=self.check),
+                "BatchCheck": Unary(
+                    request=decisions_pb2.BatchCheckRequest, role=as_caller, verb=self.batch_check
+                ),
                 "Await": Unary(request=decisions_pb2.AwaitRequest, role=as_caller, verb=self.wait),
                 "Claim": Unary(request=decisions_pb2.ClaimRequest, role=as_caller, verb=self.claim),
                 "Answer": Unary(
@@ -73,8 +77,43 @@ class Decisions:
         self, call: Call[Caller], message: decisions_pb2.CheckRequest
     ) -> decisions_pb2.CheckResponse:
         """Check."""
+        ask = await self._ask(call, message)
+        answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
+        self._count("check", call.subject, answer)
+        return encode.check(answer, await self._minting.token(answer))
+
+    async def batch_check(
+        self, call: Call[Caller], message: decisions_pb2.BatchCheckRequest
+    ) -> decisions_pb2.BatchCheckResponse:
+        """BatchCheck."""
+        require_size(len(message.items))
+        asks = [await self._ask_of_batch(call, index, i) for index, i in enumerate(message.items)]
+        outcomes = await self._flow.check_many(call.subject, asks, deadline_s=call.deadline_s)
+        results = []
+        for outcome in outcomes:
+            if isinstance(outcome, RequestError):
+                code = status.code_of(outcome).name
+                self._metrics.refused_item("Decisions.BatchCheck", code, call.subject.tenant)
+                results.append(decisions_pb2.BatchCheckResult(error=status.of_item(outcome)))
+                continue
+            self._count("check", call.subject, outcome)
+            answer = encode.check(outcome, await self._minting.token(outcome))
+            results.append(decisions_pb2.BatchCheckResult(answer=answer))
+        return decisions_pb2.BatchCheckResponse(results=results)
+
+    async def _ask_of_batch(
+        self, call: Call[Caller], index: int, message: decisions_pb2.CheckRequest
+    ) -> CheckAsk | RequestError:
+        try:
+            if index:
+                call.spend()  # the first is paid for by the call
+            return await self._ask(call, message)
+        except RequestError as error:
+            return error
+
+    async def _ask(self, call: Call[Caller], message: decisions_pb2.CheckRequest) -> CheckAsk:
         wanted = message.create_review if message.HasField("create_review") else True
-        ask = CheckAsk(
+        return CheckAsk(
             context=await self._context(message.context),
             request_id=decode.request_id(message.request_id, required=False),
             create_review=wanted,
@@ -87,9 +126,6 @@ class Decisions:
             evidence=await self._proof(call.subject, decode.evidence(message.context)),
             made_by=call.made_by,
         )
-        answer = await self._flow.check(call.subject, ask, deadline_s=call.deadline_s)
-        self._count("check", call.subject, answer)
-        return encode.check(answer, await self._minting.token(answer))
 
     async def _proof(
         self, caller: Caller, given: tuple[str, Principal, str] | None

@@ -83,6 +83,10 @@ class Metrics:
 
         return observe
 
+    def refused_item(self, method: str, code: str, tenant: str) -> None:
+        """Count one item of a batch that led to no decision as a call of its own."""
+        self._calls.labels(f"{method} item", code, tenant).inc()
+
     def decision(self, method: str, effect: str, tenant: str) -> None:
         """Count one decision."""
         self._decisions.labels(method, effect, tenant).inc()

@@ -56,6 +56,8 @@ class Call(Generic[S]):
     trace: str
     still: Callable[[], Awaitable[None]]
     """Raises `UnauthenticatedError` once the credential is no longer this subject's."""
+    spend: Callable[[], None]
+    """Counts one more request. Raises `ExhaustedError` above the rate."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,11 @@ class Rpc:
     ) -> Call[Any]:
         subject = spec.role(known.subject)
         kind = type(known.subject)
-        self._rate.spend(subject.tenant, kind.__name__, subject.id)
+
+        def spend() -> None:
+            self._rate.spend(subject.tenant, kind.__name__, subject.id)
+
+        spend()
 
         async def still() -> None:
             now = (await self._authenticator.subject(context)).subject
@@ -181,6 +187,7 @@ class Rpc:
             deadline_s=max(0.0, deadline_s - MARGIN_S),
             trace=_metadata(context, "traceparent"),
             still=still,
+            spend=spend,
         )
 
     def _parse(self, kind: type[Q], data: bytes) -> Q:

@@ -23,6 +23,7 @@ from countersign.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from countersign.v1 import context_pb2, decisions_pb2
 
 DOMAIN: Final = "countersign"
 _CODES: Final[tuple[tuple[type[RequestError], grpc.StatusCode], ...]] = (
@@ -42,6 +43,16 @@ def code_of(error: RequestError) -> grpc.StatusCode:
         if isinstance(error, kind):
             return code
     return grpc.StatusCode.INTERNAL
+
+
+def of_item(error: RequestError) -> decisions_pb2.CheckError:
+    """The same of one item of a batch."""
+    return decisions_pb2.CheckError(
+        status=code_of(error).value[0],
+        reason=context_pb2.Reason(code=error.code, message=error.message),
+        field=error.field if isinstance(error, InvalidRequestError) else "",
+        advice=error.advice,
+    )
 
 
 def trailers(code: grpc.StatusCode, error: RequestError) -> tuple[tuple[str, bytes], ...]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import secrets
-from collections.abc import Mapping
 
 from countersign import canonical
-from countersign.errors import InvalidRequestError, PreconditionError
+from countersign.errors import PreconditionError
 from countersign.flow import keeping, masking, record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.aside import aside
+from countersign.flow.asking import Begun, CheckAsk, begin
 from countersign.flow.draft import Draft, draft_review
-from countersign.flow.evidence import Evidence
 from countersign.flow.filing import file
 from countersign.flow.gate import account_too_new
 from countersign.flow.judge import Judgement, deny, judge
@@ -22,7 +20,6 @@ from countersign.flow.request import Named, Request
 from countersign.flow.transition import elapsed, moved, unknown_review, widen
 from countersign.model import (
     SECOND_US,
-    ActionContext,
     Caller,
     DecisionId,
     Effect,
@@ -30,7 +27,6 @@ from countersign.model import (
     JsonValue,
     PermitClaims,
     PermitId,
-    PersonId,
     PolicyDecision,
     Reason,
     RecordRef,
@@ -45,23 +41,6 @@ from countersign.review import Refusal, Withdrawn, scheduled
 from countersign.store.protocol import Decision, Transaction
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class CheckAsk:
-    """A Check as the edge parsed it."""
-
-    context: ActionContext
-    request_id: str = ""
-    create_review: bool = True
-    permit_audience: str = ""
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    supersedes: str = ""
-    trace: str = ""
-    evidence: Evidence | None = None
-    """Who is proven to be behind it; outside the commitment."""
-    made_by: PersonId | None = None
-    """Who has seen the caller's token besides, and so may be the one who asks."""
-
-
 async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
     """Answer one Check. Raises `RequestError` when no decision could be made."""
     answer = await _answer(parts, caller, ask, deadline_s=deadline_s)
@@ -69,49 +48,34 @@ async def check(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: floa
 
 
 async def _answer(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
-    if await masking.said(parts, ask.permit_audience) != ask.permit_audience:
-        raise InvalidRequestError(
-            "permit_audience",
-            "looks like personal data or a secret, and permits are recorded; name the executor",
-        )
-    context_bytes = canonical.encode(ask.context.to_json())
-    request = Request.of(parts, caller, "check", ask.request_id, context_bytes, _options(ask))
-    if request.key is not None and await parts.store.answer(request.key):
-        before = await parts.store.apply(
-            Named(name="check.replay", run=lambda tx: replay(tx, caller, request))
-        )
-        if before:
-            return before
+    begun = await begin(parts, caller, ask)
+    if isinstance(begun, Answer):
+        return begun
     with parts.in_flight.begin(caller.tenant, caller.id, ask.context.action) as flight:
         judgement = await judge(
             parts,
             caller,
             ask.context,
-            context_bytes,
+            begun.context_bytes,
             deadline_s=deadline_s,
             evidence=ask.evidence,
             made_by=ask.made_by,
             flight=flight,
         )
-        denied = judgement.decision.effect is Effect.DENY
-        keeping.require_room(parts, caller.tenant, essential=denied)
-        given = dict[str, JsonValue](ask.labels)
-        size = len(context_bytes)
-        labels = await masking.detail(parts, given, size) if given else {}
-        command = await aside(size, lambda: _Check(parts, caller, ask, request, judgement, labels))
-        return await parts.store.apply(Named(name="check", run=command.run))
+        return await parts.store.apply(await command(parts, caller, begun, judgement))
 
 
-def _options(ask: CheckAsk) -> bytes:
-    return canonical.encode(
-        {
-            "proof": ask.evidence.proof if ask.evidence else None,
-            "create_review": ask.create_review,
-            "labels": dict[str, JsonValue](ask.labels),
-            "permit_audience": ask.permit_audience,
-            "supersedes": ask.supersedes,
-        }
-    )
+async def command(
+    parts: Parts, caller: Caller, begun: Begun, judgement: Judgement
+) -> Named[Answer]:
+    """What decides finally, once it is applied. Raises `RequestError`."""
+    ask, size = begun.ask, len(begun.context_bytes)
+    denied = judgement.decision.effect is Effect.DENY
+    keeping.require_room(parts, caller.tenant, essential=denied)
+    given = dict[str, JsonValue](ask.labels)
+    labels = await masking.detail(parts, given, size) if given else {}
+    made = await aside(size, lambda: _Check(parts, caller, ask, begun.request, judgement, labels))
+    return Named(name="check", run=made.run)
 
 
 class _Check:

@@ -16,8 +16,9 @@ from countersign.flow import keeping, record
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
 from countersign.flow.in_flight import Flight
-from countersign.flow.judge import ClaimOf, Judgement, judge
+from countersign.flow.judge import Judgement, judge
 from countersign.flow.parts import Parts
+from countersign.flow.question import ClaimOf
 from countersign.flow.request import Named, Request
 from countersign.flow.staff import Staff
 from countersign.flow.transition import elapsed, unknown_review

@@ -8,7 +8,6 @@ sanitized (invariant 3).
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from typing import Final
 
@@ -17,25 +16,23 @@ from countersign.directory import Chain, Directory
 from countersign.errors import PolicyError
 from countersign.flow import masking
 from countersign.flow.aside import aside
-from countersign.flow.evidence import Evidence, proven_person, with_actors
-from countersign.flow.in_flight import Flight, together
+from countersign.flow.evidence import Evidence
+from countersign.flow.in_flight import Flight
 from countersign.flow.parts import Parts
+from countersign.flow.question import ClaimOf, Question, question
 from countersign.flow.staff import Staff
 from countersign.model import (
     SECOND_US,
     ActionContext,
     Caller,
-    CallerId,
     Durability,
     Effect,
     Instant,
     JsonObject,
-    JsonValue,
     PersonId,
     PolicyDecision,
     Reason,
     Requirement,
-    rfc3339,
 )
 from countersign.review import unsatisfiable
 from countersign.sanitize import Clean, Findings
@@ -44,16 +41,6 @@ log = logging.getLogger(__name__)
 
 QUERY: Final = "data.countersign.decision"
 _DAY_US: Final = 86_400 * SECOND_US
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimOf:
-    """What a Claim is judged with besides the context."""
-
-    claimant: CallerId
-    requester: PersonId | None
-    """Whom the review's Check proved to be behind it."""
-    approval: JsonObject
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +64,14 @@ class Judgement:
     """What policy was asked besides the context, for the record."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What policy said, and which of its revisions: a fault has none of its own."""
+
+    said: PolicyDecision | PolicyError
+    revision: str
+
+
 async def judge(
     parts: Parts,
     caller: Caller,
@@ -91,74 +86,85 @@ async def judge(
 ) -> Judgement:
     """Detect, resolve and ask policy; never raises for what policy or OPA does.
 
-    `context_bytes` is the canonical form of `context`. A Check may bring
-    evidence of who is behind it; a Claim is judged with what its Check proved.
-    `made_by` is who had seen the caller's token when the call came: by now it may
-    be revoked. The `flight` counts what is let through until it is decided.
+    See `question` for the arguments.
     """
-    directory = parts.directory()
-    requester = proven_person(directory, caller, evidence) if evidence else None
-    unproven = requester if isinstance(requester, Reason) else None
-    requester = claim.requester if claim else None if isinstance(requester, Reason) else requester
-    if evidence and requester:
-        parts.spend_for(caller.tenant, requester)
-    known = functools.partial(directory.is_known, caller.tenant)
-    size = len(context_bytes)
-    findings = await masking.examined(parts, context, size, known)
-    named = with_actors(directory, caller.tenant, context, evidence)
-    chain = directory.requester_chain(caller, named, requester)
-    if made_by is not None:
-        chain = dataclasses.replace(chain, excluded=chain.excluded | {made_by})
-    now = parts.store.now()
-    asked: JsonObject = {
-        "approval": claim.approval if claim else None,
-        "recent": await _recent(parts, caller, context, findings, flight),
-        "time": rfc3339(now),
-        "verified": _verified(caller, requester, claim.claimant if claim else None),
-    }
-    refusal = unproven or directory.scope_refusal(caller, context) or _unresolved(chain)
-    fault = False
-    if refusal:
-        decision = deny(refusal, parts.policy.revision)
-    else:
-        query = _query(asked, context_bytes, findings)
-        deadline_s = min(deadline_s, parts.limits.policy_deadline_s)
-        try:
-            decision = await parts.policy.decide(query, deadline_s=deadline_s)
-        except PolicyError as error:
-            fault = True
-            log.warning("%s: %s %s", error.code, error.message, error.detail)
-            reason = Reason(code=error.code, message=error.message)
-            decision = deny(reason, parts.policy.revision, retryable=error.retryable)
-        else:
-            decision = await _worded(parts, decision)
-            breach = _breach(parts, context, decision)
-            fault = breach is not None
-            decision = breach or _within_bounds(
-                parts, caller, findings, chain, Staff(directory=directory), decision
-            )
-        if claim and not fault and parts.directory_is_stale:
-            fault, decision = True, _stale(decision.revision)
-    tag_key = tenant_tag_key(parts, caller, now)
+    asking = await question(
+        parts,
+        caller,
+        context,
+        context_bytes,
+        evidence=evidence,
+        claim=claim,
+        made_by=made_by,
+        flight=flight,
+    )
+    return await judgement(parts, asking, await _ask(parts, asking, deadline_s))
+
+
+async def _ask(parts: Parts, asking: Question, deadline_s: float) -> Verdict | None:
+    if asking.refusal:
+        return None
+    said: PolicyDecision | PolicyError
+    try:
+        said = await parts.policy.decide(
+            asking.query(), deadline_s=min(deadline_s, parts.limits.policy_deadline_s)
+        )
+    except PolicyError as error:
+        said = error
+    return Verdict(said=said, revision=parts.policy.revision)
+
+
+async def judgement(parts: Parts, asking: Question, verdict: Verdict | None) -> Judgement:
+    """What policy's verdict comes to; None where it was not asked."""
+    decision, fault = await _decided(parts, asking, verdict)
+    caller, context = asking.caller, asking.context
+    tag_key = tenant_tag_key(parts, caller, asking.at)
     clean = await aside(
-        size,
+        len(asking.context_bytes),
         lambda: parts.sanitizer.clean(
-            context, findings, policy_mask=decision.mask, tag_key=tag_key
+            context, asking.findings, policy_mask=decision.mask, tag_key=tag_key
         ),
     )
     return Judgement(
         caller=caller,
         context=context,
-        context_bytes=context_bytes,
-        directory=directory,
-        chain=chain,
-        requester=requester,
-        findings=findings,
+        context_bytes=asking.context_bytes,
+        directory=asking.directory,
+        chain=asking.chain,
+        requester=asking.requester,
+        findings=asking.findings,
         clean=clean,
         decision=decision,
         fault=fault,
-        policy_record={**asked, "query": QUERY, "revision": decision.revision},
+        policy_record={**asking.asked, "query": QUERY, "revision": decision.revision},
     )
+
+
+async def _decided(
+    parts: Parts, asking: Question, verdict: Verdict | None
+) -> tuple[PolicyDecision, bool]:
+    """The decision, and whether it says that policy could not be asked."""
+    if asking.refusal:
+        return deny(asking.refusal, parts.policy.revision), False
+    if verdict is None:
+        raise ValueError("a question without a refusal has a verdict")
+    said = verdict.said
+    if isinstance(said, PolicyError):
+        log.warning("%s: %s %s", said.code, said.message, said.detail)
+        reason = Reason(code=said.code, message=said.message)
+        decision = deny(reason, verdict.revision, retryable=said.retryable)
+        fault = True
+    else:
+        decision = await _worded(parts, said)
+        breach = _breach(parts, asking.context, decision)
+        fault = breach is not None
+        staff = Staff(directory=asking.directory)
+        decision = breach or _within_bounds(
+            parts, asking.caller, asking.findings, asking.chain, staff, decision
+        )
+    if asking.claim and not fault and parts.directory_is_stale:
+        return _stale(decision.revision), True
+    return decision, fault
 
 
 def tenant_tag_key(parts: Parts, caller: Caller, now: Instant) -> bytes:
@@ -180,51 +186,6 @@ def deny(reason: Reason, revision: str, *, retryable: bool = False) -> PolicyDec
     """A denial of ours, in the shape of policy's."""
     return PolicyDecision(
         effect=Effect.DENY, reasons=(reason,), revision=revision, retryable=retryable
-    )
-
-
-async def _recent(
-    parts: Parts,
-    caller: Caller,
-    context: ActionContext,
-    findings: Findings,
-    flight: Flight | None,
-) -> JsonValue:
-    """What is on its way before this one, and then what is committed.
-
-    In this order nothing is missed: what lands in between is counted twice.
-    """
-    quantity = findings.quantity
-    others = flight.add(quantity.rows, quantity.amount) if flight else {}
-    counts = await parts.store.recent(caller.tenant, caller.id, context.action)
-    return {window: dict(together(by_effect, others)) for window, by_effect in counts.items()}
-
-
-def _verified(caller: Caller, requester: PersonId | None, claimant: CallerId | None) -> JsonObject:
-    return {
-        "caller": caller.id,
-        "claimant": claimant,
-        "owners": list[JsonValue](caller.owners),
-        "parent": caller.parent,
-        "person": requester,
-        "tenant": caller.tenant,
-        "users": list[JsonValue](caller.users),
-    }
-
-
-def _query(asked: JsonObject, context_bytes: bytes, findings: Findings) -> bytes:
-    """The input document; the context goes in as the very bytes that are bound."""
-    rest = canonical.encode({**asked, "findings": findings.to_policy()})
-    return b'{"context":' + context_bytes + b"," + rest[1:]
-
-
-def _unresolved(chain: Chain) -> Reason | None:
-    if not chain.unresolved:
-        return None
-    where = ", ".join(chain.unresolved)
-    return Reason(
-        code="requester.unresolved",
-        message=f"{where}: no such person is registered, so nobody can tell who must not decide",
     )
 
 

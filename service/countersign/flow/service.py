@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from countersign.cards import Address, Endpoint
-from countersign.flow import activity, check, claim, delegating, delivering, people, requester, wait
+from countersign.errors import RequestError
+from countersign.flow import (
+    activity,
+    check,
+    checking_many,
+    claim,
+    delegating,
+    delivering,
+    people,
+    requester,
+    wait,
+)
 from countersign.flow.activity import LogAsk, Logged
 from countersign.flow.answer import Answer
-from countersign.flow.check import CheckAsk
+from countersign.flow.asking import CheckAsk
 from countersign.flow.claim import ClaimAsk
 from countersign.flow.delegating import DelegateAsk
 from countersign.flow.delivering import Acknowledged, Delivering, Delivery, Shown
@@ -50,6 +61,12 @@ class Flow:
     async def check(self, caller: Caller, ask: CheckAsk, *, deadline_s: float) -> Answer:
         """See `flow.check`."""
         return await check.check(self.parts, caller, ask, deadline_s=deadline_s)
+
+    async def check_many(
+        self, caller: Caller, asks: Sequence[CheckAsk | RequestError], *, deadline_s: float
+    ) -> Sequence[checking_many.Outcome]:
+        """See `flow.checking_many`."""
+        return await checking_many.check_many(self.parts, caller, asks, deadline_s=deadline_s)
 
     async def claim(self, caller: Caller, ask: ClaimAsk, *, deadline_s: float) -> Answer:
         """See `flow.claim`."""

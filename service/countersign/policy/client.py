@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from countersign.errors import PolicyError
+from countersign.policy import batching
 from countersign.policy.pool import Pool, unavailable
 from countersign.policy.wire import Answer, get, post, post_head
 
@@ -44,6 +46,28 @@ class OpaClient:
         """
         request = post(_DECISION, b'{"input":%b}' % input_json)
         return value_of(await self._pool.request(request, deadline_s=deadline_s))
+
+    async def decide_many(
+        self, inputs: Sequence[bytes], *, deadline_s: float
+    ) -> list[batching.Outcome[object]]:
+        """What `decide` gives for each of them, in their order; its errors as values."""
+
+        async def together(
+            inputs: Sequence[bytes], within_s: float
+        ) -> list[batching.Outcome[object]] | None:
+            try:
+                answer = await self._pool.request(batching.request_of(inputs), deadline_s=within_s)
+            except PolicyError:
+                return None
+            return batching.values_of(answer, len(inputs))
+
+        async def alone(item: bytes, within_s: float) -> object:
+            return await self.decide(item, deadline_s=within_s)
+
+        with self._pool.held():  # a replaced OPA answers for the whole batch before it ends
+            return await batching.asked(
+                inputs, together=together, alone=alone, deadline_s=deadline_s
+            )
 
     async def healthy(self, *, deadline_s: float) -> bool:
         """Whether `/health` says so in time."""
@@ -79,11 +103,7 @@ def value_of(answer: Answer) -> object:
         raise unavailable(f"OPA answered with status {answer.status}")
     document = _parse(answer)
     if "result" not in document:
-        raise PolicyError(
-            "policy.undefined",
-            "policy has no answer: no rule of countersign.decision applies to this input",
-            retryable=False,
-        )
+        raise batching.undefined()
     return document["result"]
 
 

@@ -10,6 +10,8 @@ nothing of a request or an answer is in the error (invariant 3). Called by
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Final, cast
 
 from countersign.errors import PolicyError
@@ -108,9 +110,7 @@ class Pool:
     async def request(self, data: bytes, *, deadline_s: float) -> Answer:
         """One exchange. Raises `PolicyError` `policy.unavailable` by the deadline."""
         deadline = self._loop.time() + deadline_s
-        if not self._in_flight:
-            self._quiet.clear()
-        self._in_flight += 1
+        self._begin()
         try:
             if self._slots.locked():
                 await self._wait_for_slot(deadline)
@@ -121,9 +121,16 @@ class Pool:
             finally:
                 self._slots.release()
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._quiet.set()
+            self._end()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Requests made in this block are one to `drain`, pauses between them included."""
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
 
     async def drain(self, *, deadline_s: float) -> None:
         """Wait until nobody waits for an answer any more, or the deadline."""
@@ -138,6 +145,16 @@ class Pool:
         self._closed = True
         while self._idle:
             self._idle.pop().abort()
+
+    def _begin(self) -> None:
+        if not self._in_flight:
+            self._quiet.clear()
+        self._in_flight += 1
+
+    def _end(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._quiet.set()
 
     async def _wait_for_slot(self, deadline: float) -> None:
         try:

@@ -26,7 +26,7 @@ from countersign.v1 import context_pb2 as countersign_dot_v1_dot_context__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ountersign/v1/decisions.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1egoogle/protobuf/duration.proto\"\x90\x02\n\x0c\x43heckRequest\x12(\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x17.countersign.v1.Context\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\rcreate_review\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x17\n\x0fpermit_audience\x18\x04 \x01(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.countersign.v1.CheckRequest.LabelsEntry\x12\x12\n\nsupersedes\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_create_review\"\xd9\x02\n\rCheckResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x16.countersign.v1.Effect\x12\'\n\x07reasons\x18\x03 \x03(\x0b\x32\x16.countersign.v1.Reason\x12\x17\n\x0fpolicy_revision\x18\x04 \x01(\t\x12,\n\x06review\x18\x05 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x15\n\rreview_reused\x18\x06 \x01(\x08\x12&\n\x06permit\x18\x07 \x01(\x0b\x32\x16.countersign.v1.Permit\x12)\n\x06record\x18\x08 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12\x11\n\tretryable\x18\t \x01(\x08\x12\x0c\n\x04salt\x18\n \x01(\x0c\x12\x10\n\x08replayed\x18\x0b \x01(\x08\"]\n\x0c\x41waitRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12+\n\x08max_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"a\n\rAwaitResponse\x12,\n\x06review\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\x12\x11\n\treconnect\x18\x03 \x01(\x08\"q\n\x0c\x43laimRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Context\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x10\n\x08\x61udience\x18\x04 \x01(\t\"\xb4\x02\n\rClaimResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x16.countersign.v1.Effect\x12\'\n\x07reasons\x18\x03 \x03(\x0b\x32\x16.countersign.v1.Reason\x12\x17\n\x0fpolicy_revision\x18\x04 \x01(\t\x12&\n\x06permit\x18\x05 \x01(\x0b\x32\x16.countersign.v1.Permit\x12,\n\x06review\x18\x06 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12)\n\x06record\x18\x07 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12\x11\n\tretryable\x18\x08 \x01(\x08\x12\x10\n\x08replayed\x18\t \x01(\x08\"\x89\x01\n\rAnswerRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12.\n\x0b\x61nswered_by\x18\x05 \x01(\x0b\x32\x19.countersign.v1.Principal\"F\n\rCancelRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x8a\x01\n\rReportRequest\x12\x11\n\tpermit_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12(\n\x07outcome\x18\x03 \x01(\x0e\x32\x17.countersign.v1.Outcome\x12\x13\n\x0b\x64\x65tail_json\x18\x04 \x01(\x0c\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"{\n\x0eReportResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12,\n\x06review\x18\x02 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xb4\x03\n\tDecisions\x12\x44\n\x05\x43heck\x12\x1c.countersign.v1.CheckRequest\x1a\x1d.countersign.v1.CheckResponse\x12\x44\n\x05\x41wait\x12\x1c.countersign.v1.AwaitRequest\x1a\x1d.countersign.v1.AwaitResponse\x12\x44\n\x05\x43laim\x12\x1c.countersign.v1.ClaimRequest\x1a\x1d.countersign.v1.ClaimResponse\x12\x45\n\x06\x41nswer\x12\x1d.countersign.v1.AnswerRequest\x1a\x1c.countersign.v1.ReviewStatus\x12\x45\n\x06\x43\x61ncel\x12\x1d.countersign.v1.CancelRequest\x1a\x1c.countersign.v1.ReviewStatus\x12G\n\x06Report\x12\x1d.countersign.v1.ReportRequest\x1a\x1e.countersign.v1.ReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ountersign/v1/decisions.proto\x12\x0e\x63ountersign.v1\x1a\x1c\x63ountersign/v1/context.proto\x1a\x1egoogle/protobuf/duration.proto\"\x90\x02\n\x0c\x43heckRequest\x12(\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x17.countersign.v1.Context\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\rcreate_review\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12\x17\n\x0fpermit_audience\x18\x04 \x01(\t\x12\x38\n\x06labels\x18\x05 \x03(\x0b\x32(.countersign.v1.CheckRequest.LabelsEntry\x12\x12\n\nsupersedes\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_create_review\"\xd9\x02\n\rCheckResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x16.countersign.v1.Effect\x12\'\n\x07reasons\x18\x03 \x03(\x0b\x32\x16.countersign.v1.Reason\x12\x17\n\x0fpolicy_revision\x18\x04 \x01(\t\x12,\n\x06review\x18\x05 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x15\n\rreview_reused\x18\x06 \x01(\x08\x12&\n\x06permit\x18\x07 \x01(\x0b\x32\x16.countersign.v1.Permit\x12)\n\x06record\x18\x08 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12\x11\n\tretryable\x18\t \x01(\x08\x12\x0c\n\x04salt\x18\n \x01(\x0c\x12\x10\n\x08replayed\x18\x0b \x01(\x08\"@\n\x11\x42\x61tchCheckRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.countersign.v1.CheckRequest\"G\n\x12\x42\x61tchCheckResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .countersign.v1.BatchCheckResult\"{\n\x10\x42\x61tchCheckResult\x12/\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1d.countersign.v1.CheckResponseH\x00\x12+\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1a.countersign.v1.CheckErrorH\x00\x42\t\n\x07outcome\"c\n\nCheckError\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12&\n\x06reason\x18\x02 \x01(\x0b\x32\x16.countersign.v1.Reason\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x04 \x01(\t\"]\n\x0c\x41waitRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12+\n\x08max_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"a\n\rAwaitResponse\x12,\n\x06review\x18\x01 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x08\x12\x11\n\treconnect\x18\x03 \x01(\x08\"q\n\x0c\x43laimRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x17.countersign.v1.Context\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x10\n\x08\x61udience\x18\x04 \x01(\t\"\xb4\x02\n\rClaimResponse\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12&\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x16.countersign.v1.Effect\x12\'\n\x07reasons\x18\x03 \x03(\x0b\x32\x16.countersign.v1.Reason\x12\x17\n\x0fpolicy_revision\x18\x04 \x01(\t\x12&\n\x06permit\x18\x05 \x01(\x0b\x32\x16.countersign.v1.Permit\x12,\n\x06review\x18\x06 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12)\n\x06record\x18\x07 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12\x11\n\tretryable\x18\x08 \x01(\x08\x12\x10\n\x08replayed\x18\t \x01(\x08\"\x89\x01\n\rAnswerRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12.\n\x0b\x61nswered_by\x18\x05 \x01(\x0b\x32\x19.countersign.v1.Principal\"F\n\rCancelRequest\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x8a\x01\n\rReportRequest\x12\x11\n\tpermit_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12(\n\x07outcome\x18\x03 \x01(\x0e\x32\x17.countersign.v1.Outcome\x12\x13\n\x0b\x64\x65tail_json\x18\x04 \x01(\x0c\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"{\n\x0eReportResponse\x12)\n\x06record\x18\x01 \x01(\x0b\x32\x19.countersign.v1.RecordRef\x12,\n\x06review\x18\x02 \x01(\x0b\x32\x1c.countersign.v1.ReviewStatus\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\x89\x04\n\tDecisions\x12\x44\n\x05\x43heck\x12\x1c.countersign.v1.CheckRequest\x1a\x1d.countersign.v1.CheckResponse\x12S\n\nBatchCheck\x12!.countersign.v1.BatchCheckRequest\x1a\".countersign.v1.BatchCheckResponse\x12\x44\n\x05\x41wait\x12\x1c.countersign.v1.AwaitRequest\x1a\x1d.countersign.v1.AwaitResponse\x12\x44\n\x05\x43laim\x12\x1c.countersign.v1.ClaimRequest\x1a\x1d.countersign.v1.ClaimResponse\x12\x45\n\x06\x41nswer\x12\x1d.countersign.v1.AnswerRequest\x1a\x1c.countersign.v1.ReviewStatus\x12\x45\n\x06\x43\x61ncel\x12\x1d.countersign.v1.CancelRequest\x1a\x1c.countersign.v1.ReviewStatus\x12G\n\x06Report\x12\x1d.countersign.v1.ReportRequest\x1a\x1e.countersign.v1.ReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,22 +41,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST_LABELSENTRY']._serialized_end=367
   _globals['_CHECKRESPONSE']._serialized_start=388
   _globals['_CHECKRESPONSE']._serialized_end=733
-  _globals['_AWAITREQUEST']._serialized_start=735
-  _globals['_AWAITREQUEST']._serialized_end=828
-  _globals['_AWAITRESPONSE']._serialized_start=830
-  _globals['_AWAITRESPONSE']._serialized_end=927
-  _globals['_CLAIMREQUEST']._serialized_start=929
-  _globals['_CLAIMREQUEST']._serialized_end=1042
-  _globals['_CLAIMRESPONSE']._serialized_start=1045
-  _globals['_CLAIMRESPONSE']._serialized_end=1353
-  _globals['_ANSWERREQUEST']._serialized_start=1356
-  _globals['_ANSWERREQUEST']._serialized_end=1493
-  _globals['_CANCELREQUEST']._serialized_start=1495
-  _globals['_CANCELREQUEST']._serialized_end=1565
-  _globals['_REPORTREQUEST']._serialized_start=1568
-  _globals['_REPORTREQUEST']._serialized_end=1706
-  _globals['_REPORTRESPONSE']._serialized_start=1708
-  _globals['_REPORTRESPONSE']._serialized_end=1831
-  _globals['_DECISIONS']._serialized_start=1834
-  _globals['_DECISIONS']._serialized_end=2270
+  _globals['_BATCHCHECKREQUEST']._serialized_start=735
+  _globals['_BATCHCHECKREQUEST']._serialized_end=799
+  _globals['_BATCHCHECKRESPONSE']._serialized_start=801
+  _globals['_BATCHCHECKRESPONSE']._serialized_end=872
+  _globals['_BATCHCHECKRESULT']._serialized_start=874
+  _globals['_BATCHCHECKRESULT']._serialized_end=997
+  _globals['_CHECKERROR']._serialized_start=999
+  _globals['_CHECKERROR']._serialized_end=1098
+  _globals['_AWAITREQUEST']._serialized_start=1100
+  _globals['_AWAITREQUEST']._serialized_end=1193
+  _globals['_AWAITRESPONSE']._serialized_start=1195
+  _globals['_AWAITRESPONSE']._serialized_end=1292
+  _globals['_CLAIMREQUEST']._serialized_start=1294
+  _globals['_CLAIMREQUEST']._serialized_end=1407
+  _globals['_CLAIMRESPONSE']._serialized_start=1410
+  _globals['_CLAIMRESPONSE']._serialized_end=1718
+  _globals['_ANSWERREQUEST']._serialized_start=1721
+  _globals['_ANSWERREQUEST']._serialized_end=1858
+  _globals['_CANCELREQUEST']._serialized_start=1860
+  _globals['_CANCELREQUEST']._serialized_end=1930
+  _globals['_REPORTREQUEST']._serialized_start=1933
+  _globals['_REPORTREQUEST']._serialized_end=2071
+  _globals['_REPORTRESPONSE']._serialized_start=2073
+  _globals['_REPORTRESPONSE']._serialized_end=2196
+  _globals['_DECISIONS']._serialized_start=2199
+  _globals['_DECISIONS']._serialized_end=2720
 # @@protoc_insertion_point(module_scope)

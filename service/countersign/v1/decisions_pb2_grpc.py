@@ -44,6 +44,11 @@ class DecisionsStub:
                 request_serializer=countersign_dot_v1_dot_decisions__pb2.CheckRequest.SerializeToString,
                 response_deserializer=countersign_dot_v1_dot_decisions__pb2.CheckResponse.FromString,
                 _registered_method=True)
+        self.BatchCheck = channel.unary_unary(
+                '/countersign.v1.Decisions/BatchCheck',
+                request_serializer=countersign_dot_v1_dot_decisions__pb2.BatchCheckRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_decisions__pb2.BatchCheckResponse.FromString,
+                _registered_method=True)
         self.Await = channel.unary_unary(
                 '/countersign.v1.Decisions/Await',
                 request_serializer=countersign_dot_v1_dot_decisions__pb2.AwaitRequest.SerializeToString,
@@ -80,6 +85,14 @@ class DecisionsServicer:
 
     def Check(self, request, context):
         """Asks what policy says. Never spends anything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCheck(self, request, context):
+        """Many Checks in one call, each answered as though it came alone. The call
+        fails only as a whole batch: without a credential, or with no or too many items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,6 +140,11 @@ def add_DecisionsServicer_to_server(servicer, server):
                     servicer.Check,
                     request_deserializer=countersign_dot_v1_dot_decisions__pb2.CheckRequest.FromString,
                     response_serializer=countersign_dot_v1_dot_decisions__pb2.CheckResponse.SerializeToString,
+            ),
+            'BatchCheck': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCheck,
+                    request_deserializer=countersign_dot_v1_dot_decisions__pb2.BatchCheckRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_decisions__pb2.BatchCheckResponse.SerializeToString,
             ),
             'Await': grpc.unary_unary_rpc_method_handler(
                     servicer.Await,
@@ -185,6 +203,33 @@ class Decisions:
             '/countersign.v1.Decisions/Check',
             countersign_dot_v1_dot_decisions__pb2.CheckRequest.SerializeToString,
             countersign_dot_v1_dot_decisions__pb2.CheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCheck(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Decisions/BatchCheck',
+            countersign_dot_v1_dot_decisions__pb2.BatchCheckRequest.SerializeToString,
+            countersign_dot_v1_dot_decisions__pb2.BatchCheckResponse.FromString,
             options,
             channel_credentials,
             insecure,

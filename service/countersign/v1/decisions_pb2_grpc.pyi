@@ -40,6 +40,10 @@ class DecisionsStub:
     def __new__(cls, channel: _aio.Channel) -> DecisionsAsyncStub: ...
     Check: _grpc.UnaryUnaryMultiCallable[_decisions_pb2.CheckRequest, _decisions_pb2.CheckResponse]
     """Asks what policy says. Never spends anything."""
+    BatchCheck: _grpc.UnaryUnaryMultiCallable[_decisions_pb2.BatchCheckRequest, _decisions_pb2.BatchCheckResponse]
+    """Many Checks in one call, each answered as though it came alone. The call
+    fails only as a whole batch: without a credential, or with no or too many items.
+    """
     Await: _grpc.UnaryUnaryMultiCallable[_decisions_pb2.AwaitRequest, _decisions_pb2.AwaitResponse]
     """Waits for a review to change. Writes nothing."""
     Claim: _grpc.UnaryUnaryMultiCallable[_decisions_pb2.ClaimRequest, _decisions_pb2.ClaimResponse]
@@ -62,6 +66,10 @@ class DecisionsAsyncStub(DecisionsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Check: _aio.UnaryUnaryMultiCallable[_decisions_pb2.CheckRequest, _decisions_pb2.CheckResponse]  # type: ignore[assignment]
     """Asks what policy says. Never spends anything."""
+    BatchCheck: _aio.UnaryUnaryMultiCallable[_decisions_pb2.BatchCheckRequest, _decisions_pb2.BatchCheckResponse]  # type: ignore[assignment]
+    """Many Checks in one call, each answered as though it came alone. The call
+    fails only as a whole batch: without a credential, or with no or too many items.
+    """
     Await: _aio.UnaryUnaryMultiCallable[_decisions_pb2.AwaitRequest, _decisions_pb2.AwaitResponse]  # type: ignore[assignment]
     """Waits for a review to change. Writes nothing."""
     Claim: _aio.UnaryUnaryMultiCallable[_decisions_pb2.ClaimRequest, _decisions_pb2.ClaimResponse]  # type: ignore[assignment]
@@ -87,6 +95,16 @@ class DecisionsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decisions_pb2.CheckResponse, _abc.Awaitable[_decisions_pb2.CheckResponse]]:
         """Asks what policy says. Never spends anything."""
+
+    @_abc_1.abstractmethod
+    def BatchCheck(
+        self,
+        request: _decisions_pb2.BatchCheckRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decisions_pb2.BatchCheckResponse, _abc.Awaitable[_decisions_pb2.BatchCheckResponse]]:
+        """Many Checks in one call, each answered as though it came alone. The call
+        fails only as a whole batch: without a credential, or with no or too many items.
+        """
 
     @_abc_1.abstractmethod
     def Await(
