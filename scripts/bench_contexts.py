@@ -9,6 +9,7 @@ nested document of 4 KB stand for what costs the sanitizer most.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from countersign.v1 import context_pb2, decisions_pb2
@@ -68,6 +69,12 @@ def document() -> context_pb2.Context:
 def check(context: context_pb2.Context) -> bytes:
     """A Check without request id, as it goes over the wire: never a replay."""
     return decisions_pb2.CheckRequest(context=context).SerializeToString()
+
+
+def batch(contexts: Iterable[context_pb2.Context]) -> bytes:
+    """A BatchCheck of these."""
+    items = [decisions_pb2.CheckRequest(context=context) for context in contexts]
+    return decisions_pb2.BatchCheckRequest(items=items).SerializeToString()
 
 
 def _deployment(action: str, environment: str, version: str) -> context_pb2.Context:

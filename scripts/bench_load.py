@@ -25,6 +25,7 @@ from bench_service import Cpu, Service
 
 GENERATOR: Final = shutil.which("h2load") or ""
 CHECK: Final = "/countersign.v1.Decisions/Check"
+BATCH_CHECK: Final = "/countersign.v1.Decisions/BatchCheck"
 _FINISHED: Final = re.compile(r"finished in .*?, ([0-9.]+) req/s")
 _COUNTS: Final = re.compile(r"requests: (\d+) total, .*? (\d+) succeeded, (\d+) failed")
 BURSTS: Final = 5
@@ -38,8 +39,12 @@ class Load:
     name: str
     in_flight: int
     requests: int
+    """Decisions: all items of all calls."""
+    items: int
+    """Of one call."""
     per_s: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     service_us: float
     """CPU of the service per decision, the log writer's included."""
@@ -64,7 +69,14 @@ def framed(message: bytes) -> bytes:
 
 
 def h2load(
-    endpoint: str, token: str, body: Path, log: Path, *, in_flight: int, requests: int
+    endpoint: str,
+    token: str,
+    body: Path,
+    log: Path,
+    *,
+    in_flight: int,
+    requests: int,
+    path: str = CHECK,
 ) -> tuple[float, list[float]]:
     """Requests a second, and the milliseconds of each, sorted."""
     connections = max(1, in_flight // _CONNECTION_CALLS)
@@ -74,7 +86,7 @@ def h2load(
             GENERATOR, "-n", str(requests), "-c", str(connections),
             "-m", str(in_flight // connections), "-d", str(body), f"--log-file={log}",
             "-H", "content-type: application/grpc", "-H", "te: trailers",
-            "-H", f"authorization: Bearer {token}", f"http://{endpoint}{CHECK}",
+            "-H", f"authorization: Bearer {token}", f"http://{endpoint}{path}",
         ],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
@@ -86,34 +98,48 @@ def h2load(
 
 
 def measure(
-    service: Service, name: str, effect: str, message: bytes, *, in_flight: int, seconds: float
+    service: Service,
+    name: str,
+    effect: str,
+    message: bytes,
+    *,
+    in_flight: int,
+    seconds: float,
+    items: int = 1,
 ) -> Load:
-    """One body over and over; as many requests as take about that long."""
+    """One body over and over; as many requests as take about that long.
+
+    A body of several `items` is a BatchCheck; CPU is then that of one item, and
+    latency that of the whole batch.
+    """
     body, log = service.home / "body", service.home / "h2load.log"
     body.write_bytes(framed(message))
+    path = CHECK if items == 1 else BATCH_CHECK
 
     def run(requests: int) -> tuple[float, list[float]]:
         before = service.decisions().get(effect, 0)
         result = h2load(
-            service.endpoint, service.caller, body, log, in_flight=in_flight, requests=requests
-        )
-        _require(service.decisions().get(effect, 0) - before, requests, name, effect)
+            service.endpoint, service.caller, body, log,
+            in_flight=in_flight, requests=requests, path=path,
+        )  # fmt: skip
+        _require(service.decisions().get(effect, 0) - before, requests * items, name, effect)
         return result
 
-    warm, _ = run(max(100, in_flight * 4))
-    burst = max(100, int(warm * seconds / BURSTS))
+    warm, _ = run(max(100 // items, in_flight * 4))
+    burst = max(100 // items, int(warm * seconds / BURSTS))
     start = mark = service.settled_cpu()
     speeds, took_ms, costs_us = [], [], []
     for _ in range(BURSTS):
         per_s, burst_ms = run(burst)
         now = service.cpu()
-        costs_us.append(now.since(mark).service_s / burst * 1e6)
+        costs_us.append(now.since(mark).service_s / burst / items * 1e6)
         mark = now
-        speeds.append(per_s)
+        speeds.append(per_s * items)
         took_ms += burst_ms
     used = service.settled_cpu().since(start)
     took_ms.sort()
-    return _load(name, in_flight, statistics.median(speeds), took_ms, used, min(costs_us))
+    median_per_s = statistics.median(speeds)
+    return _load(name, in_flight, median_per_s, took_ms, used, min(costs_us), items)
 
 
 def measure_distinct(
@@ -157,15 +183,23 @@ def _require(counted: int, sent: int, name: str, effect: str) -> None:
 
 
 def _load(
-    name: str, in_flight: int, per_s: float, took_ms: list[float], used: Cpu, best_us: float
+    name: str,
+    in_flight: int,
+    per_s: float,
+    took_ms: list[float],
+    used: Cpu,
+    best_us: float,
+    items: int = 1,
 ) -> Load:
-    requests = len(took_ms)
+    requests = len(took_ms) * items
     return Load(
         name=name,
         in_flight=in_flight,
         requests=requests,
+        items=items,
         per_s=per_s,
         p50_ms=percentile(took_ms, 50),
+        p95_ms=percentile(took_ms, 95),
         p99_ms=percentile(took_ms, 99),
         service_us=used.service_s / requests * 1e6,
         service_best_us=best_us,

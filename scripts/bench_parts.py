@@ -160,7 +160,7 @@ async def _flow(
             sanitizer=Metered(  # type: ignore[arg-type]
                 meter, sanitizer, {"detect": "sanitizer: detect", "clean": "sanitizer: mask"}
             ),
-            directory=lambda: registry.current,
+            source=registry,
             permits=PermitKeys("bench", [read_key("permit", home / "keys" / "permit.pem")]),
             limits=settings.flow_limits(),
         )
@@ -191,7 +191,7 @@ def _step(
     async def step() -> None:
         ask = CheckAsk(context=decoded(message.context))
         answer = await check(parts, caller, ask, deadline_s=_DEADLINE_S)
-        encoded(answer, parts.permits)
+        encoded(answer, "")
 
     return step
 
