@@ -16,6 +16,7 @@ from typing import Any
 
 import realparts
 
+PATH = f"/usr/local/bin:{os.defpath}"
 ALLOW = 'package countersign\n\ndecision := {"effect": "allow"}\n'
 DENY = 'package countersign\n\ndecision := {"effect": "deny"}\n'
 
@@ -93,7 +94,7 @@ class Git:
             text=True,
             timeout=60,
             env={
-                "PATH": os.environ["PATH"],
+                "PATH": PATH,
                 "GIT_CONFIG_GLOBAL": os.devnull,
                 "GIT_CONFIG_NOSYSTEM": "1",
             },

@@ -14,7 +14,7 @@ import realparts
 from countersign.errors import ConfigurationError
 from countersign.policy.bundle import build
 from countersign.policy.sources.git import GitSettings, GitSource
-from policy_places import DENY, Git, Web
+from policy_places import DENY, PATH, Git, Web
 
 TOKEN = "s3cr3t-t0ken"
 
@@ -348,7 +348,7 @@ def served(git: Git, request) -> None:
         timeout=30,
         check=True,
         env={
-            "PATH": os.environ["PATH"],
+            "PATH": PATH,
             "GIT_PROJECT_ROOT": str(git.path.parent),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),

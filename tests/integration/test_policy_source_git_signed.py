@@ -58,7 +58,9 @@ def test_an_unsigned_commit_is_refused_by_name_and_the_next_signed_one_taken(git
     source.accept(source.fetch(""))
     git.key = None
     unsigned = git.commit(main_rego=DENY)
-    assert unsigned in refused(source, first)
+    message = refused(source, first)
+    assert unsigned in message
+    assert "it has no signature" in message
     git.key = people["ben"]
     signed = git.commit()
     assert source.fetch(first).revision == signed

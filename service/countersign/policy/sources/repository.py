@@ -186,6 +186,8 @@ class Repository:
     def signer(self, commit: str, signers: Path) -> str:
         """Who signed a commit, as the ALLOWED SIGNERS call them. Raises `ProgramError`."""
         settings = ["-c", f"gpg.ssh.allowedSignersFile={signers}"]
+        if b"\ngpgsig" not in self._git("cat-file", "commit", commit):
+            raise ProgramError("it has no signature")
         self._git("verify-commit", commit, settings=settings)
         told = self._git(
             "log", "--no-walk", "--format=%G?%x00%GS%x00%GF", commit, "--", settings=settings
