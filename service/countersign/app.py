@@ -11,6 +11,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 from countersign import __version__, rotation
@@ -39,15 +40,19 @@ from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError, UnavailableError
 from countersign.faults import fault_points
 from countersign.flow import Flow, Parts, operators, ruleset
-from countersign.flow.notices import directory_changed, notice, started, to_all
+from countersign.flow.notices import directory_changed, started
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
-from countersign.model import JsonObject, JsonValue, Person, PersonId, TenantId
+from countersign.model import JsonObject, Person, PersonId, TenantId
 from countersign.permit import PermitKeys
+from countersign.policy.activation import Keeper, KeeperSettings
+from countersign.policy.admission import Admission, AdmissionSettings
 from countersign.policy.binary import find_opa
-from countersign.policy.bundle import Bundle
 from countersign.policy.opa import OpaPolicy
+from countersign.policy.sources.directory import DirectorySource
+from countersign.policy.versions import Attempt, Change
+from countersign.policy_records import policy_changed
 from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
 from countersign.rotation import KeyHistory
@@ -161,11 +166,7 @@ class App:
             self._store, self._sanitizer, accept_weaker=self._accept_weaker
         )
         await self._start_log(stack)
-        self._policy = OpaPolicy(
-            opa, config.path(config.policy.directory), on_change=self._policy_changed
-        )
-        stack.push_async_callback(self._policy.stop)
-        await self._policy.start()
+        await self._start_policy(stack, opa)
         await started(
             self._store,
             self._registry.current,
@@ -184,6 +185,31 @@ class App:
         stack.push_async_callback(self._cancel_tasks)
         await self._start_edge(stack, flow)
         self._background(flow)
+
+    async def _start_policy(self, stack: contextlib.AsyncExitStack, opa: Path) -> None:
+        section = self._config.policy
+        self._policy = OpaPolicy(opa)
+        stack.push_async_callback(self._policy.stop)
+        await self._policy.start()
+        admission = Admission(
+            opa,
+            settings=AdmissionSettings(
+                tests=section.tests,
+                test_timeout_s=section.test_timeout_s,
+                probes=section.probes,
+                deadline_s=section.deadline_s,
+            ),
+        )
+        self._keeper = Keeper(
+            self._policy,
+            DirectorySource(self._config.path(section.directory)),
+            admission,
+            settings=KeeperSettings(poll_s=section.poll_s, keep=section.keep),
+            on_change=self._policy_changed,
+            on_attempt=self._policy_attempted,
+        )
+        stack.push_async_callback(self._keeper.close)
+        await self._keeper.start()
 
     async def _start_sanitizer(self, stack: contextlib.AsyncExitStack) -> None:
         settings, section = self._config.recognizers(), self._config.sanitizer
@@ -350,6 +376,7 @@ class App:
 
     def _background(self, flow: Flow) -> None:
         self._spawn("sweeper", sweeper(flow.parts))
+        self._spawn("policy", self._keeper.run())
         self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
         self._spawn("health", self._follow_health())
         registry = self._registry
@@ -406,11 +433,8 @@ class App:
         self._spawn("reload", self._reload_all())
 
     async def _reload_all(self) -> None:
+        self._keeper.look()
         await self._registry.reload()
-        try:
-            await self._policy.activate(self._config.path(self._config.policy.directory))
-        except ConfigurationError as error:
-            log.error("policy not activated, the old one stays: %s", error)
 
     def _missing(self) -> dict[str, str]:
         """What is not ready and why."""
@@ -442,23 +466,18 @@ class App:
     async def _directory_changed(self, old: Directory, new: Directory, by: PersonId | None) -> None:
         await directory_changed(self._store, old, new, by)
 
-    def _policy_changed(self, bundle: Bundle) -> None:
-        async def record() -> None:
-            tenants = sorted(self._registry.current.tenants)
-            change: dict[str, JsonValue] = {"revision": bundle.revision, "bundle": bundle.sha256}
-            await notice(
-                self._store,
-                "policy.changed",
-                to_all(tenants, change),
-                attached=[bundle.archive],
-            )
+    async def _policy_changed(self, change: Change) -> None:
+        tenants, keeper = self._registry.current.tenants, TenantId(self._config.policy.tenant)
+        await policy_changed(self._store, change, tenants, keeper)
 
-        self._spawn("policy record", record())
+    def _policy_attempted(self, attempt: Attempt) -> None:
+        self._metrics.policy_attempt(attempt.result.value, attempt.code)
 
     def _measure(self) -> None:
         gauge = self._metrics.gauge
         gauge("countersign_waiters", "Awaits in progress.", lambda: len(self._waiters))
         gauge("countersign_policy_ready", "Whether OPA answers.", lambda: float(self._policy.ready))
+        self._metrics.policy(self._policy_now)
         gauge("countersign_opa_restarts", "OPA restarts.", lambda: self._policy.status().restarts)
         if self._recognizers:
             pool = self._recognizers
@@ -487,6 +506,13 @@ class App:
             "Logs whose last publication failed.",
             lambda: len(self._publisher.failures),
         )
+
+    def _policy_now(self) -> tuple[str, float, bool]:
+        """The active revision, since when, and whether it is what the source has."""
+        status = self._keeper.status()
+        last, active = status.attempt, status.active
+        behind = status.held or (last is not None and bool(last.code))
+        return (active.revision, active.at_s, not behind) if active else ("", 0.0, False)
 
     # --- stopping ---
 

@@ -136,13 +136,18 @@ class GitSection(_Section):
 
 
 class PolicySection(_Section):
-    """`[policy]`: Rego, where it comes from, and the OPA that runs it."""
+    """`[policy]`: Rego, where it comes from, what it must pass, and the OPA that runs it."""
 
     directory: str = "policy"
     opa: str = ""
     deadline_s: Annotated[float, Field(gt=0, le=30)] = 1
     poll_s: Annotated[float, Field(ge=0, le=86_400)] = 5
     cache: str = "state/policy"
+    tests: bool = True
+    test_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 60
+    probes: bool = True
+    keep: Annotated[int, Field(ge=1, le=100)] = 10
+    tenant: str = "default"
     bundle: BundleSection | None = None
     git: GitSection | None = None
 
@@ -170,7 +175,7 @@ class DirectorySection(_Section):
 
 
 class AdminSection(_Section):
-    """`[admin]`: who may change the registers over the network."""
+    """`[admin]`: who may change registers and policy over the network."""
 
     groups: list[str] = Field(default_factory=list)
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 
@@ -69,6 +72,29 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._attempts = Counter(
+            "countersign_policy_attempts_total",
+            "Attempts to have another version of policy answer, by result.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "countersign_policy_refusals_total",
+            "Versions of policy that were refused or could not be had, by code.",
+            ("code",),
+            registry=self.registry,
+        )
+
+    def policy_attempt(self, result: str, code: str) -> None:
+        """Count an attempt to have another version of policy answer."""
+        self._attempts.labels(result).inc()
+        if code:
+            self._refusals.labels(code).inc()
+
+    def policy(self, read: Callable[[], tuple[str, float, bool]]) -> None:
+        """Tell the active revision, since when (seconds since 1970), and if it is the source's."""
+        self.registry.register(_ActivePolicy(read))
+
     def observer(self, method: str) -> Callable[[str, str, float], None]:
         """A function that counts one call of `method`: code, tenant and seconds."""
         seconds = self._seconds.labels(method)
@@ -124,6 +150,31 @@ class Metrics:
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when scraped."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+
+class _ActivePolicy(Collector):
+    """The policy that answers, read when scraped."""
+
+    def __init__(self, read: Callable[[], tuple[str, float, bool]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        revision, since_s, in_sync = self._read()
+        info = GaugeMetricFamily(
+            "countersign_policy_info", "The revision that answers.", labels=("revision",)
+        )
+        info.add_metric((revision,), 1)
+        yield info
+        yield GaugeMetricFamily(
+            "countersign_policy_age_seconds",
+            "How long ago it was activated.",
+            value=max(0.0, time.time() - since_s) if since_s else 0.0,
+        )
+        yield GaugeMetricFamily(
+            "countersign_policy_in_sync",
+            "0 while its source has another version: refused, not to be had, or rolled back.",
+            value=float(in_sync),
+        )
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -103,6 +103,23 @@ class CommandError(ConfigurationError):
         super().__init__("opa.command", message, advice=_ADVICE)
 
 
+class UnusableError(CommandError):
+    """A program could not be run to its own end: the machine's fault, not of what it was given."""
+
+
+_NO_ROOM: Final = re.compile(
+    r"no space left|disk quota|cannot allocate memory|out of memory|too many open files"
+    r"|resource temporarily unavailable|read-only file system|input/output error"
+    r"|^fatal error: |^runtime: ",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def lacks_room(said: str) -> bool:
+    """Whether a program failed for want of disk, memory or handles, by its own words."""
+    return _NO_ROOM.search(said) is not None
+
+
 def run_opa(opa: Path, arguments: list[str], *, cwd: Path) -> str:
     """What an OPA command prints. Raises `CommandError` when it fails."""
     return run_program([str(opa.absolute()), *arguments], cwd=cwd, environment={})
@@ -123,9 +140,12 @@ def run_program(command: list[str], *, cwd: Path, environment: Mapping[str, str]
             check=False,
         )
     except OSError as error:
-        raise CommandError(f"cannot run {command[0]}: {error.strerror}") from error
+        raise UnusableError(f"cannot run {command[0]}: {error.strerror}") from error
     except subprocess.TimeoutExpired:
-        raise CommandError(f"{command[0]} did not finish in {_COMMAND_TIMEOUT_S} s") from None
+        raise UnusableError(f"{command[0]} did not finish in {_COMMAND_TIMEOUT_S} s") from None
+    said = (done.stderr or done.stdout).strip()
+    if done.returncode < 0:
+        raise UnusableError(f"{command[0]} was ended by signal {-done.returncode}")
     if done.returncode != 0:
-        raise CommandError((done.stderr or done.stdout).strip())
+        raise UnusableError(said) if lacks_room(said) else CommandError(said)
     return done.stdout

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from countersign.errors import ConfigurationError
-from countersign.policy.binary import CommandError, capabilities, run_opa
+from countersign.policy.binary import CommandError, UnusableError, capabilities, run_opa
 from countersign.policy.snapshot import Snapshot
 
 ENTRYPOINT: Final = "data.countersign.decision"
@@ -58,11 +58,13 @@ def _compile(
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    rules.write_bytes(allowed(opa))
     try:
-        rules.write_bytes(capabilities(opa))
         arguments = ["--bundle", ".", "--capabilities", str(rules), "--revision", revision]
         run_opa(opa, ["build", *arguments, "--output", str(target)], cwd=source)
         told = run_opa(opa, ["deps", "--bundle", ".", "--format", "json", ENTRYPOINT], cwd=source)
+    except UnusableError as error:
+        raise unusable(error) from error
     except CommandError as error:
         raise ConfigurationError(
             "policy.not_compiled",
@@ -74,3 +76,20 @@ def _compile(
             "policy.no_entrypoint", f"no rule defines {ENTRYPOINT}", advice=_FIX_AND_RETRY
         )
     return target.read_bytes()
+
+
+def allowed(opa: Path) -> bytes:
+    """The capabilities file. That OPA does not tell is never the policy's fault."""
+    try:
+        return capabilities(opa)
+    except CommandError as error:
+        raise unusable(error) from error
+
+
+def unusable(error: CommandError) -> ConfigurationError:
+    """OPA could not be run to its end, whatever the policy: that may pass."""
+    return ConfigurationError(
+        "opa.unusable",
+        f"OPA could not do its work: {error.message}",
+        advice="Check that OPA is installed, and that it has memory, disk and time.",
+    )

@@ -30,7 +30,8 @@ class OpaSettings:
 
     max_connections: int = 16
     memory_limit_bytes: int = 512 * 1024 * 1024
-    start_timeout_s: float = 10.0
+    start_timeout_s: float = 30.0
+    """Callers wait for none of it: the OPA before answers until then."""
     drain_timeout_s: float = 10.0
     """How long a replaced OPA may take to finish what it was asked."""
     probe_interval_s: float = 1.0
@@ -110,7 +111,7 @@ class OpaChild:
                         await asyncio.wait({self._reading})
                         raise self._not_started(self._exit_words())
                     await asyncio.sleep(_START_POLL_S)
-                revision = await self.client.revision(deadline_s=settings.probe_timeout_s)
+                revision = await self.client.revision(deadline_s=settings.start_timeout_s)
         except TimeoutError:
             raise self._not_started(f"was not ready in {settings.start_timeout_s} s") from None
         except PolicyError as error:

@@ -14,7 +14,7 @@ import dataclasses
 import enum
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -75,12 +75,15 @@ class OpaPolicy:
     def __init__(
         self,
         opa: Path,
-        directory: Path,
+        directory: Path | None = None,
         *,
         settings: OpaSettings | None = None,
         on_change: Callable[[Bundle], None] | None = None,
     ) -> None:
-        """`on_change` is called after each activation, the first included; it must not raise."""
+        """`directory`: what `start` serves; without one, what is activated first.
+
+        `on_change` is called after each activation, the first included; it must not raise.
+        """
         self._opa = opa.absolute()  # OPA runs in a directory of its own
         self._directory = directory
         self._settings = settings or OpaSettings()
@@ -90,6 +93,7 @@ class OpaPolicy:
         self._bundle: Bundle | None = None
         self._active: OpaChild | None = None
         self._changing = asyncio.Lock()
+        self._ended = False
         self._supervisor: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -130,14 +134,17 @@ class OpaPolicy:
         return Answers(revision=revision, each=[_decoded(value, revision) for value in values])
 
     async def start(self) -> None:
-        """Build the directory's bundle and serve it. Raises `ConfigurationError`."""
+        """Check OPA, and serve the directory if one was named. Raises `ConfigurationError`."""
         self._version = await asyncio.to_thread(check_version, self._opa)
         await asyncio.to_thread(sweep)
-        await self.activate(self._directory)
+        self._ended = False
+        if self._directory is not None:
+            await self.activate(self._directory)
 
     async def stop(self) -> None:
         """Let running questions finish, then end OPA. `start` may follow."""
         async with self._changing:
+            self._ended = True
             await self._end_supervision()
             child, self._active, self._bundle = self._active, None, None
         if child is not None:
@@ -154,20 +161,59 @@ class OpaPolicy:
         await self.activate_bundle(bundle)
         return bundle
 
-    async def activate_bundle(self, bundle: Bundle) -> None:
-        """Make a bundle that was built before the one that decides."""
-        async with self._changing:
-            child = await OpaChild.start(self._opa, bundle, self._settings)
-            # No await from here to the new supervisor: nobody sees half a swap.
-            old, self._active, self._bundle = self._active, child, bundle
-            if self._supervisor is not None:
-                self._supervisor.cancel()
-            self._supervisor = asyncio.create_task(self._supervise(child))
+    async def activate_bundle(
+        self,
+        bundle: Bundle,
+        *,
+        probe: Callable[[OpaChild], Awaitable[None]] | None = None,
+        swapped: Callable[[], None] | None = None,
+    ) -> None:
+        """Make a bundle that was built before the one that decides.
+
+        `probe` is asked about the new OPA before any request reaches it: what it
+        raises is raised, and nothing has changed. `swapped` is called the moment the
+        new one answers; it must not raise. Returns when the OPA before it has ended.
+        """
+        child = await self._candidate(bundle, probe)
+        try:
+            async with self._changing:
+                if self._ended:
+                    raise ConfigurationError("opa.not_started", "the policy point was stopped")
+                # No await from here to the new supervisor: nobody sees half a swap.
+                old, self._active, self._bundle = self._active, child, bundle
+                if self._supervisor is not None:
+                    self._supervisor.cancel()
+                self._supervisor = asyncio.create_task(self._supervise(child))
+        except BaseException:
+            await asyncio.shield(self._end(child))
+            raise
         _log.info("policy revision %s is active", bundle.revision)
+        if swapped is not None:
+            swapped()
         if self._on_change is not None:
             self._on_change(bundle)
         if old is not None:
             await asyncio.shield(self._retire(old))
+
+    async def try_bundle(
+        self, bundle: Bundle, probe: Callable[[OpaChild], Awaitable[None]]
+    ) -> None:
+        """Probe a bundle on an OPA of its own that no request ever reaches."""
+        child = await self._candidate(bundle, probe)
+        await child.stop()
+
+    async def _candidate(
+        self, bundle: Bundle, probe: Callable[[OpaChild], Awaitable[None]] | None
+    ) -> OpaChild:
+        """A second OPA that has passed its probe. Beside the lock: a revival never waits for it."""
+        child = await OpaChild.start(self._opa, bundle, self._settings)
+        if probe is not None:
+            try:
+                await probe(child)
+            except BaseException:
+                await asyncio.shield(self._end(child))
+                raise
+        return child
 
     def _state(self) -> OpaState:
         if self._bundle is None:

@@ -1,0 +1,332 @@
+"""Which version of policy decides: the keeper of the desired state.
+
+It looks at its source, has what it finds admitted, and has it answer by a second OPA
+and a swap. What is refused never answers, and is not tried again until the source
+changes; a fault of this machine or of the source is tried again, later each time.
+Whatever fails, the version before goes on answering, and status and records say why.
+The last versions are kept to go back to, which holds until the source changes or
+somebody activates. Invariants kept: 2 (nothing unexamined answers) and 4 (the record
+of a change names the bundle). Built by `app`; belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import functools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from countersign.errors import ConfigurationError
+from countersign.policy.admission import Admission, is_machine
+from countersign.policy.opa import OpaPolicy
+from countersign.policy.snapshot import Snapshot, Source
+from countersign.policy.versions import Attempt, Change, Kept, Result, Status, Version
+
+OnChange: TypeAlias = Callable[[Change], Awaitable[None]]
+OnAttempt: TypeAlias = Callable[[Attempt], None]
+_MAX_REMEMBERED: Final = 64
+"""Refused versions, and reasons that are on record already."""
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperSettings:
+    """How the source is followed."""
+
+    poll_s: float = 5.0
+    """0: only when asked."""
+    settle_s: float = 0.05
+    """What is still being written is not the same for so long."""
+    keep: int = 10
+    """Versions that can be gone back to, the active one among them."""
+    retry_s: float = 1.0
+    """Doubled with each fault, with jitter, up to the longest."""
+    max_retry_s: float = 300.0
+
+
+async def _unrecorded(_change: Change) -> None:
+    pass
+
+
+def _uncounted(_attempt: Attempt) -> None:
+    pass
+
+
+class Keeper:
+    """Follows one source."""
+
+    def __init__(
+        self,
+        policy: OpaPolicy,
+        source: Source,
+        admission: Admission,
+        *,
+        settings: KeeperSettings | None = None,
+        on_change: OnChange = _unrecorded,
+        on_attempt: OnAttempt = _uncounted,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """`on_change` is awaited for every activation, roll-back and new refusal.
+
+        `on_attempt` is called with each attempt that came to something, recorded or not.
+        """
+        self._policy = policy
+        self._source = source
+        self._admission = admission
+        self._settings = settings or KeeperSettings()
+        self._on_change = on_change
+        self._on_attempt = on_attempt
+        self._now_s = now_s
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._works: set[asyncio.Task[Attempt]] = set()
+        self._active: Version | None = None
+        self._kept = Kept(self._settings.keep)
+        self._seen = ""
+        """The source's version that was judged to the end last; empty: none."""
+        self._refused: collections.OrderedDict[str, Attempt] = collections.OrderedDict()
+        self._attempt: Attempt | None = None
+        self._told: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._faults = 0
+
+    def status(self) -> Status:
+        active, seen = self._active, self._seen
+        return Status(
+            source=self._source.origin,
+            active=active,
+            attempt=self._attempt,
+            held=bool(active and seen and seen != active.name and seen not in self._refused),
+            kept=self._kept.all,
+        )
+
+    # --- what people and the clock ask for ---
+
+    async def start(self) -> None:
+        """Serve what the source has, else what it kept. Raises `ConfigurationError`."""
+        snapshot = None
+        try:
+            snapshot = await asyncio.to_thread(self._source.fetch, "")
+            assert snapshot is not None  # noqa: S101 - no version is the empty one
+            await self._examined(snapshot, by="")
+        except ConfigurationError as error:
+            if not await self._started_from_copy(error, snapshot):
+                raise
+        else:
+            self._seen = snapshot.version
+            self._settle(self._now(Result.ACTIVATED, "").of(snapshot))
+
+    async def run(self) -> None:
+        """Follow the source for ever, until cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._wake.wait()
+            asked = self._wake.is_set()
+            self._wake.clear()
+            await self._do(functools.partial(self._follow, asked=asked))
+
+    def look(self) -> None:
+        """Look at the source at once, even at what was refused: its files are whole."""
+        self._wake.set()
+
+    async def activate(self, by: str) -> Attempt:
+        """Have the source's version answer, whatever was gone back to or refused before."""
+        return await self._do(functools.partial(self._follow, asked=True, forced=True, by=by))
+
+    async def choose(self, revision: str, by: str) -> Attempt:
+        """Have a kept version answer. Raises `LookupError` when it is not kept."""
+        version = self._kept.find(revision)
+        return await self._do(functools.partial(self._restore, version, Result.ACTIVATED, by))
+
+    async def roll_back(self, revision: str, by: str) -> Attempt:
+        """Go back to a kept version; unnamed, to the one before the active one.
+
+        Raises `LookupError` when there is none.
+        """
+        version = self._kept.find(revision) if revision else self._kept.before(self._active)
+        return await self._do(functools.partial(self._restore, version, Result.ROLLED_BACK, by))
+
+    async def _do(self, work: Callable[[], Awaitable[Attempt]]) -> Attempt:
+        """One at a time, and to its end: whoever asked may hang up meanwhile."""
+
+        async def turn() -> Attempt:
+            async with self._turn:
+                return self._settle(await work())
+
+        task = asyncio.create_task(turn())
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End what is under way. The active version goes on answering."""
+        for task in self._works:
+            task.cancel()
+        await asyncio.gather(*self._works, return_exceptions=True)
+
+    def _settle(self, attempt: Attempt) -> Attempt:
+        """Remember what the last attempt came to, and when there is to be another."""
+        if attempt.result is Result.FAILED:
+            self._faults += 1
+            attempt = dataclasses.replace(attempt, retry_at_s=self._now_s() + self._retry_s())
+        else:
+            self._faults = 0
+        if attempt is not self._attempt:
+            self._on_attempt(attempt)
+        self._attempt = attempt
+        return attempt
+
+    def _pause_s(self) -> float | None:
+        """Until the next look; None: until somebody asks."""
+        if self._faults and self._attempt:
+            return max(0.0, self._attempt.retry_at_s - self._now_s())
+        return self._settings.poll_s or None
+
+    def _retry_s(self) -> float:
+        settings = self._settings
+        longest = min(settings.max_retry_s, settings.retry_s * 2 ** min(self._faults - 1, 30))
+        return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    # --- following the source ---
+
+    async def _follow(self, *, asked: bool, forced: bool = False, by: str = "") -> Attempt:
+        known = "" if forced or (asked and self._seen in self._refused) else self._seen
+        try:
+            snapshot = await asyncio.to_thread(self._source.fetch, known)
+            if snapshot is not None and not asked:
+                snapshot = await self._when_settled(snapshot)
+        except ConfigurationError as error:
+            attempt = self._failed(error, by)
+            await self._tell_once(attempt, f"{error.code} {error.message}")
+            return attempt
+        if snapshot is None:
+            return self._nothing_new(by)
+        if self._active and snapshot.version == self._active.name:
+            self._seen = snapshot.version
+            return self._now(Result.UNCHANGED, by).of(snapshot)
+        if snapshot.version in self._refused and not asked:
+            self._seen = snapshot.version
+            return self._refused[snapshot.version]
+        return await self._admit(snapshot, by)
+
+    async def _when_settled(self, snapshot: Snapshot) -> Snapshot | None:
+        """Nobody says that it is whole, so it must still be the same a moment later."""
+        await asyncio.sleep(self._settings.settle_s)
+        again = await asyncio.to_thread(self._source.fetch, self._seen)
+        return again if again and again.version == snapshot.version else None
+
+    def _nothing_new(self, by: str) -> Attempt:
+        """The source has what was judged before: that judgement stands."""
+        last = self._attempt
+        if last is not None and last.result is not Result.FAILED:
+            return last
+        if self._seen in self._refused:
+            return self._refused[self._seen]
+        return self._now(Result.UNCHANGED, by).of(self._active.snapshot if self._active else None)
+
+    async def _admit(self, snapshot: Snapshot, by: str) -> Attempt:
+        try:
+            await self._examined(snapshot, by)
+        except ConfigurationError as error:
+            attempt = self._failed(error, by).of(snapshot)
+            return attempt if is_machine(error) else await self._refuse(snapshot, attempt)
+        self._seen = snapshot.version
+        self._refused.pop(snapshot.version, None)
+        return self._now(Result.ACTIVATED, by).of(snapshot)
+
+    async def _examined(self, snapshot: Snapshot, by: str) -> None:
+        """Have a version answer, once it has passed everything. Raises `ConfigurationError`."""
+        bundle = await self._admission.admit(snapshot)
+        version = Version(bundle=bundle, snapshot=snapshot, at_s=self._now_s(), by=by)
+        await self._answer(version, Result.ACTIVATED, examined=False)
+
+    async def _restore(self, version: Version, result: Result, by: str) -> Attempt:
+        """Have a version answer again. It passed everything then."""
+        if self._active and version.bundle.sha256 == self._active.bundle.sha256:
+            return self._now(Result.UNCHANGED, by).of(version.snapshot)
+        version = dataclasses.replace(version, at_s=self._now_s(), by=by)
+        try:
+            await self._answer(version, result, examined=True)
+        except ConfigurationError as error:
+            return self._failed(error, by).of(version.snapshot)
+        return self._now(result, by).of(version.snapshot)
+
+    async def _answer(self, version: Version, result: Result, *, examined: bool) -> None:
+        before, telling = self._active, list[asyncio.Task[None]]()
+        attempt = self._now(result, version.by).of(version.snapshot)
+
+        def swapped() -> None:
+            if result is Result.ROLLED_BACK:
+                self._kept.gone_back_to(version)
+            else:
+                self._kept.went_on_to(version, before)
+            self._active = version
+            self._told.clear()
+            change = Change(attempt=attempt, active=version, before=before)
+            telling.append(asyncio.create_task(self._tell(change)))
+
+        probe = None if examined else self._admission.probe
+        try:
+            await self._policy.activate_bundle(version.bundle, probe=probe, swapped=swapped)
+        finally:
+            await asyncio.gather(*telling)
+        try:
+            await asyncio.to_thread(self._source.accept, version.snapshot)
+        except ConfigurationError as error:
+            _log.warning("what answers now is not kept for a later start: %s", error.message)
+
+    async def _started_from_copy(self, error: ConfigurationError, refused: Snapshot | None) -> bool:
+        """Serve what the source kept, in place of what it has or cannot give."""
+        try:
+            copy = await asyncio.to_thread(self._source.kept)
+            if copy is None or (refused and copy.version == refused.version):
+                return False
+            await self._examined(copy, by="")
+        except ConfigurationError as worse:
+            _log.error("nor does the copy of the last run serve: %s", worse.message)
+            return False
+        attempt = self._failed(error, "").of(refused)
+        if refused is not None and not is_machine(error):
+            attempt = await self._refuse(refused, attempt)
+        self._settle(attempt)
+        return True
+
+    # --- what did not answer ---
+
+    def _now(self, result: Result, by: str) -> Attempt:
+        return Attempt(result=result, at_s=self._now_s(), by=by)
+
+    def _failed(self, error: ConfigurationError, by: str) -> Attempt:
+        _log.error("policy not activated, the old one stays: %s", error)
+        return self._now(Result.FAILED, by).because(error)
+
+    async def _refuse(self, snapshot: Snapshot, attempt: Attempt) -> Attempt:
+        """The version is at fault, and is not looked at again until somebody asks."""
+        attempt = dataclasses.replace(attempt, result=Result.REFUSED)
+        self._seen = snapshot.version
+        self._refused[snapshot.version] = attempt
+        self._refused.move_to_end(snapshot.version)
+        if len(self._refused) > _MAX_REMEMBERED:
+            self._refused.popitem(last=False)
+        await self._tell_once(attempt, f"{attempt.code} {snapshot.version}")
+        return attempt
+
+    async def _tell_once(self, attempt: Attempt, what: str) -> None:
+        """On record once, however often the same is found again."""
+        if what not in self._told:
+            self._told[what] = None
+            if len(self._told) > _MAX_REMEMBERED:
+                self._told.popitem(last=False)
+            await self._tell(Change(attempt=attempt, active=self._active, before=self._active))
+
+    async def _tell(self, change: Change) -> None:
+        try:
+            await self._on_change(change)
+        except Exception as error:  # noqa: BLE001 - a store that fails ends the process by itself
+            _log.error("a change of policy is not on record: %s", type(error).__name__)
