@@ -32,6 +32,7 @@ from countersign.edge.decode import Decoder
 from countersign.edge.deliveries import Deliveries
 from countersign.edge.evidence import EvidenceReader
 from countersign.edge.metrics import Metrics, StatusServer
+from countersign.edge.policy import PolicyVerbs
 from countersign.edge.rate import RateLimit
 from countersign.edge.reviews import Reviews
 from countersign.edge.rpc import Rpc
@@ -354,6 +355,7 @@ class App:
             last_used=self._store.last_used,
             too_new=self._too_new,
             on_refused=self._admin_refused,
+            policy=PolicyVerbs(self._keeper, TenantId(self._config.policy.tenant)),
         )
 
     async def _too_new(self, person: Person, proof: str) -> str | None:

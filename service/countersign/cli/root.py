@@ -16,6 +16,7 @@ from countersign.cli import (
     keys,
     operator,
     output,
+    policy,
     register,
     reviews,
     sanitize,
@@ -29,6 +30,8 @@ _WHERE = "  `countersign serve` starts it; the credential's `endpoint` says wher
 
 _NOT_JUDGED = ("audit.", "s3.", "log.key_invalid")
 """What an auditor named wrongly. Exit code 1 says that a log was judged and is no good."""
+_ANSWERED = ("policy.", "opa.")
+"""What a service that is there says of its policy."""
 _AWAY = frozenset({"log.sink_unavailable"})
 
 
@@ -57,6 +60,7 @@ app.add_typer(delegations.app, name="delegation")
 app.add_typer(audit.app, name="audit")
 app.add_typer(witness.app, name="witness")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
 app.add_typer(bot.app, name="bot")
 
 
@@ -72,7 +76,7 @@ def run() -> int:
         app()
     except CountersignError as error:
         print(f"countersign: {output.safe(str(error))}", file=sys.stderr)
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable) and not error.code.startswith(_ANSWERED):
             print(_WHERE, file=sys.stderr)
         return _code(error)
     except OSError as error:

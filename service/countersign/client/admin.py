@@ -1,4 +1,4 @@
-"""What an operator does by their own credential: who may ask and who may decide.
+"""What an operator does by their own credential: who may ask, who may decide, which policy does.
 
 Entries are the protocol's own messages. A change is sent once and never again by
 itself: a second rotation would make a second token, and a registration repeated
@@ -70,6 +70,29 @@ class AdminClient(Opened):
         """Take away the token of this name, or all but the newest; the names of those gone."""
         request = admin_pb2.RevokeTokensRequest(kind=_KINDS[kind], id=id, name=name)
         return list(self._change("RevokeTokens", request).revoked)
+
+    def policy_status(self) -> admin_pb2.PolicyStatusResponse:
+        """Which policy answers, what came of the last attempt, and what can be gone back to."""
+        answer: admin_pb2.PolicyStatusResponse = self._read(
+            "PolicyStatus", admin_pb2.PolicyStatusRequest()
+        )
+        return answer
+
+    def activate_policy(self, revision: str = "") -> admin_pb2.ActivatePolicyResponse:
+        """Have the source's version answer, or a kept one.
+
+        Raises `PreconditionFailed` with the code and words of a refusal, and
+        `Unavailable` for what is tried again by itself.
+        """
+        request = admin_pb2.ActivatePolicyRequest(revision=revision)
+        answer: admin_pb2.ActivatePolicyResponse = self._change("ActivatePolicy", request)
+        return answer
+
+    def roll_back_policy(self, revision: str = "") -> admin_pb2.RollbackPolicyResponse:
+        """Go back to a kept version; unnamed, to the one before the active one."""
+        request = admin_pb2.RollbackPolicyRequest(revision=revision)
+        answer: admin_pb2.RollbackPolicyResponse = self._change("RollbackPolicy", request)
+        return answer
 
     def _read(self, method: str, request: Message) -> Any:
         return self._line.run(self._exchange.call(method, request))

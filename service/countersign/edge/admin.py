@@ -1,4 +1,4 @@
-"""The `Admin` service: what operators register. Translates, and asks who may.
+"""The `Admin` service: what operators register and activate. Translates, and asks who may.
 
 Invariants kept: 6 (an operator changes nothing that bears on what they ask for,
 see `independence`), 12 (everything is within the operator's own tenant; another
@@ -22,6 +22,7 @@ from countersign.directory import Directory
 from countersign.edge import registrations
 from countersign.edge.authentication import as_person
 from countersign.edge.independence import Act, Independence, require_operator
+from countersign.edge.policy import PolicyVerbs
 from countersign.edge.room import Places, require_room
 from countersign.edge.rpc import Call, Rpc, Unary
 from countersign.errors import (
@@ -71,6 +72,7 @@ class Admin:
         last_used: LastUsed,
         too_new: TooNew = _old_enough,
         on_refused: OnRefused = _untold,
+        policy: PolicyVerbs | None = None,
     ) -> None:
         """`last_used` says when each proof of a tenant was last used.
 
@@ -85,6 +87,7 @@ class Admin:
         self._places = Places()
         self._groups = frozenset(groups)
         self._last_used = last_used
+        self._policy = policy
 
     def handlers(self, rpc: Rpc) -> grpc.GenericRpcHandler:
         """The service's gRPC handlers."""
@@ -99,6 +102,12 @@ class Admin:
             "RotateToken": (admin_pb2.RotateTokenRequest, self.rotate_token),
             "RevokeTokens": (admin_pb2.RevokeTokensRequest, self.revoke_tokens),
         }
+        if self._policy is not None:
+            verbs |= {
+                "PolicyStatus": (admin_pb2.PolicyStatusRequest, self._policy.status),
+                "ActivatePolicy": (admin_pb2.ActivatePolicyRequest, self._policy.activate),
+                "RollbackPolicy": (admin_pb2.RollbackPolicyRequest, self._policy.roll_back),
+            }
         return rpc.service(
             "countersign.v1.Admin",
             {

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -47,7 +46,7 @@ class KeeperSettings:
     """Versions that can be gone back to, the active one among them."""
     retry_s: float = 1.0
     """Doubled with each fault, with jitter, up to the longest."""
-    max_retry_s: float = 300.0
+    max_retry_s: float = 60.0
 
 
 async def _unrecorded(_change: Change) -> None:
@@ -85,7 +84,9 @@ class Keeper:
         self._now_s = now_s
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._asked = False
         self._works: set[asyncio.Task[Attempt]] = set()
+        self._urgent: set[asyncio.Task[Attempt]] = set()
         self._active: Version | None = None
         self._kept = Kept(self._settings.keep)
         self._seen = ""
@@ -124,15 +125,21 @@ class Keeper:
     async def run(self) -> None:
         """Follow the source for ever, until cancelled."""
         while True:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self._pause_s()):
                     await self._wake.wait()
-            asked = self._wake.is_set()
-            self._wake.clear()
+            except TimeoutError:
+                pass
+            else:
+                self._wake.clear()
+                if not self._asked:
+                    continue  # what was done meanwhile decides when to look next
+            asked, self._asked = self._asked, False
             await self._do(functools.partial(self._follow, asked=asked))
 
     def look(self) -> None:
         """Look at the source at once, even at what was refused: its files are whole."""
+        self._asked = True
         self._wake.set()
 
     async def activate(self, by: str) -> Attempt:
@@ -142,7 +149,8 @@ class Keeper:
     async def choose(self, revision: str, by: str) -> Attempt:
         """Have a kept version answer. Raises `LookupError` when it is not kept."""
         version = self._kept.find(revision)
-        return await self._do(functools.partial(self._restore, version, Result.ACTIVATED, by))
+        work = functools.partial(self._restore, version, Result.ACTIVATED, by)
+        return await self._do(work, urgent=True)
 
     async def roll_back(self, revision: str, by: str) -> Attempt:
         """Go back to a kept version; unnamed, to the one before the active one.
@@ -150,25 +158,46 @@ class Keeper:
         Raises `LookupError` when there is none.
         """
         version = self._kept.find(revision) if revision else self._kept.before(self._active)
-        return await self._do(functools.partial(self._restore, version, Result.ROLLED_BACK, by))
+        work = functools.partial(self._restore, version, Result.ROLLED_BACK, by)
+        return await self._do(work, urgent=True)
 
-    async def _do(self, work: Callable[[], Awaitable[Attempt]]) -> Attempt:
-        """One at a time, and to its end: whoever asked may hang up meanwhile."""
+    async def _do(self, work: Callable[[], Awaitable[Attempt]], *, urgent: bool = False) -> Attempt:
+        """One at a time, and to its end: whoever asked may hang up meanwhile.
+
+        Whoever wants a version that is known to be good waits for none that is examined.
+        """
+        if urgent:
+            self._overtake()
 
         async def turn() -> Attempt:
             async with self._turn:
                 return self._settle(await work())
 
         task = asyncio.create_task(turn())
-        self._works.add(task)
-        task.add_done_callback(self._works.discard)
-        return await asyncio.shield(task)
+        works = self._urgent if urgent else self._works
+        works.add(task)
+        task.add_done_callback(works.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if not task.cancelled() or (me is not None and me.cancelling()):
+                raise
+            return dataclasses.replace(
+                self._now(Result.FAILED, ""),
+                code="policy.overtaken",
+                message="somebody had a kept version answer meanwhile",
+                advice="`countersign policy status` tells which.",
+            )
+
+    def _overtake(self) -> None:
+        for task in self._works:
+            task.cancel()
 
     async def close(self) -> None:
         """End what is under way. The active version goes on answering."""
-        for task in self._works:
-            task.cancel()
-        await asyncio.gather(*self._works, return_exceptions=True)
+        self._overtake()
+        await asyncio.gather(*self._works, *self._urgent, return_exceptions=True)
 
     def _settle(self, attempt: Attempt) -> Attempt:
         """Remember what the last attempt came to, and when there is to be another."""
@@ -180,6 +209,7 @@ class Keeper:
         if attempt is not self._attempt:
             self._on_attempt(attempt)
         self._attempt = attempt
+        self._wake.set()
         return attempt
 
     def _pause_s(self) -> float | None:

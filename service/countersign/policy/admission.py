@@ -17,7 +17,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
@@ -29,7 +28,7 @@ from countersign.policy.binary import CommandError, lacks_room
 from countersign.policy.bundle import Bundle, allowed, build, unusable
 from countersign.policy.child import OpaChild, OpaSettings
 from countersign.policy.client import OpaClient
-from countersign.policy.processor import used_s, was_starved
+from countersign.policy.patience import PATIENCE, STARVED, TOO_SLOW, PatientClient, spent
 from countersign.policy.snapshot import Snapshot
 
 Probes: TypeAlias = Callable[[OpaClient], Awaitable[Sequence[str]]]
@@ -89,11 +88,10 @@ class Admission:
         """Ask a candidate's own OPA what callers might. Raises `ConfigurationError`."""
         if not self._settings.probes:
             return
-        began, before = time.monotonic(), used_s(child.pid)
         try:
-            breaches = await self._probes(child.client)
+            breaches = await self._probes(PatientClient(child.client, child.pid))
         except PolicyError as error:
-            raise _late(child, error, before, time.monotonic() - began) from error
+            raise _unanswered(error) from error
         if breaches:
             raise ConfigurationError(
                 "policy.contract",
@@ -141,12 +139,8 @@ class Admission:
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(limit_s):
-                output = await _read(process)
-                return await process.wait(), output
+            return await self._ended(process, limit_s)
         except TimeoutError:
-            if was_starved(0.0, used_s(process.pid), limit_s):
-                raise _starved(f"its tests did not finish in {limit_s:g} s") from None
             raise ConfigurationError(
                 "policy.tests_failed",
                 f"the policy's tests did not finish in {limit_s:g} s",
@@ -156,6 +150,22 @@ class Admission:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await asyncio.shield(process.wait())
+
+    async def _ended(
+        self, process: asyncio.subprocess.Process, limit_s: float
+    ) -> tuple[int, bytes]:
+        """Its exit code and output. Raises `TimeoutError` once it had its time and more."""
+        reading = asyncio.ensure_future(_read(process))
+        try:
+            for _ in range(PATIENCE):
+                await asyncio.wait({reading}, timeout=limit_s)
+                if reading.done():
+                    return await process.wait(), await reading
+                if spent(process.pid, 0.0, limit_s):
+                    raise TimeoutError
+            raise _starved(f"its tests did not finish in {PATIENCE * limit_s:g} s")
+        finally:
+            reading.cancel()
 
 
 def has_tests(snapshot: Snapshot) -> bool:
@@ -210,25 +220,22 @@ def _named(output: bytes) -> list[str]:
     ]
 
 
-def _late(
-    child: OpaChild, error: PolicyError, before_s: float | None, waited_s: float
-) -> ConfigurationError:
-    """An answer that did not come: by the policy's fault if its OPA was at work all the time."""
-    after_s = used_s(child.pid)
-    if after_s is None and before_s is not None:
-        return unusable(CommandError("it ended while it was asked"))
-    if "deadline" not in error.detail:  # it came, and is no answer
+def _unanswered(error: PolicyError) -> ConfigurationError:
+    """A question to which there was no answer that could be judged."""
+    if error.code == STARVED:
+        return _starved(error.detail)
+    if error.code == TOO_SLOW:
+        return ConfigurationError(
+            "policy.too_slow",
+            f"policy is too slow: {error.detail}",
+            advice="Find the rule whose cost grows with its input. The active policy stays "
+            "until then.",
+        )
+    if "HTTP" in error.detail:  # an answer that is too long, for one
         return ConfigurationError(
             "policy.contract", f"policy gives no usable answer: {error.detail}", advice=_FIX
         )
-    if was_starved(before_s, after_s, waited_s):
-        return _starved(error.detail)
-    return ConfigurationError(
-        "policy.too_slow",
-        f"policy is too slow: {error.detail}",
-        advice="Find the rule whose cost grows with its input; `countersign policy bench` "
-        "measures. The active policy stays until then.",
-    )
+    return unusable(CommandError(error.detail))
 
 
 def _starved(why: str) -> ConfigurationError:

@@ -79,6 +79,21 @@ class AdminStub:
                 request_serializer=countersign_dot_v1_dot_admin__pb2.RevokeTokensRequest.SerializeToString,
                 response_deserializer=countersign_dot_v1_dot_admin__pb2.RevokeTokensResponse.FromString,
                 _registered_method=True)
+        self.PolicyStatus = channel.unary_unary(
+                '/countersign.v1.Admin/PolicyStatus',
+                request_serializer=countersign_dot_v1_dot_admin__pb2.PolicyStatusRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_admin__pb2.PolicyStatusResponse.FromString,
+                _registered_method=True)
+        self.ActivatePolicy = channel.unary_unary(
+                '/countersign.v1.Admin/ActivatePolicy',
+                request_serializer=countersign_dot_v1_dot_admin__pb2.ActivatePolicyRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_admin__pb2.ActivatePolicyResponse.FromString,
+                _registered_method=True)
+        self.RollbackPolicy = channel.unary_unary(
+                '/countersign.v1.Admin/RollbackPolicy',
+                request_serializer=countersign_dot_v1_dot_admin__pb2.RollbackPolicyRequest.SerializeToString,
+                response_deserializer=countersign_dot_v1_dot_admin__pb2.RollbackPolicyResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -142,6 +157,29 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PolicyStatus(self, request, context):
+        """Policy is everybody's: these are for the operators of the tenant that the settings name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivatePolicy(self, request, context):
+        """Looks at the source at once and has what is there answer, or has a kept version answer.
+        FAILED_PRECONDITION: the version was refused, and why. UNAVAILABLE: it is tried again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackPolicy(self, request, context):
+        """Goes back to a version that answered before. It stays until the source changes or
+        somebody activates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -189,6 +227,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.RevokeTokens,
                     request_deserializer=countersign_dot_v1_dot_admin__pb2.RevokeTokensRequest.FromString,
                     response_serializer=countersign_dot_v1_dot_admin__pb2.RevokeTokensResponse.SerializeToString,
+            ),
+            'PolicyStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.PolicyStatus,
+                    request_deserializer=countersign_dot_v1_dot_admin__pb2.PolicyStatusRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_admin__pb2.PolicyStatusResponse.SerializeToString,
+            ),
+            'ActivatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivatePolicy,
+                    request_deserializer=countersign_dot_v1_dot_admin__pb2.ActivatePolicyRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_admin__pb2.ActivatePolicyResponse.SerializeToString,
+            ),
+            'RollbackPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackPolicy,
+                    request_deserializer=countersign_dot_v1_dot_admin__pb2.RollbackPolicyRequest.FromString,
+                    response_serializer=countersign_dot_v1_dot_admin__pb2.RollbackPolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -434,6 +487,87 @@ class Admin:
             '/countersign.v1.Admin/RevokeTokens',
             countersign_dot_v1_dot_admin__pb2.RevokeTokensRequest.SerializeToString,
             countersign_dot_v1_dot_admin__pb2.RevokeTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PolicyStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Admin/PolicyStatus',
+            countersign_dot_v1_dot_admin__pb2.PolicyStatusRequest.SerializeToString,
+            countersign_dot_v1_dot_admin__pb2.PolicyStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Admin/ActivatePolicy',
+            countersign_dot_v1_dot_admin__pb2.ActivatePolicyRequest.SerializeToString,
+            countersign_dot_v1_dot_admin__pb2.ActivatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/countersign.v1.Admin/RollbackPolicy',
+            countersign_dot_v1_dot_admin__pb2.RollbackPolicyRequest.SerializeToString,
+            countersign_dot_v1_dot_admin__pb2.RollbackPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,
