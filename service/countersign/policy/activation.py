@@ -273,6 +273,11 @@ class Keeper:
     async def _examined(self, snapshot: Snapshot, by: str) -> None:
         """Have a version answer, once it has passed everything. Raises `ConfigurationError`."""
         bundle = await self._admission.admit(snapshot)
+        active = self._active
+        if active and active.bundle.sha256 == bundle.sha256:  # its tests alone changed
+            self._active = dataclasses.replace(active, snapshot=snapshot)
+            self._kept.gone_back_to(self._active)
+            return
         version = Version(bundle=bundle, snapshot=snapshot, at_s=self._now_s(), by=by)
         await self._answer(version, Result.ACTIVATED, examined=False)
 

@@ -11,17 +11,13 @@ Invariants kept: 2 (what is slow, broken or talks another language never answers
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import json
-import os
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeAlias
 
-from countersign import launch
 from countersign.errors import ConfigurationError, PolicyError
 from countersign.policy import probing
 from countersign.policy.binary import CommandError, lacks_room
@@ -29,6 +25,7 @@ from countersign.policy.bundle import Bundle, allowed, build, unusable
 from countersign.policy.child import OpaChild, OpaSettings
 from countersign.policy.client import OpaClient
 from countersign.policy.patience import PATIENCE, STARVED, TOO_SLOW, PatientClient, spent
+from countersign.policy.process import Process
 from countersign.policy.snapshot import Snapshot
 
 Probes: TypeAlias = Callable[[OpaClient], Awaitable[Sequence[str]]]
@@ -123,20 +120,16 @@ class Admission:
 
     async def _run_tests(self, folder: Path) -> tuple[int, bytes]:
         limit_s = self._settings.test_timeout_s
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", "-B", launch.__file__, str(os.getpid())),
-            # One thread: callers are answered meanwhile.
-            *("GOMAXPROCS=1", f"GOMEMLIMIT={self._memory_bytes}B", "--"),
+        command = [
             *(str(self._opa), "test", "--bundle", "."),
             *("--capabilities", str(folder / "rules.json")),
             *("--format", "json", "--timeout", f"{int(limit_s * 1000)}ms"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        ]
+        process = await Process.start(
+            command,
             cwd=folder / "policy",
-            env={},
-            start_new_session=True,
+            # One thread: callers are answered meanwhile.
+            environment=["GOMAXPROCS=1", f"GOMEMLIMIT={self._memory_bytes}B"],
         )
         try:
             return await self._ended(process, limit_s)
@@ -147,13 +140,10 @@ class Admission:
                 advice=_FIX,
             ) from None
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
+            process.kill()
+            await process.wait()
 
-    async def _ended(
-        self, process: asyncio.subprocess.Process, limit_s: float
-    ) -> tuple[int, bytes]:
+    async def _ended(self, process: Process, limit_s: float) -> tuple[int, bytes]:
         """Its exit code and output. Raises `TimeoutError` once it had its time and more."""
         reading = asyncio.ensure_future(_read(process))
         try:
@@ -182,9 +172,8 @@ def _write(folder: Path, files: Mapping[PurePosixPath, bytes]) -> None:
             path.write_bytes(content)
 
 
-async def _read(process: asyncio.subprocess.Process) -> bytes:
+async def _read(process: Process) -> bytes:
     """What it says, up to a bound; the rest is read and thrown away."""
-    assert process.stdout is not None  # noqa: S101 - asked for above
     output = bytearray()
     while chunk := await process.stdout.read(65_536):
         if len(output) < _MAX_OUTPUT_BYTES:

@@ -7,18 +7,15 @@ has seen any input; afterwards it is read and thrown away. Called by `opa`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import os
-import sys
 from pathlib import Path
-from typing import Final, Self, cast
+from typing import Final, Self
 
-from countersign import launch
 from countersign.errors import ConfigurationError, PolicyError
 from countersign.policy.bundle import Bundle
 from countersign.policy.client import OpaClient
 from countersign.policy.home import Home
+from countersign.policy.process import Process
 
 _MAX_OUTPUT_BYTES: Final = 4096
 _START_POLL_S: Final = 0.005
@@ -46,9 +43,7 @@ class OpaSettings:
 class OpaChild:
     """A running OPA that serves one bundle. Made by `start` only."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, client: OpaClient, home: Home, bundle: Bundle
-    ) -> None:
+    def __init__(self, process: Process, client: OpaClient, home: Home, bundle: Bundle) -> None:
         self.client = client
         self.bundle = bundle
         self.healthy = False
@@ -98,8 +93,7 @@ class OpaChild:
         """End it at once: OPA keeps nothing that a farewell could save."""
         self.healthy = False
         self.client.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         self._home.remove()
         await asyncio.wait({self._exit, self._reading})
 
@@ -135,13 +129,12 @@ class OpaChild:
         return f"was ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
 
     async def _read_output(self) -> None:
-        stream = cast("asyncio.StreamReader", self._process.stdout)  # `_spawn` asks for a pipe
-        while chunk := await stream.read(_MAX_OUTPUT_BYTES):
+        while chunk := await self._process.stdout.read(_MAX_OUTPUT_BYTES):
             if self._output is not None:
                 self._output = (self._output + chunk)[-_MAX_OUTPUT_BYTES:]
 
 
-async def _spawn(opa: Path, home: Home, settings: OpaSettings) -> asyncio.subprocess.Process:
+async def _spawn(opa: Path, home: Home, settings: OpaSettings) -> Process:
     command = [
         *(str(opa), "run", "--server", "--bundle", home.bundle.name),
         *("--addr", f"unix://{home.socket}", "--unix-socket-perm", "600"),
@@ -149,17 +142,7 @@ async def _spawn(opa: Path, home: Home, settings: OpaSettings) -> asyncio.subpro
     ]
     environment = ["GOGC=400", f"GOMEMLIMIT={settings.memory_limit_bytes}B"]
     try:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", "-B", launch.__file__),
-            *(str(os.getpid()), *environment, "--", *command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=home.path,
-            env={},
-            start_new_session=True,  # Ctrl-C is ours to handle: OPA must outlive the drain
-        )
+        return await Process.start(command, cwd=home.path, environment=environment)
     except OSError as error:
         raise ConfigurationError(
             "opa.not_started",
