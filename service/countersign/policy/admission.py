@@ -123,7 +123,7 @@ class Admission:
         command = [
             *(str(self._opa), "test", "--bundle", "."),
             *("--capabilities", str(folder / "rules.json")),
-            *("--format", "json", "--timeout", f"{int(limit_s * 1000)}ms"),
+            *("--format", "json", "--timeout", f"{int(PATIENCE * limit_s)}s"),
         ]
         process = await Process.start(
             command,
@@ -155,7 +155,8 @@ class Admission:
                     raise TimeoutError
             raise _starved(f"its tests did not finish in {PATIENCE * limit_s:g} s")
         finally:
-            reading.cancel()
+            process.kill()  # what is left of its output ends with it
+            await asyncio.wait({reading})
 
 
 def has_tests(snapshot: Snapshot) -> bool:

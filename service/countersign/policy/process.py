@@ -21,6 +21,14 @@ from typing import Self
 from countersign import launch
 
 
+class _Output(asyncio.StreamReaderProtocol):
+    """Its output, closed once it has ended: uvloop would keep it open for an answer."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
+
 class Process:
     """A running program whose output is read here. Made by `start` only."""
 
@@ -57,7 +65,7 @@ class Process:
         process = cls(popen)
         try:
             await asyncio.get_running_loop().connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(process.stdout), popen.stdout
+                lambda: _Output(process.stdout), popen.stdout
             )
         except BaseException:
             process.kill()
