@@ -48,12 +48,12 @@ from countersign.keyring import keyring_of
 from countersign.model import JsonObject, Person, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.activation import Keeper, KeeperSettings
-from countersign.policy.admission import Admission, AdmissionSettings
+from countersign.policy.admission import Admission
 from countersign.policy.binary import find_opa
 from countersign.policy.opa import OpaPolicy
-from countersign.policy.sources.directory import DirectorySource
 from countersign.policy.versions import Attempt, Change
 from countersign.policy_records import policy_changed
+from countersign.policy_source import admission_settings, source_of
 from countersign.recognizers import Pool
 from countersign.registry import Registers, Registry, Who
 from countersign.rotation import KeyHistory
@@ -192,18 +192,10 @@ class App:
         self._policy = OpaPolicy(opa)
         stack.push_async_callback(self._policy.stop)
         await self._policy.start()
-        admission = Admission(
-            opa,
-            settings=AdmissionSettings(
-                tests=section.tests,
-                test_timeout_s=section.test_timeout_s,
-                probes=section.probes,
-                deadline_s=section.deadline_s,
-            ),
-        )
+        admission = Admission(opa, settings=admission_settings(self._config))
         self._keeper = Keeper(
             self._policy,
-            DirectorySource(self._config.path(section.directory)),
+            source_of(self._config),
             admission,
             settings=KeeperSettings(poll_s=section.poll_s, keep=section.keep),
             on_change=self._policy_changed,

@@ -1,4 +1,7 @@
-"""The policy source that the settings name. Used by `app`, and by commands about that policy."""
+"""The policy source that the settings name, and what they ask of a version.
+
+Used by `app`, and by commands about that policy.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from countersign.config import BundleSection, Config, GitSection, opa_candidates
 from countersign.credentials import read_secret
 from countersign.errors import ConfigurationError
+from countersign.policy.admission import AdmissionSettings
 from countersign.policy.binary import find_opa
 from countersign.policy.signatures import BundleKey
 from countersign.policy.snapshot import Source
@@ -17,6 +21,17 @@ from countersign.policy.sources.file import FilePlace
 from countersign.policy.sources.git import GitSettings, GitSource, History
 from countersign.policy.sources.http import HttpPlace
 from countersign.policy.sources.last_good import LastGood
+
+
+def admission_settings(config: Config) -> AdmissionSettings:
+    """What the settings ask of a version before it answers."""
+    section = config.policy
+    return AdmissionSettings(
+        tests=section.tests,
+        test_timeout_s=section.test_timeout_s,
+        probes=section.probes,
+        deadline_s=section.deadline_s,
+    )
 
 
 def source_of(config: Config) -> Source:

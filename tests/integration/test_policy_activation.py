@@ -29,7 +29,7 @@ from policy_world import (
     eventually,
 )
 
-POLLED = KeeperSettings(poll_s=0.05, settle_s=0.01, retry_s=0.05, max_retry_s=0.2)
+POLLED = KeeperSettings(poll_s=0.05, retry_s=0.05, max_retry_s=0.2)
 FAILING = TEST.replace("EFFECT", "deny")
 PASSING = TEST.replace("EFFECT", "allow")
 
@@ -116,36 +116,6 @@ async def test_a_change_is_seen_without_being_asked(tmp_path: Path) -> None:
         world.write(tag="second")
         await eventually(lambda: len(world.changes) == 2)
         assert await world.answer() == "second"
-
-
-class Unsettled(DirectorySource):
-    """A directory in which somebody still writes: it is another one at each look."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.folder = folder
-        self.looks = 0
-        self.writing = False
-
-    def fetch(self, known: str) -> Snapshot | None:
-        self.looks += 1
-        if self.writing:
-            (self.folder / "half.rego").write_text(f"package half\n\nx := {self.looks}\n")
-        return super().fetch(known)
-
-
-async def test_what_is_still_being_written_waits(tmp_path: Path) -> None:
-    folder = tmp_path / "policy"
-    source = Unsettled(folder)
-    world = World(tmp_path, settings=POLLED, source=source)
-    world.write()
-    async with world.keeping():
-        source.writing = True
-        before = source.looks
-        await eventually(lambda: source.looks > before + 6)
-        source.writing = False
-        await eventually(lambda: len(world.attempts) == 2)
-        assert [attempt.result for attempt in world.attempts] == [Result.ACTIVATED] * 2
 
 
 # --- faults of the machine ------------------------------------------------------------

@@ -19,9 +19,12 @@ from countersign.config import Config, config_path, load, opa_candidates
 from countersign.errors import ConfigurationError, CountersignError
 from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
+from countersign.policy.admission import Admission
 from countersign.policy.binary import check_version, find_opa
-from countersign.policy.bundle import build
-from countersign.policy_source import source_of
+from countersign.policy.bundle import Bundle
+from countersign.policy.opa import OpaPolicy
+from countersign.policy.snapshot import Snapshot
+from countersign.policy_source import admission_settings, source_of
 from countersign.recognizers import Pool
 from countersign.registry import Registers
 
@@ -145,11 +148,17 @@ def _issuers(config: Config) -> str:
 def _policy(config: Config, opa: Path) -> str:
     snapshot = source_of(config).fetch("")
     assert snapshot is not None  # noqa: S101 - no version is the empty one
-    bundle = build(opa, snapshot)
-    told = (
-        f"{snapshot.origin}: revision {bundle.revision}, compiles with the restricted capabilities"
-    )
+    bundle = asyncio.run(_admitted(config, opa, snapshot))
+    told = f"{snapshot.origin}: revision {bundle.revision}, passes all that it has to"
     return f"{told}, signed by {snapshot.signed_by}" if snapshot.signed_by else told
+
+
+async def _admitted(config: Config, opa: Path, snapshot: Snapshot) -> Bundle:
+    """What a service would have it pass before it answers."""
+    admission = Admission(opa, settings=admission_settings(config))
+    bundle = await admission.admit(snapshot)
+    await OpaPolicy(opa).try_bundle(bundle, admission.probe)
+    return bundle
 
 
 def _store(config: Config) -> str:

@@ -29,6 +29,9 @@ from countersign.policy.versions import Attempt, Change, Kept, Result, Status, V
 
 OnChange: TypeAlias = Callable[[Change], Awaitable[None]]
 OnAttempt: TypeAlias = Callable[[Attempt], None]
+_ASKED_AGAIN: Final = "asked again"
+"""No source's name for a version: it gives what is there, whatever that is."""
+_MAX_LOOKS: Final = 20
 _MAX_REMEMBERED: Final = 64
 """Refused versions, and reasons that are on record already."""
 _log: Final = logging.getLogger(__name__)
@@ -40,8 +43,6 @@ class KeeperSettings:
 
     poll_s: float = 5.0
     """0: only when asked."""
-    settle_s: float = 0.05
-    """What is still being written is not the same for so long."""
     keep: int = 10
     """Versions that can be gone back to, the active one among them."""
     retry_s: float = 1.0
@@ -226,11 +227,9 @@ class Keeper:
     # --- following the source ---
 
     async def _follow(self, *, asked: bool, forced: bool = False, by: str = "") -> Attempt:
-        known = "" if forced or (asked and self._seen in self._refused) else self._seen
+        again = forced or (asked and self._seen in self._refused)
         try:
-            snapshot = await asyncio.to_thread(self._source.fetch, known)
-            if snapshot is not None and not asked:
-                snapshot = await self._when_settled(snapshot)
+            snapshot = await self._fetched(_ASKED_AGAIN if again else self._seen)
         except ConfigurationError as error:
             attempt = self._failed(error, by)
             await self._tell_once(attempt, f"{error.code} {error.message}")
@@ -245,11 +244,20 @@ class Keeper:
             return self._refused[snapshot.version]
         return await self._admit(snapshot, by)
 
-    async def _when_settled(self, snapshot: Snapshot) -> Snapshot | None:
-        """Nobody says that it is whole, so it must still be the same a moment later."""
-        await asyncio.sleep(self._settings.settle_s)
-        again = await asyncio.to_thread(self._source.fetch, self._seen)
-        return again if again and again.version == snapshot.version else None
+    async def _fetched(self, known: str) -> Snapshot | None:
+        """What is there; whoever asks for it again waits until it is whole."""
+        snapshot = await asyncio.to_thread(self._source.fetch, known)
+        looks = 1
+        while snapshot is None and known == _ASKED_AGAIN:
+            if looks == _MAX_LOOKS:
+                raise ConfigurationError(
+                    "policy.unsettled",
+                    "the policy's files change all the time",
+                    advice="It is looked at again by itself.",
+                )
+            snapshot = await asyncio.to_thread(self._source.fetch, known)
+            looks += 1
+        return snapshot
 
     def _nothing_new(self, by: str) -> Attempt:
         """The source has what was judged before: that judgement stands."""
