@@ -45,13 +45,14 @@ from countersign.flow.notices import directory_changed, started
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
-from countersign.model import JsonObject, Person, PersonId, TenantId
+from countersign.model import CallerId, JsonObject, Person, PersonId, TenantId
 from countersign.permit import PermitKeys
 from countersign.policy.activation import Keeper, KeeperSettings
 from countersign.policy.admission import Admission
 from countersign.policy.binary import find_opa
 from countersign.policy.opa import OpaPolicy
 from countersign.policy.versions import Attempt, Change
+from countersign.policy_approval import ApprovalSettings, FlowApproval
 from countersign.policy_records import policy_changed
 from countersign.policy_source import admission_settings, source_of
 from countersign.recognizers import Pool
@@ -115,6 +116,7 @@ class App:
         self._permits = PermitKeys(config.server.issuer, self._keys.permits)
         self._custom_rules = config.custom_rules()
         self._recognizers: Pool | None = None
+        self._approval: FlowApproval | None = None
         self._sink = sink_of(config, self._reached)
         self._witnesses = [Asking(place) for place in config.witness_places()]
         if config.log.durability == "locked" and not self._sink.enforcing:
@@ -181,6 +183,8 @@ class App:
         )
         await ruleset.remember(self._store, self._sanitizer)
         flow = self._flow()
+        if self._approval is not None:
+            self._approval.flow = flow
         self._measure()
         # Undone after the drain: timers and revocations take effect until the last call ends.
         stack.push_async_callback(self._cancel_tasks)
@@ -193,6 +197,13 @@ class App:
         stack.push_async_callback(self._policy.stop)
         await self._policy.start()
         admission = Admission(opa, settings=admission_settings(self._config))
+        if section.approval:
+            settings = ApprovalSettings(
+                tenant=TenantId(section.tenant),
+                caller=CallerId(section.approval_caller),
+                environment=section.approval_environment,
+            )
+            self._approval = FlowApproval(self._store, lambda: self._registry.current, settings)
         self._keeper = Keeper(
             self._policy,
             source_of(self._config),
@@ -200,6 +211,7 @@ class App:
             settings=KeeperSettings(poll_s=section.poll_s, keep=section.keep),
             on_change=self._policy_changed,
             on_attempt=self._policy_attempted,
+            approver=self._approval,
         )
         stack.push_async_callback(self._keeper.close)
         await self._keeper.start()

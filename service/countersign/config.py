@@ -148,6 +148,9 @@ class PolicySection(_Section):
     probes: bool = True
     keep: Annotated[int, Field(ge=1, le=100)] = 10
     tenant: str = "default"
+    approval: bool = False
+    approval_caller: str = "countersign-policy"
+    approval_environment: str = "production"
     bundle: BundleSection | None = None
     git: GitSection | None = None
 

@@ -49,7 +49,8 @@ def _told(change: Change, *, whole: bool) -> JsonObject:
     details |= {"revision": attempt.revision, "code": attempt.code}
     if whole:
         details["message"] = attempt.message
-    return {**told, "refused": _given(details)}
+    about = "proposed" if attempt.result is Result.PROPOSED else "refused"
+    return {**told, about: _given(details)}
 
 
 def _given(told: JsonObject) -> JsonObject:

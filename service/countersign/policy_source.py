@@ -41,7 +41,10 @@ def source_of(config: Config) -> Source:
         return LastGood(git, config.path(config.policy.cache), trust=git.trust)
     if config.policy.bundle is not None:
         return _bundle(config, config.policy.bundle)
-    return DirectorySource(config.path(config.policy.directory))
+    directory = DirectorySource(config.path(config.policy.directory))
+    if config.policy.approval:  # what was approved has to be there at the next start
+        return LastGood(directory, config.path(config.policy.cache), trust=lambda: "directory")
+    return directory
 
 
 def _bundle(config: Config, section: BundleSection) -> Source:

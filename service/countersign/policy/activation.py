@@ -23,8 +23,10 @@ from typing import Final, TypeAlias
 
 from countersign.errors import ConfigurationError
 from countersign.policy.admission import Admission, is_machine
+from countersign.policy.approving import NOT_APPROVED, Approver, Proposal, Proposals
 from countersign.policy.opa import OpaPolicy
 from countersign.policy.snapshot import Snapshot, Source
+from countersign.policy.turns import OvertakenError, Turns
 from countersign.policy.versions import Attempt, Change, Kept, Result, Status, Version
 
 OnChange: TypeAlias = Callable[[Change], Awaitable[None]]
@@ -70,11 +72,13 @@ class Keeper:
         settings: KeeperSettings | None = None,
         on_change: OnChange = _unrecorded,
         on_attempt: OnAttempt = _uncounted,
+        approver: Approver | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """`on_change` is awaited for every activation, roll-back and new refusal.
 
         `on_attempt` is called with each attempt that came to something, recorded or not.
+        With an `approver` people approve each version before it answers.
         """
         self._policy = policy
         self._source = source
@@ -83,11 +87,11 @@ class Keeper:
         self._on_change = on_change
         self._on_attempt = on_attempt
         self._now_s = now_s
-        self._turn = asyncio.Lock()
+        self._proposals = Proposals(approver, self._decided, self._retry_s)
+        self._started = False
+        self._turns = Turns()
         self._wake = asyncio.Event()
         self._asked = False
-        self._works: set[asyncio.Task[Attempt]] = set()
-        self._urgent: set[asyncio.Task[Attempt]] = set()
         self._active: Version | None = None
         self._kept = Kept(self._settings.keep)
         self._seen = ""
@@ -103,7 +107,8 @@ class Keeper:
             source=self._source.origin,
             active=active,
             attempt=self._attempt,
-            held=bool(active and seen and seen != active.name and seen not in self._refused),
+            held=bool(active and seen and seen != active.name and seen not in self._refused)
+            and self._proposals.pending is None,
             kept=self._kept.all,
         )
 
@@ -122,6 +127,7 @@ class Keeper:
         else:
             self._seen = snapshot.version
             self._settle(self._now(Result.ACTIVATED, "").of(snapshot))
+        self._started = True
 
     async def run(self) -> None:
         """Follow the source for ever, until cancelled."""
@@ -163,27 +169,12 @@ class Keeper:
         return await self._do(work, urgent=True)
 
     async def _do(self, work: Callable[[], Awaitable[Attempt]], *, urgent: bool = False) -> Attempt:
-        """One at a time, and to its end: whoever asked may hang up meanwhile.
-
-        Whoever wants a version that is known to be good waits for none that is examined.
-        """
-        if urgent:
-            self._overtake()
-
         async def turn() -> Attempt:
-            async with self._turn:
-                return self._settle(await work())
+            return self._settle(await work())
 
-        task = asyncio.create_task(turn())
-        works = self._urgent if urgent else self._works
-        works.add(task)
-        task.add_done_callback(works.discard)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            me = asyncio.current_task()
-            if not task.cancelled() or (me is not None and me.cancelling()):
-                raise
+            return await self._turns.take(turn, urgent=urgent)
+        except OvertakenError:
             return dataclasses.replace(
                 self._now(Result.FAILED, ""),
                 code="policy.overtaken",
@@ -191,14 +182,10 @@ class Keeper:
                 advice="`countersign policy status` tells which.",
             )
 
-    def _overtake(self) -> None:
-        for task in self._works:
-            task.cancel()
-
     async def close(self) -> None:
         """End what is under way. The active version goes on answering."""
-        self._overtake()
-        await asyncio.gather(*self._works, *self._urgent, return_exceptions=True)
+        self._proposals.close()
+        await self._turns.close()
 
     def _settle(self, attempt: Attempt) -> Attempt:
         """Remember what the last attempt came to, and when there is to be another."""
@@ -238,6 +225,7 @@ class Keeper:
             return self._nothing_new(by)
         if self._active and snapshot.version == self._active.name:
             self._seen = snapshot.version
+            await self._proposals.withdraw()
             return self._now(Result.UNCHANGED, by).of(snapshot)
         if snapshot.version in self._refused and not asked:
             self._seen = snapshot.version
@@ -261,6 +249,8 @@ class Keeper:
 
     def _nothing_new(self, by: str) -> Attempt:
         """The source has what was judged before: that judgement stands."""
+        if self._proposals.pending is not None:
+            return self._waits(self._proposals.pending)
         last = self._attempt
         if last is not None and last.result is not Result.FAILED:
             return last
@@ -270,24 +260,24 @@ class Keeper:
 
     async def _admit(self, snapshot: Snapshot, by: str) -> Attempt:
         try:
-            await self._examined(snapshot, by)
+            attempt = await self._examined(snapshot, by)
         except ConfigurationError as error:
             attempt = self._failed(error, by).of(snapshot)
             return attempt if is_machine(error) else await self._refuse(snapshot, attempt)
         self._seen = snapshot.version
         self._refused.pop(snapshot.version, None)
-        return self._now(Result.ACTIVATED, by).of(snapshot)
+        return attempt
 
-    async def _examined(self, snapshot: Snapshot, by: str) -> None:
+    async def _examined(self, snapshot: Snapshot, by: str) -> Attempt:
         """Have a version answer, once it has passed everything. Raises `ConfigurationError`."""
         bundle = await self._admission.admit(snapshot)
         active = self._active
         if active and active.bundle.sha256 == bundle.sha256:  # its tests alone changed
             self._active = dataclasses.replace(active, snapshot=snapshot)
             self._kept.gone_back_to(self._active)
-            return
+            return self._now(Result.UNCHANGED, by).of(snapshot)
         version = Version(bundle=bundle, snapshot=snapshot, at_s=self._now_s(), by=by)
-        await self._answer(version, Result.ACTIVATED, examined=False)
+        return await self._put_forward(version, Result.ACTIVATED, examined=False)
 
     async def _restore(self, version: Version, result: Result, by: str) -> Attempt:
         """Have a version answer again. It passed everything then."""
@@ -295,14 +285,81 @@ class Keeper:
             return self._now(Result.UNCHANGED, by).of(version.snapshot)
         version = dataclasses.replace(version, at_s=self._now_s(), by=by)
         try:
-            await self._answer(version, result, examined=True)
+            return await self._put_forward(version, result, examined=True)
         except ConfigurationError as error:
-            return self._failed(error, by).of(version.snapshot)
-        return self._now(result, by).of(version.snapshot)
+            attempt = self._failed(error, by).of(version.snapshot)
+            if is_machine(error):
+                return attempt
+            attempt = dataclasses.replace(attempt, result=Result.REFUSED)
+            await self._tell_once(attempt, f"{attempt.code} {version.revision}")
+            return attempt
 
-    async def _answer(self, version: Version, result: Result, *, examined: bool) -> None:
+    async def _put_forward(self, version: Version, result: Result, *, examined: bool) -> Attempt:
+        """Have it answer, or have people decide on that. Raises `ConfigurationError`."""
+        if not await self._proposals.needed(version.snapshot):
+            await self._answer(version, result, examined=examined)
+            await self._proposals.withdraw()
+            return self._now(result, version.by).of(version.snapshot)
+        if not self._started:
+            raise ConfigurationError(
+                NOT_APPROVED,
+                "policy is not what people approved last",
+                advice="Put that version back, or let it be approved while another answers.",
+            )
+        proposal = Proposal(version=version, result=result, before=self._active)
+        pending = self._proposals.pending
+        if pending is None or not pending.is_same(proposal):
+            if not examined:
+                await self._policy.try_bundle(version.bundle, self._admission.probe)
+            pending = await self._proposals.put(proposal)
+        attempt = self._waits(pending)
+        await self._tell_once(attempt, f"proposed {pending.review}")
+        return attempt
+
+    def _waits(self, proposal: Proposal) -> Attempt:
+        last, version = self._attempt, proposal.version
+        if last and last.result is Result.PROPOSED and last.review == proposal.review:
+            return last
+        attempt = self._now(Result.PROPOSED, version.by).of(version.snapshot)
+        return dataclasses.replace(attempt, review=proposal.review)
+
+    async def _decided(self, proposal: Proposal, why: ConfigurationError | None) -> bool:
+        """Do what people decided; whether that could be done."""
+        work = self._declined if why else self._approved
+        attempt = await self._do(functools.partial(work, proposal, why), urgent=True)
+        return attempt.result is not Result.FAILED
+
+    async def _approved(self, proposal: Proposal, _: ConfigurationError | None) -> Attempt:
+        version = dataclasses.replace(proposal.version, at_s=self._now_s())
+        if self._proposals.pending is not proposal:
+            return self._now(Result.UNCHANGED, version.by)
+        try:
+            await self._proposals.spend(proposal)
+            await self._answer(version, proposal.result, examined=True, review=proposal.review)
+        except ConfigurationError as error:
+            if is_machine(error):
+                return self._failed(error, version.by).of(version.snapshot)
+            return await self._declined(proposal, error)
+        await self._proposals.done(proposal, answers=True)
+        return self._now(proposal.result, version.by).of(version.snapshot)
+
+    async def _declined(self, proposal: Proposal, why: ConfigurationError | None) -> Attempt:
+        """People decided against it, or not in time: as if it had failed any other test."""
+        version = proposal.version
+        if self._proposals.pending is not proposal or why is None:
+            return self._now(Result.UNCHANGED, version.by)
+        await self._proposals.done(proposal)
+        attempt = self._failed(why, version.by).of(version.snapshot)
+        return await self._refuse(
+            version.snapshot, dataclasses.replace(attempt, review=proposal.review)
+        )
+
+    async def _answer(
+        self, version: Version, result: Result, *, examined: bool, review: str = ""
+    ) -> None:
         before, telling = self._active, list[asyncio.Task[None]]()
         attempt = self._now(result, version.by).of(version.snapshot)
+        attempt = dataclasses.replace(attempt, review=review)
 
         def swapped() -> None:
             if result is Result.ROLLED_BACK:
@@ -335,7 +392,7 @@ class Keeper:
             _log.error("nor does the copy of the last run serve: %s", worse.message)
             return False
         attempt = self._failed(error, "").of(refused)
-        if refused is not None and not is_machine(error):
+        if refused is not None and not is_machine(error) and error.code != NOT_APPROVED:
             attempt = await self._refuse(refused, attempt)
         self._settle(attempt)
         return True

@@ -35,7 +35,8 @@ MAX_NAMED: Final = 10
 _MAX_OUTPUT_BYTES: Final = 16 * 1024 * 1024
 _FAILED_TESTS: Final = 2
 """OPA's exit code when tests failed; 1 is that they could not be run."""
-_MACHINE_CODES: Final = frozenset({"policy.not_built"})
+APPROVAL_FAILED: Final = "policy.approval_failed"
+_MACHINE_CODES: Final = frozenset({"policy.not_built", APPROVAL_FAILED})
 _FIX: Final = "Correct the policy; the active one stays until then."
 
 
