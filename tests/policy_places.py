@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import ssl
@@ -44,15 +45,19 @@ def bundle(directory: Path, target: Path, *options: str, revision: str = "") -> 
 
 
 def keys(directory: Path, name: str = "signing") -> tuple[Path, Path]:
-    """A new private RSA key and its public one."""
+    """A private RSA key and its public one; another name is another pair."""
     private, public = directory / f"{name}.pem", directory / f"{name}.pub.pem"
-    openssl = str(realparts.program("openssl", package="openssl"))
-    for command in (
-        ["genrsa", "-out", str(private), "2048"],
-        ["pkey", "-in", str(private), "-pubout", "-out", str(public)],
-    ):
-        subprocess.run([openssl, *command], check=True, capture_output=True, timeout=60)
+    for path, pem in zip((private, public), _pair(name), strict=True):
+        path.write_bytes(pem)
     return private, public
+
+
+@functools.cache
+def _pair(name: str) -> tuple[bytes, bytes]:
+    """Made once for each name: it takes a while."""
+    openssl = str(realparts.program("openssl", package="openssl"))
+    private = subprocess.check_output([openssl, "genrsa", "2048"], stderr=subprocess.DEVNULL)
+    return private, subprocess.check_output([openssl, "pkey", "-pubout"], input=private)
 
 
 def archive(*members: tuple[str | tarfile.TarInfo, bytes]) -> bytes:

@@ -37,8 +37,7 @@ def admission_settings(config: Config) -> AdmissionSettings:
 def source_of(config: Config) -> Source:
     """A directory, a bundle or a git repository. Raises `ConfigurationError`; asks nobody yet."""
     if config.policy.git is not None:
-        git = _git(config, config.policy.git)
-        return LastGood(git, config.path(config.policy.cache), trust=git.trust)
+        return LastGood(_git(config, config.policy.git), config.path(config.policy.cache))
     if config.policy.bundle is not None:
         return _bundle(config, config.policy.bundle)
     directory = DirectorySource(config.path(config.policy.directory))
@@ -67,7 +66,7 @@ def _bundle(config: Config, section: BundleSection) -> Source:
     source = BundleSource(_place(config, section), key)
     if section.file:
         return source
-    return LastGood(source, config.path(config.policy.cache), trust=source.trust)
+    return LastGood(source, config.path(config.policy.cache))
 
 
 def _place(config: Config, section: BundleSection) -> Place:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
+import shutil
 import stat
+import subprocess
+import zlib
 
 import pytest
 
@@ -17,7 +21,7 @@ from countersign.policy.sources.bundle import BundleSource
 from countersign.policy.sources.git import GitSettings, GitSource
 from countersign.policy.sources.http import HttpPlace
 from countersign.policy.sources.last_good import LastGood
-from policy_places import ALLOW, DENY, Git, Web, bundle, keys, written
+from policy_places import ALLOW, DENY, Git, Web, allowed, bundle, keys, ssh_key, written
 
 
 class World:
@@ -43,8 +47,7 @@ class World:
         """As after a start of the service."""
         place = HttpPlace(self.url, token=None, ca=None, deadline_s=10, max_bytes=1 << 20)
         key = BundleKey(opa=realparts.opa(), file=self.public, algorithm="RS256")
-        bundles = BundleSource(place, key)
-        return LastGood(bundles, self.cache, trust=bundles.trust)
+        return LastGood(BundleSource(place, key), self.cache)
 
     def accepted(self, revision: str = "1") -> None:
         self.publish(ALLOW, revision)
@@ -119,13 +122,32 @@ def test_under_another_key_or_address_it_vouches_for_nothing(world):
     good = world.public.read_bytes()
     _, other = keys(world.at, "other")
     world.public.write_bytes(other.read_bytes())
-    assert world.source().kept() is None
-    assert refused(world.source()).code == "policy.unreachable"
+    with pytest.raises(ConfigurationError, match="would not be accepted now"):
+        world.source().kept()
+    assert "would not be accepted now" in refused(world.source()).message
     world.public.write_bytes(good)
     world.url += ".other"
+    assert world.source().kept() is None
     assert refused(world.source()).code == "policy.unreachable"
     world.url = world.url.removesuffix(".other")
     assert world.source().fetch("").revision == "1"
+
+
+@pytest.mark.parametrize("part", ["version", "evidence"])
+def test_what_was_put_there_with_a_hash_of_its_own_lacks_the_signature(world, part):
+    world.accepted()
+    world.vanish()
+    policy = written(world.at / "forged", main_rego=DENY)
+    forged = bundle(policy, world.at / "forged.tar.gz", revision="1").read_bytes()
+    said = json.loads(world.kept.read_bytes().partition(b"\n")[2])
+    said["evidence"] = base64.b64encode(forged).decode()
+    if part == "version":
+        said["version"] = f"sha256:{hashlib.sha256(forged).hexdigest()}"
+    body = json.dumps(said).encode()
+    world.kept.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    error = refused(world.source())
+    assert "would not be accepted now" in error.message
+    assert ("not signed" in error.message) == (part == "version")
 
 
 @pytest.mark.parametrize("where", [0, 70, -100])
@@ -210,18 +232,63 @@ def test_a_revision_is_not_reused_over_a_restart(world):
     assert refused(source, "kept/x").code == "policy.revision_reused"
 
 
-def test_a_git_repository_that_is_away_is_started_without(tmp_path):
-    git = Git(tmp_path / "repo")
-    commit = git.commit()
+# --- git ---
 
-    def source() -> LastGood:
-        settings = GitSettings(url=str(git.path), ref="main", base=tmp_path)
-        found = GitSource(settings, tmp_path / "cache")
-        return LastGood(found, tmp_path / "cache", trust=found.trust)
 
-    first = source()
-    first.accept(first.fetch(""))
-    git.path.rename(tmp_path / "gone")
-    snapshot = source().fetch("")
-    assert snapshot.revision == commit
+class Repository:
+    """A signed repository, and a source of it as after a start of the service."""
+
+    def __init__(self, at) -> None:
+        self.at = at
+        self.git = Git(at / "repo")
+        self.git.key = ssh_key(at, "ann")
+        self.signers = allowed(at / "signers", ann=self.git.key)
+        self.commit = self.git.commit()
+        first = self.source()
+        first.accept(first.fetch(""))
+        self.git.path.rename(at / "gone")
+
+    def source(self) -> LastGood:
+        url = str(self.git.path)
+        settings = GitSettings(url=url, ref="main", base=self.at, signers=self.signers)
+        return LastGood(GitSource(settings, self.at / "cache"), self.at / "cache")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return Repository(tmp_path)
+
+
+def test_a_git_repository_that_is_away_is_started_without(repository):
+    snapshot = repository.source().fetch("")
+    assert snapshot.revision == repository.commit
     assert "last accepted on disk" in snapshot.origin
+    assert snapshot.signed_by.startswith("ann@example.test")
+
+
+def test_a_signer_who_left_vouches_for_nothing_kept(repository):
+    allowed(repository.signers, ben=ssh_key(repository.at, "ben"))
+    assert "would not be accepted now" in refused(repository.source()).message
+
+
+def test_objects_of_the_cache_that_are_not_what_they_are_called_are_refused(repository):
+    [cached] = (repository.at / "cache").glob("git-*")
+    [pack] = cached.glob("objects/pack/*.pack")
+    data = pack.read_bytes()
+    shutil.rmtree(cached / "objects" / "pack")
+    git = ["git", "--git-dir", str(cached)]
+    subprocess.run([*git, "unpack-objects", "-q"], input=data, check=True, timeout=60)
+    assert repository.source().fetch("").revision == repository.commit
+    hashed = [*git, "hash-object", "--stdin"]
+    told = subprocess.run(hashed, input=ALLOW.encode(), capture_output=True, check=True, timeout=60)
+    blob = told.stdout.decode().strip()
+    stored = cached / "objects" / blob[:2] / blob[2:]
+    stored.chmod(0o600)
+    stored.write_bytes(zlib.compress(b"blob %d\0" % len(DENY) + DENY.encode()))
+    assert "cannot be read from the cache" in refused(repository.source()).message
+
+
+def test_a_cache_that_was_emptied_has_nothing(repository):
+    [cached] = (repository.at / "cache").glob("git-*")
+    shutil.rmtree(cached)
+    assert "is not in the cache any more" in refused(repository.source()).message

@@ -51,11 +51,6 @@ class BundleKey:
     scope: str = ""
     """What the signature must be for; as OPA compares it."""
 
-    def digest(self) -> str:
-        """What decides whether a signature is good."""
-        said = [self._pem().decode("latin-1"), self.algorithm, self.key_id, self.scope]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
     def verify(self, files: Mapping[PurePosixPath, bytes]) -> str:
         """Who signed exactly these files: the key's id and fingerprint.
 

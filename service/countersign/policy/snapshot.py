@@ -32,6 +32,8 @@ class Snapshot:
     """Where it came from, for people and records: never a credential."""
     signed_by: str = ""
     """Whose signature on it was verified; empty when none was asked for."""
+    evidence: bytes = dataclasses.field(default=b"", repr=False)
+    """What its source judges it by again, such as the archive as it came."""
 
     def compiled(self) -> dict[PurePosixPath, bytes]:
         """The files that belong into a bundle: no tests, nothing hidden."""

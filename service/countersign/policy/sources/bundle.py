@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from typing import Final, Protocol
 
 from countersign.errors import ConfigurationError
@@ -66,17 +65,12 @@ class BundleSource:
     def origin(self) -> str:
         return f"bundle {self._place.origin}"
 
-    def trust(self) -> str:
-        """What decides whether a bundle is this source's, as a digest."""
-        said = [self.origin, self._key.digest() if self._key else ""]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
     def fetch(self, known: str) -> Snapshot | None:
         """See `Source`."""
         delivered = self._place.get(self._tag if known and known == self._seen else "")
         if delivered is None:
             return None
-        version = f"sha256:{hashlib.sha256(delivered.archive).hexdigest()}"
+        version = _version(delivered.archive)
         if version != known:
             snapshot = self._opened(delivered, version)
             self._seen, self._tag = version, delivered.tag
@@ -91,6 +85,20 @@ class BundleSource:
     def kept(self) -> Snapshot | None:
         """See `Source`: nothing; whoever keeps it stands around this one."""
         return None
+
+    def again(self, version: str, evidence: bytes) -> Snapshot:
+        """See `Remote`."""
+        if _version(evidence) != version:
+            raise ConfigurationError(
+                "policy.bundle_invalid",
+                f"this is not what the {self.origin} was",
+                advice="Fetch it again.",
+            )
+        return self._opened(Delivered(archive=evidence, tag=""), version)
+
+    def recall(self, version: str, evidence: bytes) -> None:
+        """See `Remote`."""
+        self.accept(self.again(version, evidence))
 
     def _opened(self, delivered: Delivered, version: str) -> Snapshot:
         unpacked = unpack(delivered.archive, max_bytes=self._place.max_bytes)
@@ -112,6 +120,7 @@ class BundleSource:
             version=version,
             origin=self.origin + (f" ({delivered.version_id})" if delivered.version_id else ""),
             signed_by=signed_by,
+            evidence=delivered.archive,
         )
 
     def _require_new_name(self, revision: str, content: str) -> None:
@@ -124,3 +133,7 @@ class BundleSource:
                 advice="Build it with a revision of its own, such as the commit: "
                 "`opa build --revision $(git rev-parse HEAD)`.",
             )
+
+
+def _version(archive: bytes) -> str:
+    return f"sha256:{hashlib.sha256(archive).hexdigest()}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -117,14 +116,6 @@ class GitSource:
         folder = f" in {self._settings.path}" if self._settings.path else ""
         return f"git {self._access.url} {self._settings.ref}{folder}"
 
-    def trust(self) -> str:
-        """What decides whether a commit is this source's, as a digest."""
-        signers = self._settings.signers
-        said = [self.origin, str(self._settings.history)]
-        if signers is not None:
-            said.append(_read_signers(signers).decode("latin-1"))
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
     def fetch(self, known: str) -> Snapshot | None:
         """See `Source`."""
         try:
@@ -163,6 +154,21 @@ class GitSource:
         """See `Source`: nothing; whoever keeps it stands around this one."""
         return None
 
+    def again(self, version: str, evidence: bytes) -> Snapshot:
+        """See `Remote`: from the cache, each object of which is held against its name first."""
+        del evidence
+        try:
+            self._repository.prepare()
+            self._repository.check()
+            if not self._repository.find(version):
+                raise self._refused(version, "is not in the cache any more")
+            return self._read(version, self._signed(version, ""))
+        except (ProgramError, OSError) as error:
+            raise self._refused(version, f"cannot be read from the cache: {error}") from None
+
+    def recall(self, version: str, evidence: bytes) -> None:
+        """See `Remote`: nothing, since the cache has the accepted commit."""
+
     def _tip(self) -> tuple[str, str]:
         """The full name of the ref, and the object that it is now."""
         ref = self._settings.ref
@@ -178,7 +184,9 @@ class GitSource:
         earlier = self._repository.find(self._accepted)
         if earlier and not self._settings.allow_rewrite:
             self._require_later(commit, earlier)
-        signed_by = self._signed(commit, earlier)
+        return self._read(commit, self._signed(commit, earlier))
+
+    def _read(self, commit: str, signed_by: str) -> Snapshot:
         return Snapshot(
             files=self._files(commit),
             revision=commit,

@@ -2,17 +2,18 @@
 
 A service that starts while its source is away, or while what is there is not
 trusted, decides by what it decided by before, and says so in the origin. What is
-kept is bound to the settings that made it good (address, key, signers): under
-others it is not used, so that a key that was replaced vouches for nothing any more.
-A file that is not whole, or that others could have written, is refused and not
-served. Its hash finds damage; against an attacker who can write here nothing
-helps, and nobody but the owner can. Blocking.
+kept is judged again, by today's keys and signers, as though it came now; nobody is
+asked for it. It is bound to its address, and in a file or directory that others
+could have written to, or that is damaged, it is refused and not served. Of what
+nobody had to sign, the hash finds damage, and not whoever is already this user.
+Blocking.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -20,9 +21,8 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from countersign.errors import ConfigurationError
 from countersign.policy.snapshot import Snapshot, Source
@@ -30,21 +30,29 @@ from countersign.policy.sources.cache import make_private, require_private
 
 _SCHEMA: Final = "countersign/policy-kept/v1"
 _NAME: Final = "accepted.json"
-_MAX_BYTES: Final = 1 << 30
-_MAX_JUDGED: Final = 32
 _KEPT: Final = "kept/"
 _log: Final = logging.getLogger(__name__)
 
 
-class LastGood:
-    """A `Source` around a remote one. `trust` is a digest of what makes a version good."""
+class Remote(Source, Protocol):
+    """A source whose versions can be judged again without it."""
 
-    def __init__(self, source: Source, directory: Path, *, trust: Callable[[], str]) -> None:
+    def again(self, version: str, evidence: bytes) -> Snapshot:
+        """What it gave as this version with this evidence, if it would be good today.
+
+        Raises `ConfigurationError`.
+        """
+
+    def recall(self, version: str, evidence: bytes) -> None:
+        """Judge later versions against this one, which was accepted before this process."""
+
+
+class LastGood:
+    """A `Source` around a remote one."""
+
+    def __init__(self, source: Remote, directory: Path) -> None:
         self._source = source
         self._directory = directory
-        self._trust = trust
-        self._judged: dict[str, str] = {}
-        """Versions that were fetched lately, and what made each good then."""
         self._begun = False
 
     @property
@@ -55,37 +63,23 @@ class LastGood:
         """See `Source`."""
         self._begin()
         try:
-            trust = self._trust()
-            snapshot = self._source.fetch("" if known.startswith(_KEPT) else known)
+            return self._source.fetch("" if known.startswith(_KEPT) else known)
         except ConfigurationError as error:
             if known:
                 raise
             return self._kept_instead(error)
-        if snapshot is not None:
-            self._judged[snapshot.version] = trust
-            for version in list(self._judged)[:-_MAX_JUDGED]:
-                del self._judged[version]
-        return snapshot
 
     def accept(self, snapshot: Snapshot) -> None:
         """See `Source`."""
         if snapshot.version.startswith(_KEPT):
             return
         self._source.accept(snapshot)
-        trust = self._judged.get(snapshot.version)
-        if trust is None:
-            return  # nobody knows any more what made it good
         said = {
             "schema": _SCHEMA,
-            "trust": trust,
+            "origin": self.origin,
             "accepted": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "revision": snapshot.revision,
             "version": snapshot.version,
-            "signed_by": snapshot.signed_by,
-            "files": {
-                str(path): base64.b64encode(content).decode()
-                for path, content in snapshot.files.items()
-            },
+            "evidence": base64.b64encode(snapshot.evidence).decode("ascii"),
         }
         try:
             self._write(_sealed(said))
@@ -97,24 +91,17 @@ class LastGood:
 
     def kept(self) -> Snapshot | None:
         """See `Source`."""
+        said = self._said()
+        if said is None:
+            return None
         try:
-            sealed = self._read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._refused(f"cannot be read: {error.strerror}") from error
-        said = self._opened(sealed)
-        if said["trust"] != self._trust():
-            return None
-        return Snapshot(
-            files={
-                PurePosixPath(path): base64.b64decode(content)
-                for path, content in said["files"].items()
-            },
-            revision=said["revision"],
-            version=_KEPT + said["version"],
+            snapshot = self._source.again(*_judged(said))
+        except ConfigurationError as error:
+            raise self._refused(f"would not be accepted now: {error.message}") from error
+        return dataclasses.replace(
+            snapshot,
+            version=_KEPT + snapshot.version,
             origin=f"{self.origin}, last accepted on disk at {said['accepted']}",
-            signed_by=said["signed_by"],
         )
 
     def _begin(self) -> None:
@@ -123,9 +110,9 @@ class LastGood:
             return
         self._begun = True
         with contextlib.suppress(ConfigurationError):  # said where it is needed
-            snapshot = self.kept()
-            if snapshot is not None:
-                self._source.accept(snapshot)
+            said = self._said()
+            if said is not None:
+                self._source.recall(*_judged(said))
 
     def _kept_instead(self, error: ConfigurationError) -> Snapshot:
         """What was kept, or the error of the source with what is wrong with that too."""
@@ -139,6 +126,16 @@ class LastGood:
             raise error
         _log.error("policy starts with the version that was last accepted: %s", error)
         return snapshot
+
+    def _said(self) -> dict[str, Any] | None:
+        """What was written of this source's last accepted version, if there is one."""
+        try:
+            said = self._opened(self._read())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._refused(f"cannot be read: {error.strerror}") from error
+        return said if said["origin"] == self.origin else None
 
     def _write(self, data: bytes) -> None:
         """Whole or not at all, for nobody else."""
@@ -170,7 +167,7 @@ class LastGood:
                 raise self._refused("is not a file of this user")
             if stat.S_IMODE(seen.st_mode) & 0o077:
                 raise self._refused("can be used by others than its owner")
-            return file.read(_MAX_BYTES)
+            return file.read()
 
     def _opened(self, sealed: bytes) -> dict[str, Any]:
         digest, _, body = sealed.partition(b"\n")
@@ -193,3 +190,7 @@ def _sealed(said: dict[str, Any]) -> bytes:
     """The hash of what follows, and what follows."""
     body = json.dumps(said, ensure_ascii=True, sort_keys=True).encode("ascii")
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def _judged(said: dict[str, Any]) -> tuple[str, bytes]:
+    return said["version"], base64.b64decode(said["evidence"])

@@ -37,6 +37,9 @@ _SETTINGS: Final = (
     "maintenance.auto=false",
     "http.followRedirects=false",
     "http.proxy=",
+    # Ended by the deadline as a rule; by these where this process is gone before it.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=60",
     "protocol.version=2",
     "gpg.program=/bin/false",
     "gpg.openpgp.program=/bin/false",
@@ -80,6 +83,7 @@ class Access:
 
     def _ssh(self) -> str:
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"]
+        options += ["ConnectTimeout=30", "ServerAliveInterval=15"]
         if self.known_hosts is not None:
             options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]
         command = ["ssh", "-F", "/dev/null", *(f"-o{option}" for option in options)]
@@ -153,6 +157,10 @@ class Repository:
     def point(self, name: str, commit: str) -> None:
         """Make a reference of our own name a commit."""
         self._git("update-ref", name, commit)
+
+    def check(self) -> None:
+        """See that every object here is what its name says. Raises `ProgramError`."""
+        self._git("fsck", "--full", "--no-dangling", "--no-progress")
 
     def descends(self, commit: str, earlier: str) -> bool:
         """Whether a commit has an earlier one in its history."""
