@@ -34,19 +34,28 @@ def admission_settings(config: Config) -> AdmissionSettings:
     )
 
 
-def source_of(config: Config) -> Source:
-    """A directory, a bundle or a git repository. Raises `ConfigurationError`; asks nobody yet."""
+def source_of(config: Config, *, kept: bool = True) -> Source:
+    """A directory, a bundle or a git repository. Raises `ConfigurationError`; asks nobody yet.
+
+    Not `kept`: what is there or an error, and never what was accepted last instead.
+    """
     if config.policy.git is not None:
-        return LastGood(_git(config, config.policy.git), config.path(config.policy.cache))
+        git = _git(config, config.policy.git)
+        return LastGood(git, config.path(config.policy.cache)) if kept else git
     if config.policy.bundle is not None:
+<<<<<<< HEAD
         return _bundle(config, config.policy.bundle)
     directory = DirectorySource(config.path(config.policy.directory))
     if config.policy.approval:  # what was approved has to be there at the next start
         return LastGood(directory, config.path(config.policy.cache), trust=lambda: "directory")
     return directory
+=======
+        return _bundle(config, config.policy.bundle, kept=kept)
+    return DirectorySource(config.path(config.policy.directory))
+>>>>>>> 59ee2a0 (Start with what was kept, and tell every later fault of the source as one)
 
 
-def _bundle(config: Config, section: BundleSection) -> Source:
+def _bundle(config: Config, section: BundleSection, *, kept: bool) -> Source:
     key = None
     if section.verification_key:
         configured = config.path(config.policy.opa) if config.policy.opa else None
@@ -64,7 +73,7 @@ def _bundle(config: Config, section: BundleSection) -> Source:
             advice="Name the public key, or take key_id and scope out.",
         )
     source = BundleSource(_place(config, section), key)
-    if section.file:
+    if section.file or not kept:
         return source
     return LastGood(source, config.path(config.policy.cache))
 

@@ -56,6 +56,7 @@ def test_each_has_an_origin_without_a_secret(tmp_path, text, kind, origin):
     source = source_of(config(tmp_path, text))
     assert isinstance(source, kind)
     assert source.origin == origin.format(tmp_path)
+    assert not isinstance(source_of(config(tmp_path, text), kept=False), LastGood)
     assert not (tmp_path / "state").exists()  # nobody was asked yet
 
 

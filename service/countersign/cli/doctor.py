@@ -146,7 +146,7 @@ def _issuers(config: Config) -> str:
 
 
 def _policy(config: Config, opa: Path) -> str:
-    snapshot = source_of(config).fetch("")
+    snapshot = source_of(config, kept=False).fetch("")
     assert snapshot is not None  # noqa: S101 - no version is the empty one
     bundle = asyncio.run(_admitted(config, opa, snapshot))
     told = f"{snapshot.origin}: revision {bundle.revision}, passes all that it has to"

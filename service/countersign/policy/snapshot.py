@@ -50,8 +50,8 @@ class Source(Protocol):
     def fetch(self, known: str) -> Snapshot | None:
         """The version there now, verified; None when it is still `known`.
 
-        Raises `ConfigurationError` when what is there cannot be had or trusted; without
-        a known version, a remote source then gives what `kept` does, if it keeps anything.
+        Raises `ConfigurationError` when what is there cannot be had or trusted; a remote
+        source that has given nothing yet then gives what `kept` does, if it keeps anything.
         """
 
     def accept(self, snapshot: Snapshot) -> None:

@@ -54,6 +54,8 @@ class LastGood:
         self._source = source
         self._directory = directory
         self._begun = False
+        self._gave = False
+        """Whether anything was given since the start; from then on, a fault is told as one."""
 
     @property
     def origin(self) -> str:
@@ -63,11 +65,13 @@ class LastGood:
         """See `Source`."""
         self._begin()
         try:
-            return self._source.fetch("" if known.startswith(_KEPT) else known)
+            snapshot = self._source.fetch("" if known.startswith(_KEPT) else known)
         except ConfigurationError as error:
-            if known:
+            if self._gave:
                 raise
-            return self._kept_instead(error)
+            snapshot = self._kept_instead(error)
+        self._gave = True
+        return snapshot
 
     def accept(self, snapshot: Snapshot) -> None:
         """See `Source`."""
