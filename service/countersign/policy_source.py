@@ -5,8 +5,9 @@ Used by `app`, and by commands about that policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from countersign.config import BundleSection, Config, GitSection, opa_candidates
 from countersign.credentials import read_secret
@@ -43,16 +44,11 @@ def source_of(config: Config, *, kept: bool = True) -> Source:
         git = _git(config, config.policy.git)
         return LastGood(git, config.path(config.policy.cache)) if kept else git
     if config.policy.bundle is not None:
-<<<<<<< HEAD
-        return _bundle(config, config.policy.bundle)
+        return _bundle(config, config.policy.bundle, kept=kept)
     directory = DirectorySource(config.path(config.policy.directory))
     if config.policy.approval:  # what was approved has to be there at the next start
         return LastGood(directory, config.path(config.policy.cache), trust=lambda: "directory")
     return directory
-=======
-        return _bundle(config, config.policy.bundle, kept=kept)
-    return DirectorySource(config.path(config.policy.directory))
->>>>>>> 59ee2a0 (Start with what was kept, and tell every later fault of the source as one)
 
 
 def _bundle(config: Config, section: BundleSection, *, kept: bool) -> Source:
@@ -78,24 +74,24 @@ def _bundle(config: Config, section: BundleSection, *, kept: bool) -> Source:
     return LastGood(source, config.path(config.policy.cache))
 
 
+_HTTPS_ALONE: Final = ("token", "ca")
+_S3_ALONE: Final = ("endpoint", "region")
+
+
 def _place(config: Config, section: BundleSection) -> Place:
     if section.file:
+        _require_unset(section, (*_HTTPS_ALONE, *_S3_ALONE), "a file")
         return FilePlace(config.path(section.file), max_bytes=section.max_bytes)
-    token = _secret(config, "policy.bundle.token", section.token)
     if not section.url.startswith("s3://"):
+        _require_unset(section, _S3_ALONE, "https")
         return HttpPlace(
             section.url,
-            token=token,
+            token=_secret(config, "policy.bundle.token", section.token),
             ca=config.path(section.ca) if section.ca else None,
             deadline_s=section.deadline_s,
             max_bytes=section.max_bytes,
         )
-    if token or section.ca:
-        raise ConfigurationError(
-            "policy.source_invalid",
-            "policy.bundle.token and ca are for https alone",
-            advice="Credentials and authorities of S3 come as for any AWS client.",
-        )
+    _require_unset(section, _HTTPS_ALONE, "s3, whose credentials and authorities come as for AWS")
     from countersign.policy.sources.s3 import S3Place  # noqa: PLC0415 - an extra
 
     return S3Place(
@@ -107,10 +103,27 @@ def _place(config: Config, section: BundleSection) -> Place:
     )
 
 
+def _require_unset(section: BundleSection, names: Sequence[str], what: str) -> None:
+    """Nobody shall believe that a setting is heeded which is not."""
+    for name in names:
+        if getattr(section, name):
+            raise ConfigurationError(
+                "policy.source_invalid",
+                f"policy.bundle.{name} is not for {what}",
+                advice="Take it out.",
+            )
+
+
 def _git(config: Config, section: GitSection) -> GitSource:
     def path(setting: str) -> Path | None:
         return config.path(setting) if setting else None
 
+    if section.signed == "every" and not section.signers:
+        raise ConfigurationError(
+            "policy.source_invalid",
+            "policy.git.signers is not given, but every commit must be signed",
+            advice="Name ssh's ALLOWED SIGNERS file, or take signed out.",
+        )
     return GitSource(
         GitSettings(
             url=section.url,
