@@ -85,11 +85,11 @@ class Access:
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"]
         options += ["ConnectTimeout=30", "ServerAliveInterval=15"]
         if self.known_hosts is not None:
-            options += [f"UserKnownHostsFile={self.known_hosts}", "GlobalKnownHostsFile=/dev/null"]
-        command = ["ssh", "-F", "/dev/null", *(f"-o{option}" for option in options)]
+            options += [f"UserKnownHostsFile={_quoted(self.known_hosts)}"]
+            options += ["GlobalKnownHostsFile=/dev/null"]
         if self.ssh_key is not None:
-            command += ["-oIdentitiesOnly=yes", "-i", str(self.ssh_key)]
-        return shlex.join(command)
+            options += ["IdentitiesOnly=yes", f"IdentityFile={_quoted(self.ssh_key)}"]
+        return shlex.join(["ssh", "-F", "/dev/null", *(f"-o{option}" for option in options)])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,3 +263,8 @@ def _entry(line: bytes) -> Entry:
         object_id=object_id,
         size=int(size) if size.isdigit() else 0,
     )
+
+
+def _quoted(path: Path) -> str:
+    """A path as ssh reads it in an option: spaces part words there, and % begins a token."""
+    return f'"{path}"'.replace("%", "%%")
