@@ -22,6 +22,7 @@ from countersign.policy.sources.file import FilePlace
 from countersign.policy.sources.git import GitSettings, GitSource, History
 from countersign.policy.sources.http import HttpPlace
 from countersign.policy.sources.last_good import LastGood
+from countersign.policy.sources.unsigned import Unsigned
 
 
 def admission_settings(config: Config) -> AdmissionSettings:
@@ -46,8 +47,8 @@ def source_of(config: Config, *, kept: bool = True) -> Source:
     if config.policy.bundle is not None:
         return _bundle(config, config.policy.bundle, kept=kept)
     directory = DirectorySource(config.path(config.policy.directory))
-    if config.policy.approval:  # what was approved has to be there at the next start
-        return LastGood(directory, config.path(config.policy.cache), trust=lambda: "directory")
+    if config.policy.approval and kept:  # what was approved has to be there at the next start
+        return LastGood(Unsigned(directory), config.path(config.policy.cache))
     return directory
 
 
@@ -69,7 +70,7 @@ def _bundle(config: Config, section: BundleSection, *, kept: bool) -> Source:
             advice="Name the public key, or take key_id and scope out.",
         )
     source = BundleSource(_place(config, section), key)
-    if section.file or not kept:
+    if not kept or (section.file and not config.policy.approval):
         return source
     return LastGood(source, config.path(config.policy.cache))
 

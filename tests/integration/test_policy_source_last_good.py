@@ -18,9 +18,11 @@ from countersign.errors import ConfigurationError
 from countersign.policy.bundle import build
 from countersign.policy.signatures import BundleKey
 from countersign.policy.sources.bundle import BundleSource
+from countersign.policy.sources.directory import DirectorySource
 from countersign.policy.sources.git import GitSettings, GitSource
 from countersign.policy.sources.http import HttpPlace
 from countersign.policy.sources.last_good import LastGood
+from countersign.policy.sources.unsigned import Unsigned
 from policy_places import ALLOW, DENY, Git, Web, allowed, bundle, keys, ssh_key, written
 
 
@@ -231,6 +233,27 @@ def test_a_revision_is_not_reused_over_a_restart(world):
     source = world.source()
     assert "last accepted on disk" in source.fetch("").origin
     assert refused(source, "kept/x").code == "policy.revision_reused"
+
+
+# --- a directory, of which people approve each version ---
+
+
+def test_a_directory_is_there_as_it_was_accepted_whatever_it_says_now(tmp_path):
+    policy = written(tmp_path / "p", sub__data_json="{}")
+
+    def source() -> LastGood:
+        return LastGood(Unsigned(DirectorySource(policy)), tmp_path / "cache")
+
+    first = source()
+    accepted = first.fetch("")
+    first.accept(accepted)
+    written(policy, main_rego=DENY)
+    again = source().kept()
+    assert (again.files, again.revision) == (accepted.files, accepted.revision)
+    assert "last accepted on disk" in again.origin
+    assert source().fetch("").files != accepted.files
+    shutil.rmtree(policy)
+    assert source().fetch("").files == accepted.files
 
 
 # --- git ---

@@ -27,7 +27,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from countersign.errors import ConfigurationError
-from countersign.policy.binary import CommandError, run_opa
+from countersign.policy.binary import CommandError, UnusableError, run_opa
+from countersign.policy.bundle import unusable
 
 SIGNATURES: Final = PurePosixPath(".signatures.json")
 _MAX_KEY_BYTES: Final = 16_384
@@ -80,6 +81,8 @@ class BundleKey:
         command = ["build", "--bundle", archive.name, *arguments, "--output", "verified.tar.gz"]
         try:
             run_opa(self.opa, command, cwd=scratch)
+        except UnusableError as error:
+            raise unusable(error) from None
         except CommandError as error:
             words = error.message.removeprefix("error: ").replace(archive.name, "it")
             raise _refused(f"does not pass OPA's verification: {words[:_MAX_WORDS]}") from None
