@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import realparts
+from countersign.errors import ConfigurationError
 from countersign.policy.activation import Keeper, KeeperSettings
 from countersign.policy.admission import Admission, AdmissionSettings
+from countersign.policy.approving import NOT_APPROVED, Approver, Proposal
 from countersign.policy.opa import OpaPolicy
-from countersign.policy.snapshot import Source
+from countersign.policy.snapshot import Snapshot, Source
 from countersign.policy.sources.directory import DirectorySource
 from countersign.policy.versions import Attempt, Change, Result
 
@@ -61,6 +63,40 @@ test_it_never_ends if count([1 | some i in many; some j in many; i == -j]) == 0
 """
 
 
+class People:
+    """An `Approver` whose people say yes or no when the test does."""
+
+    def __init__(self) -> None:
+        self.approved_last = ""
+        self.asked: list[tuple[Proposal, str]] = []
+        self.ended: list[str] = []
+        self.says: asyncio.Queue[bool] = asyncio.Queue()
+        self.spendable = True
+
+    async def is_approved(self, snapshot: Snapshot) -> bool:
+        self.approved_last = self.approved_last or snapshot.revision
+        return snapshot.revision == self.approved_last
+
+    async def ask(self, proposal: Proposal, *, supersedes: str) -> str:
+        self.asked.append((proposal, supersedes))
+        return f"rev_{len(self.asked)}"
+
+    async def approved(self, proposal: Proposal) -> None:
+        if not await self.says.get():
+            raise ConfigurationError(NOT_APPROVED, "people did not approve it")
+
+    async def spend(self, proposal: Proposal) -> None:
+        if not self.spendable:
+            raise ConfigurationError(NOT_APPROVED, "the approval could not be spent")
+        self.approved_last = proposal.version.revision
+
+    async def report(self, proposal: Proposal, *, succeeded: bool) -> None:
+        self.ended.append(f"{proposal.review} {'succeeded' if succeeded else 'failed'}")
+
+    async def withdraw(self, proposal: Proposal) -> None:
+        self.ended.append(f"{proposal.review} withdrawn")
+
+
 class World:
     """One keeper and everything it was heard to say."""
 
@@ -70,6 +106,7 @@ class World:
         self.opa: Path = options.pop("opa", None) or realparts.opa()
         self.source: Source = options.pop("source", None) or DirectorySource(self.folder)
         self.settings: KeeperSettings = options.pop("settings", NEVER_POLLED)
+        self.approver: Approver | None = options.pop("approver", None)
         self.admission_options: dict[str, Any] = options
         self.changes: list[Change] = []
         self.attempts: list[Attempt] = []
@@ -94,6 +131,7 @@ class World:
             settings=self.settings,
             on_change=self._changed,
             on_attempt=self.attempts.append,
+            approver=self.approver,
         )
         await self.policy.start()
         following = None

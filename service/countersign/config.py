@@ -352,6 +352,7 @@ class Config(_Section):
             "log": {"directory"},
             "policy": {
                 **dict.fromkeys(("directory", "opa", "cache"), True),
+                **dict.fromkeys(("tenant", "approval_caller", "approval_environment"), True),
                 "bundle": {"file", "url", "token", "ca", "endpoint", "region", "verification_key"},
                 "git": {
                     *("url", "path", "signers", "user", "token"),

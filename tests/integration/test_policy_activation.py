@@ -25,6 +25,7 @@ from policy_world import (
     POLICY,
     QUORUM_OF_NOBODY,
     TEST,
+    People,
     World,
     eventually,
 )
@@ -354,3 +355,92 @@ async def test_whoever_hangs_up_leaves_no_half_of_an_activation(world: World) ->
         asking.cancel()
         await eventually(lambda: world.last.result is Result.ACTIVATED and len(world.changes) == 2)
         assert await world.answer() == "second"
+
+
+# --- people ---------------------------------------------------------------------------
+
+
+async def test_what_nobody_approved_does_not_answer(tmp_path: Path) -> None:
+    people = People()
+    world = World(tmp_path, approver=people)
+    world.write()
+    async with world.keeping() as keeper:
+        world.write(tag="second")
+        attempt = await keeper.activate("olga")
+        assert (attempt.result, attempt.review) == (Result.PROPOSED, "rev_1")
+        keeper.look()
+        assert (await keeper.activate("olga")).review == "rev_1"  # the same question
+        assert (await keeper.activate("mallory")).review == "rev_2"  # who asks decides nothing
+        assert [supersedes for _, supersedes in people.asked] == ["", "rev_1"]
+        assert await world.answer() == "first"
+        assert not keeper.status().held
+
+        people.says.put_nowait(True)
+        await eventually(lambda: world.last.result is Result.ACTIVATED)
+        assert await world.answer() == "second"
+        assert people.ended == ["rev_2 succeeded"]
+        assert world.changes[-1].attempt.review == "rev_2"
+
+        assert (await keeper.roll_back("", "olga")).result is Result.PROPOSED
+        assert await world.answer() == "second"
+        people.says.put_nowait(False)
+        await eventually(lambda: world.last.result is Result.REFUSED)
+        assert await world.answer() == "second"
+
+
+async def test_what_is_broken_is_put_before_nobody(tmp_path: Path) -> None:
+    people = People()
+    world = World(tmp_path, approver=people)
+    world.write()
+    async with world.keeping() as keeper:
+        world.write(QUORUM_OF_NOBODY)
+        assert (await keeper.activate("olga")).code == "policy.contract"
+        assert people.asked == []
+
+
+async def test_an_approval_that_cannot_be_spent_lets_nothing_answer(tmp_path: Path) -> None:
+    people = People()
+    people.spendable = False
+    world = World(tmp_path, approver=people)
+    world.write()
+    async with world.keeping() as keeper:
+        world.write(tag="second")
+        await keeper.activate("olga")
+        people.says.put_nowait(True)
+        await eventually(lambda: world.last.result is not Result.PROPOSED)
+        assert (world.last.result, world.last.code) == (Result.REFUSED, "policy.not_approved")
+        assert await world.answer() == "first"
+
+
+async def test_what_the_source_takes_back_is_asked_no_more(tmp_path: Path) -> None:
+    people = People()
+    world = World(tmp_path, approver=people)
+    world.write()
+    async with world.keeping() as keeper:
+        world.write(tag="second")
+        await keeper.activate("olga")
+        world.write()
+        assert (await keeper.activate("olga")).result is Result.UNCHANGED
+        assert people.ended == ["rev_1 withdrawn"]
+        people.says.put_nowait(True)
+        keeper.look()
+        await eventually(lambda: len(world.attempts) > 2)
+        assert await world.answer() == "first"
+
+
+async def test_a_start_serves_nothing_that_nobody_approved(tmp_path: Path) -> None:
+    people = People()
+    source = Unreachable(tmp_path / "policy")
+    world = World(tmp_path, approver=people, source=source)
+    world.write()
+    async with world.keeping():
+        pass
+    world.write(tag="second")
+    async with world.keeping():  # by the copy of what was approved; and then people are asked
+        assert await world.answer() == "first"
+        await eventually(lambda: world.last.result is Result.PROPOSED)
+    source.accepted = None
+    with pytest.raises(ConfigurationError) as caught:
+        async with world.keeping():
+            pass
+    assert caught.value.code == "policy.not_approved"

@@ -142,3 +142,7 @@ token = "env:T"
         "max_bytes": 256 << 20,
     }
     assert {"directory", "opa", "cache"}.isdisjoint(told)
+    assert set(told) == {
+        *("deadline_s", "poll_s", "bundle", "git"),
+        *("approval", "keep", "probes", "test_timeout_s", "tests"),
+    }

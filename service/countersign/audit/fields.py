@@ -42,7 +42,7 @@ KINDS: Final[dict[str, str]] = {
     "outcome": "how an action ended, as reported; without `outcome`, that no report came in time",
     "delegation.given": "somebody may decide in another's place",
     "delegation.ended": "and may no more",
-    "policy.changed": "other policy is in force from here on, or was refused: `result`",
+    "policy.changed": "other policy is in force from here on, or was proposed or refused: `result`",
     "directory.changed": "callers, people, channels or groups changed",
     "config.changed": "the service started, under these settings",
     "keys.changed": "a key was replaced: the old one signs no more",
