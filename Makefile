@@ -87,6 +87,10 @@ bench-sanitizer: python  ## measure what the sanitizer hides and costs; ARGS=--q
 fuzz: python  ## look for inputs that crash, leak or cost too much; ARGS="--seconds 300 sql"
 	scripts/fuzz $(ARGS)
 
+.PHONY: bench-policy
+bench-policy: setup  ## what callers feel while policy changes a hundred times; ARGS="--changes 20"
+	$(bin)/python scripts/bench_policy.py $(ARGS)
+
 .PHONY: bench-audit
 bench-audit: setup minio  ## measure a log under Object Lock, on a real store here
 	$(bin)/python scripts/bench_audit_main.py $(ARGS)
