@@ -111,6 +111,8 @@ def test_what_people_deny_never_answers_and_no_restart_brings_it(service: Servic
     service.stop()
     service.start()  # what is in the directory was approved by nobody
     assert is_denied(service)
+    active = json.loads(service.types("policy", "status", "--json", as_="olga").stdout)["active"]
+    assert "last accepted on disk" in active["origin"]
     eventually(lambda: last(service)["result"] == "proposed")
     assert last(service)["review"] == review_id
     vote(service, "alice", review_id, Choice.DENY)
