@@ -173,6 +173,15 @@ BODIES = (
     {"kind": "heartbeat", "change": {"refused_calls": {}, "unauthenticated_calls": {}}},
     {"kind": "delegation.given", "delegation": {"delegator": "bob", "delegate": "erin"}},
     {"kind": "activity", "caller": "agent", "activity": {"type": "prompt", "content": "hello"}},
+    {
+        "kind": "policy.shadow",
+        "decision": "dec_read2",
+        "shadow": {
+            "changed": ["effect", "reasons"],
+            "live": {"effect": "allow", "codes": [], "revision": "rev-2"},
+            "candidate": {"effect": "deny", "codes": ["read.frozen"], "revision": "rev-3"},
+        },
+    },
 )
 
 

@@ -40,7 +40,7 @@ from countersign.edge.server import EdgeServer, Tls, require_loopback
 from countersign.edge.trust import Trust
 from countersign.errors import ConfigurationError, UnavailableError
 from countersign.faults import fault_points
-from countersign.flow import Flow, Parts, operators, ruleset
+from countersign.flow import Flow, Parts, operators, ruleset, shadowing
 from countersign.flow.notices import directory_changed, started
 from countersign.flow.sweep import sweeper
 from countersign.issuers import Issuers
@@ -51,6 +51,9 @@ from countersign.policy.activation import Keeper, KeeperSettings
 from countersign.policy.admission import Admission
 from countersign.policy.binary import find_opa
 from countersign.policy.opa import OpaPolicy
+from countersign.policy.protocol import ShadowDifference
+from countersign.policy.shadow import Shadow
+from countersign.policy.sources.directory import DirectorySource
 from countersign.policy.versions import Attempt, Change
 from countersign.policy_approval import ApprovalSettings, FlowApproval
 from countersign.policy_records import policy_changed
@@ -170,6 +173,7 @@ class App:
         )
         await self._start_log(stack)
         await self._start_policy(stack, opa)
+        self._shadow = self._candidate(opa)
         await started(
             self._store,
             self._registry.current,
@@ -287,6 +291,23 @@ class App:
             log_id_of=self._log_id_of,
         )
 
+    def _candidate(self, opa: Path) -> Shadow | None:
+        """What tries a candidate policy, if the settings name one."""
+        section, path = self._config.policy.shadow, self._config.path
+        if not section.directory:
+            return None
+
+        async def record(found: ShadowDifference) -> bool:
+            return await shadowing.recorded(self._store, self._publisher, found)
+
+        return Shadow(
+            opa,
+            DirectorySource(path(section.directory)),
+            settings=section.settings(),
+            on_result=lambda result: self._metrics.shadow(result.value),
+            on_difference=record,
+        )
+
     def _jwks(self) -> JsonObject:
         return self._permits.jwks(self._key_history.permits(self._store.now()))
 
@@ -302,6 +323,7 @@ class App:
             keeper=self._publisher,
             spend_for=self._rate.spend_for_person,
             recognizer=self._recognizers,
+            shadow=self._shadow,
         )
         return Flow(parts, self._waiters)
 
@@ -385,6 +407,8 @@ class App:
         self._spawn("policy", self._keeper.run())
         self._spawn("directory", self._registry.watch(self._config.directory.poll_s))
         self._spawn("health", self._follow_health())
+        if self._shadow:
+            self._spawn("policy shadow", self._shadow.run())
         registry = self._registry
         self._spawn(
             "heartbeat",
@@ -485,6 +509,13 @@ class App:
         gauge("countersign_policy_ready", "Whether OPA answers.", lambda: float(self._policy.ready))
         self._metrics.policy(self._policy_now)
         gauge("countersign_opa_restarts", "OPA restarts.", lambda: self._policy.status().restarts)
+        if self._shadow:
+            shadow = self._shadow
+            gauge(
+                "countersign_policy_shadow_ready",
+                "Whether a candidate policy is being tried.",
+                lambda: float(shadow.ready),
+            )
         if self._recognizers:
             pool = self._recognizers
             gauge(

@@ -24,6 +24,7 @@ from countersign.flow import Floor, Limits, Quota
 from countersign.issuers import IssuerSource
 from countersign.keys import Kind, Source
 from countersign.model import Assurance, Durability, JsonValue, TenantId
+from countersign.policy.shadow import ShadowSettings
 from countersign.recognizers import ENTITY_NAME
 from countersign.recognizers import Settings as RecognizerSettings
 from countersign.sanitize import CustomRules, custom_rules
@@ -135,6 +136,21 @@ class GitSection(_Section):
     max_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 32)] = 256 << 20
 
 
+class ShadowSection(_Section):
+    """`[policy.shadow]`: a candidate, asked the same and believed nothing."""
+
+    directory: str = ""
+    sample: Annotated[float, Field(ge=0, le=1)] = 1
+    deadline_s: Annotated[float, Field(gt=0, le=5)] = 0.25
+    max_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    max_records_per_minute: Annotated[int, Field(ge=0, le=6000)] = 60
+    poll_s: Annotated[float, Field(gt=0, le=3600)] = 10
+
+    def settings(self) -> ShadowSettings:
+        """What the candidate may cost."""
+        return ShadowSettings(**self.model_dump(exclude={"directory"}))
+
+
 class PolicySection(_Section):
     """`[policy]`: Rego, where it comes from, what it must pass, and the OPA that runs it."""
 
@@ -153,6 +169,7 @@ class PolicySection(_Section):
     approval_environment: str = "production"
     bundle: BundleSection | None = None
     git: GitSection | None = None
+    shadow: ShadowSection = Field(default_factory=ShadowSection)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -358,6 +375,7 @@ class Config(_Section):
                     *("url", "path", "signers", "user", "token"),
                     *("ca", "ssh_key", "known_hosts"),
                 },
+                "shadow": {"directory"},
             },
             "presidio": {"file"},
             "s3": {"endpoint", "prefix", "records_bucket", "region", "tiles_bucket"},

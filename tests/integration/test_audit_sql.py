@@ -14,6 +14,7 @@ from realparts import ROOT
 
 PAGE = (ROOT / "docs" / "auditing.md").read_text(encoding="utf-8")
 DUCKDB = PAGE[PAGE.index("### DuckDB") : PAGE.index("### Athena")]
+SHADOW = (ROOT / "docs" / "how-to" / "try-a-policy-in-shadow.md").read_text(encoding="utf-8")
 QUESTIONS = re.split(r"^#### ", DUCKDB, flags=re.MULTILINE)
 
 
@@ -35,8 +36,8 @@ def ask(tmp_path_factory):
             database.execute(statement)
 
         def answer(number):
-            text = QUESTIONS[number]
-            assert text.startswith(f"{number}. ")
+            text = SHADOW if number == "shadow" else QUESTIONS[number]
+            assert text is SHADOW or text.startswith(f"{number}. ")
             return [database.execute(statement).fetchall() for statement in statements(text)]
 
         yield answer
@@ -53,6 +54,10 @@ def test_the_view_has_every_field_of_a_record():
     told = dict(re.findall(r"(\w+): '(\w+)'", columns))
     types = {"text": "VARCHAR", "time": "VARCHAR", "integer": "BIGINT"}
     assert told == {field.name: types.get(field.type, "JSON") for field in COLUMNS}
+
+
+def test_what_a_candidate_policy_would_have_changed(ask):
+    assert ask("shadow") == [[("db.read", "production", "allow", "deny", 1)]]
 
 
 def test_1_all_records_each_once(ask):

@@ -43,6 +43,7 @@ KINDS: Final[dict[str, str]] = {
     "delegation.given": "somebody may decide in another's place",
     "delegation.ended": "and may no more",
     "policy.changed": "other policy is in force from here on, or was proposed or refused: `result`",
+    "policy.shadow": "a candidate policy would have said something else; it decides nothing",
     "directory.changed": "callers, people, channels or groups changed",
     "config.changed": "the service started, under these settings",
     "keys.changed": "a key was replaced: the old one signs no more",
@@ -152,6 +153,10 @@ FIELDS: Final = (
     Field("outcome.detail", "map", "what the executor adds, masked"),
     Field("delegation", "map", "who lends to whom, from when until when"),
     Field("change", "map", "what changed, or since the last heartbeat"),
+    Field("shadow", "object", "two policies' answers to the question of `decision`"),
+    Field("shadow.changed", "list", "of effect, reasons (codes), requirement, mask"),
+    Field("shadow.live", "map", "effect, codes and revision of the policy in force"),
+    Field("shadow.candidate", "map", "and of the one that was tried"),
     Field("activity", "map", "type, content, mask_report, complete"),
 )
 

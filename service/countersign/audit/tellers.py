@@ -155,6 +155,16 @@ def _tell_outcome(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     yield "permit", text_of(object_of(record, "permit"), "jti")
 
 
+def _tell_shadow(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
+    shadow = object_of(record, "shadow")
+    yield "", "a candidate policy, which decides nothing, would have said something else"
+    for name, whose in (("live", "in force"), ("candidate", "candidate")):
+        said = object_of(shadow, name)
+        yield whose, " ".join(filter(None, (text_of(said, "effect"), joined(said.get("codes")))))
+        yield f"revision, {whose}", text_of(said, "revision")
+    yield "not the same", joined(shadow.get("changed"))
+
+
 def tell_other(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     """A record of a kind that is told by its own name."""
     yield "", text_of(record, "kind") or "a record of unknown kind"
@@ -173,6 +183,7 @@ TELLERS: Final[dict[str, Teller]] = {
     "review.escalated": _tell_escalated,
     "admin.refused": _tell_kept_out,
     "review.closed": _tell_closed,
+    "policy.shadow": _tell_shadow,
     "claim": _tell_claim,
     "outcome": _tell_outcome,
 }

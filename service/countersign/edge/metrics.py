@@ -84,6 +84,13 @@ class Metrics:
             ("code",),
             registry=self.registry,
         )
+        self._shadow = Counter(
+            "countersign_policy_shadow_total",
+            "Decisions offered to the candidate policy by result: same, different, late (no "
+            "answer by its deadline), dropped (it was busy, resting or not there).",
+            ("result",),
+            registry=self.registry,
+        )
 
     def policy_attempt(self, result: str, code: str) -> None:
         """Count an attempt to have another version of policy answer."""
@@ -132,6 +139,10 @@ class Metrics:
     def witness(self, name: str, outcome: str) -> None:
         """Count one answer of a witness, or that there was none."""
         self._witnesses.labels(name, outcome).inc()
+
+    def shadow(self, result: str) -> None:
+        """Count what became of one decision offered to the candidate policy."""
+        self._shadow.labels(result).inc()
 
     def refused_calls(self) -> dict[tuple[str, str], int]:
         """Calls so far that led to no decision, by tenant and status code: for heartbeats.

@@ -7,7 +7,7 @@ import secrets
 
 from countersign import canonical
 from countersign.errors import PreconditionError
-from countersign.flow import keeping, masking, record
+from countersign.flow import keeping, masking, record, shadowing
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.aside import aside
 from countersign.flow.asking import Begun, CheckAsk, begin
@@ -62,7 +62,9 @@ async def _answer(parts: Parts, caller: Caller, ask: CheckAsk, *, deadline_s: fl
             made_by=ask.made_by,
             flight=flight,
         )
-        return await parts.store.apply(await command(parts, caller, begun, judgement))
+        answer = await parts.store.apply(await command(parts, caller, begun, judgement))
+    shadowing.offer(parts, judgement, answer)
+    return answer
 
 
 async def command(

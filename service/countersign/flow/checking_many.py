@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from countersign.errors import InvalidRequestError, RequestError
-from countersign.flow import keeping
+from countersign.flow import keeping, shadowing
 from countersign.flow.answer import Answer
 from countersign.flow.asking import Begun, CheckAsk, begin
 from countersign.flow.check import command
 from countersign.flow.in_flight import Flight
-from countersign.flow.judge import Verdict, judgement
+from countersign.flow.judge import Judgement, Verdict, judgement
 from countersign.flow.parts import Parts
 from countersign.flow.question import Question, question
 from countersign.flow.request import Named
@@ -43,6 +43,7 @@ class _Item:
     begun: Begun | None = None
     question: Question | None = None
     verdict: Verdict | None = None
+    judgement: Judgement | None = None
     command: Named[Answer] | None = None
 
 
@@ -147,21 +148,23 @@ class _Batch:
             [query for _, query in asking],
             deadline_s=min(deadline_s, self._parts.limits.policy_deadline_s),
         )
-        for (item, _), said in zip(asking, answers.each, strict=True):
-            item.verdict = Verdict(said=said, revision=answers.revision)
+        for (item, query), said in zip(asking, answers.each, strict=True):
+            item.verdict = Verdict(query=query, said=said, revision=answers.revision)
 
     async def decide(self, item: _Item) -> None:
         if item.question is None or item.begun is None:
             return
         with _caught(item):
             judged = await judgement(self._parts, item.question, item.verdict)
+            item.judgement = judged
             item.command = await command(self._parts, self._caller, item.begun, judged)
 
     async def apply(self, item: _Item) -> None:
         if item.command is None:
             return
         with _caught(item):
-            item.outcome = await self._parts.store.apply(item.command)
+            item.outcome = answer = await self._parts.store.apply(item.command)
+            shadowing.offer(self._parts, item.judgement, answer)
 
     async def keep(self, item: _Item, *, deadline_s: float) -> None:
         if not isinstance(item.outcome, Answer):

@@ -12,7 +12,7 @@ import hmac
 
 from countersign import canonical
 from countersign.errors import InvalidRequestError
-from countersign.flow import keeping, record
+from countersign.flow import keeping, record, shadowing
 from countersign.flow.answer import Answer, decision_body, new_permit, replay
 from countersign.flow.filing import file
 from countersign.flow.in_flight import Flight
@@ -95,7 +95,9 @@ async def _answer(parts: Parts, claimant: Caller, ask: ClaimAsk, *, deadline_s: 
             )
         keeping.require_room(parts, claimant.tenant)
         command = _Claim(parts, claimant, ask, request, judgement, commitment, audience)
-        return await parts.store.apply(Named(name="claim", run=command.run))
+        answer = await parts.store.apply(Named(name="claim", run=command.run))
+    shadowing.offer(parts, judgement, answer)
+    return answer
 
 
 def _concerns(review: Review, claimant: Caller) -> bool:

@@ -44,6 +44,15 @@ _DAY_US: Final = 86_400 * SECOND_US
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What policy said to a query, and which of its revisions: a fault has none of its own."""
+
+    query: bytes = dataclasses.field(repr=False)
+    said: PolicyDecision | PolicyError
+    revision: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What was found and decided about one context, at one moment."""
 
@@ -62,14 +71,8 @@ class Judgement:
     """The denial says that policy could not be asked, not that it said no."""
     policy_record: JsonObject
     """What policy was asked besides the context, for the record."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What policy said, and which of its revisions: a fault has none of its own."""
-
-    said: PolicyDecision | PolicyError
-    revision: str
+    verdict: Verdict | None
+    """What policy itself said, before anything was held against it; None: it was not asked."""
 
 
 async def judge(
@@ -104,14 +107,15 @@ async def judge(
 async def _ask(parts: Parts, asking: Question, deadline_s: float) -> Verdict | None:
     if asking.refusal:
         return None
+    query = asking.query()
     said: PolicyDecision | PolicyError
     try:
         said = await parts.policy.decide(
-            asking.query(), deadline_s=min(deadline_s, parts.limits.policy_deadline_s)
+            query, deadline_s=min(deadline_s, parts.limits.policy_deadline_s)
         )
     except PolicyError as error:
         said = error
-    return Verdict(said=said, revision=parts.policy.revision)
+    return Verdict(query=query, said=said, revision=parts.policy.revision)
 
 
 async def judgement(parts: Parts, asking: Question, verdict: Verdict | None) -> Judgement:
@@ -137,6 +141,7 @@ async def judgement(parts: Parts, asking: Question, verdict: Verdict | None) -> 
         decision=decision,
         fault=fault,
         policy_record={**asking.asked, "query": QUERY, "revision": decision.revision},
+        verdict=verdict,
     )
 
 

@@ -13,7 +13,7 @@ from countersign.directory import Directory, DirectorySource
 from countersign.flow.in_flight import InFlight
 from countersign.model import Assurance, Durability, PersonId, Requirement, TenantId
 from countersign.permit import PermitKeys
-from countersign.policy.protocol import PolicyPoint
+from countersign.policy.protocol import PolicyPoint, ShadowPoint
 from countersign.sanitize import Sanitizer
 from countersign.sanitize.recognized import Recognizer
 from countersign.store.protocol import Store
@@ -130,6 +130,8 @@ class Parts:
     """None: records are not published anywhere."""
     recognizer: Recognizer | None = None
     """Who is asked besides the sanitizer's rules."""
+    shadow: ShadowPoint | None = None
+    """Where a candidate policy is tried on what was decided."""
     in_flight: InFlight = dataclasses.field(default_factory=InFlight)
     """Checks that are being decided now."""
 

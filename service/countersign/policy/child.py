@@ -38,6 +38,8 @@ class OpaSettings:
     restart_delay_s: float = 0.05
     """Doubled with each failure, with jitter, up to the longest one."""
     max_restart_delay_s: float = 10.0
+    background: bool = False
+    """Runs on one processor, when nothing else needs it, and is the first to go for memory."""
 
 
 class OpaChild:
@@ -141,8 +143,12 @@ async def _spawn(opa: Path, home: Home, settings: OpaSettings) -> Process:
         *("--skip-version-check", "--log-level", "error", "--log-format", "json"),
     ]
     environment = ["GOGC=400", f"GOMEMLIMIT={settings.memory_limit_bytes}B"]
+    if settings.background:
+        environment.append("GOMAXPROCS=1")
     try:
-        return await Process.start(command, cwd=home.path, environment=environment)
+        return await Process.start(
+            command, cwd=home.path, environment=environment, background=settings.background
+        )
     except OSError as error:
         raise ConfigurationError(
             "opa.not_started",

@@ -43,16 +43,25 @@ class Process:
         waiting.start()
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, cwd: Path, environment: Sequence[str]) -> Self:
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Sequence[str],
+        background: bool = False,
+    ) -> Self:
         """Run a program that ends with this one, in exactly `environment` (`NAME=VALUE`).
 
-        Raises `OSError` when it cannot be run.
+        In the `background` it yields to everything else; see `launch`. Raises `OSError`
+        when it cannot be run.
         """
         # From the loop's thread: the child is told when the thread that made it ends.
         popen = subprocess.Popen(  # noqa: ASYNC220, S603 - a fixed command; back once it runs
             [
                 sys.executable,
                 *("-I", "-S", "-B", launch.__file__, str(os.getpid())),
+                *([launch.BACKGROUND] if background else []),
                 *(*environment, "--", *command),
             ],
             stdin=subprocess.DEVNULL,

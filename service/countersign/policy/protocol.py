@@ -1,4 +1,4 @@
-"""What the flow asks of policy. Called by `flow`; implemented by `opa`."""
+"""What the flow asks of policy. Called by `flow`; implemented by `opa` and `shadow`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from countersign.errors import PolicyError
-from countersign.model import PolicyDecision
+from countersign.model import DecisionId, Effect, PolicyDecision, TenantId
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,46 @@ class Answers:
     """Of every answer and of every fault among them."""
     each: Sequence[PolicyDecision | PolicyError]
     """In the order of the questions."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A question that policy has answered, for another policy to be tried on."""
+
+    tenant: TenantId
+    decision: DecisionId
+    input_json: bytes = dataclasses.field(repr=False)
+    said: PolicyDecision | PolicyError
+    revision: str
+    """The one in force that said it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowSaid:
+    """What one of the two policies said, as far as it is told."""
+
+    effect: Effect
+    codes: tuple[str, ...]
+    revision: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowDifference:
+    """Two policies' answers to the same question."""
+
+    tenant: TenantId
+    decision: DecisionId
+    live: ShadowSaid
+    candidate: ShadowSaid
+    changed: tuple[str, ...]
+    """Of `effect`, `reasons`, `requirement` and `mask`, those that are not the same."""
+
+
+class ShadowPoint(Protocol):
+    """Where a candidate is tried beside the policy in force."""
+
+    def offer(self, trial: Trial) -> None:
+        """Try it on this, if it has the time. Returns at once and never raises."""
 
 
 class PolicyPoint(Protocol):

@@ -1,0 +1,37 @@
+"""A candidate policy beside the one in force, on a real service."""
+
+from __future__ import annotations
+
+import json
+
+from countersign.v1 import context_pb2, decisions_pb2
+from service import Service, context, eventually
+
+SECRET = "lena.vogt@kunde-beispiel.de"
+CANDIDATE = """
+package countersign
+
+frozen := {"code": "demo.frozen", "message": input.context.reason}
+
+decision := {"effect": "deny", "reasons": [frozen]}
+"""
+
+
+def test_a_candidate_differs_on_record_and_changes_no_answer(prepared: Service) -> None:
+    service = prepared
+    service.plant(SECRET)
+    (service.directory / "candidate").mkdir()
+    (service.directory / "candidate" / "policy.rego").write_text(CANDIDATE, encoding="utf-8")
+    service.configure({"policy.shadow.directory": "candidate", "policy.shadow.max_share": 1.0})
+    service.start()
+    eventually(lambda: service.metric("countersign_policy_shadow_ready") == 1)
+    asked = decisions_pb2.CheckRequest(context=context("demo.allow", reason=SECRET).to_message())
+    answer = service.line("agent").call("Decisions.Check", asked, timeout_s=30)
+    assert answer.effect == context_pb2.EFFECT_ALLOW
+    eventually(lambda: 'shadow_total{result="different"} 1.0' in service.status("/metrics")[1])
+    service.stop()
+    _, records = service.verified_log()
+    (found,) = [body for body in map(json.loads, records) if body["kind"] == "policy.shadow"]
+    assert found["decision"] == answer.decision_id
+    assert found["shadow"]["live"]["effect"] == "allow"
+    assert found["shadow"]["candidate"]["codes"] == ["demo.frozen"]
