@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import bench_contexts
 import psutil
+from bench_batches import queries
+from bench_cerbos import Side, beside
 from bench_load import Load, measure, measure_distinct, require_h2load
 from bench_log import Log, log
 from bench_parts import Shares, sanitizing, shares
@@ -39,15 +41,20 @@ class Effort:
     waiters: int
     votes: int
     records: int
+    turns: int
+    """Of ours and of Cerbos, one after the other."""
+    decisions: int
+    """In each of them."""
 
 
 FULL = Effort(
     load_s=8, levels=(1, 16, 64), fresh=2000, rounds=3000, waiters=10_000, votes=200,
-    records=200_000,
+    records=200_000, turns=5, decisions=2000,
 )  # fmt: skip
 QUICK = Effort(
-    load_s=1, levels=(1, 16), fresh=100, rounds=200, waiters=1_000, votes=30, records=5_000
-)
+    load_s=1, levels=(1, 16), fresh=100, rounds=200, waiters=1_000, votes=30, records=5_000,
+    turns=1, decisions=200,
+)  # fmt: skip
 
 
 BATCH: Final = 50
@@ -86,6 +93,8 @@ class Seen:
     sanitizing: dict[str, float] = dataclasses.field(default_factory=dict)
     waiting: Waiting | None = None
     log: Log | None = None
+    queries: dict[int, float] = dataclasses.field(default_factory=dict)
+    beside: list[Side] | None = None
 
 
 def main() -> int:
@@ -114,6 +123,11 @@ def _run(seen: Seen, effort: Effort, place: Path) -> None:
     finally:
         service.stop()
     _calibrate(seen)
+    title("OPA alone: its CPU a decision (µs), by contexts in one query")
+    seen.queries = queries(place / "load" / "policy", decisions=max(100, effort.rounds // 6))
+    print("  " + "  ".join(f"{size}: {cost_us:.0f}" for size, cost_us in seen.queries.items()))
+    _beside(seen, effort, place)
+    _calibrate(seen)
     title("Where the CPU of a Check goes (µs, one at a time; the edge at 16 in flight)")
     for name, context in (("ALLOW", bench_contexts.allowed()), ("SQL", bench_contexts.statement())):
         seen.shares[name] = shares(place / "load", context, rounds=effort.rounds)
@@ -129,6 +143,23 @@ def _run(seen: Seen, effort: Effort, place: Path) -> None:
     print(f"  published in {seen.log.publish_us:.0f} µs of CPU a record")
     print(f"  verified in {seen.log.verify_cpu_s:.1f} s of CPU, {seen.log.verify_wall_s:.1f} s")
     _calibrate(seen)
+
+
+def _beside(seen: Seen, effort: Effort, place: Path) -> None:
+    title("The same rules and contexts, turn and turn about: CPU a decision (µs), a call (ms)")
+    seen.beside = beside(place / "beside", turns=effort.turns, decisions=effort.decisions)
+    if seen.beside is None:
+        print("  not measured: no Cerbos. scripts/cerbos-setup brings it (npm, Linux on x86-64)")
+        return
+    for side in seen.beside:
+        shares = " + ".join(f"{name} {cost_us:.0f}" for name, cost_us in side.cpu_us.items())
+        print(
+            f"  {side.name:28} {side.items:3} a call  {shares:26}"
+            f"  best {side.best_us:5.0f}  p50 {side.p50_ms:6.1f}  p95 {side.p95_ms:6.1f}",
+            flush=True,
+        )
+    print("  Not the same work: ours masks, finds who must not decide, and commits a record of")
+    print("  each decision before it answers; Cerbos's log is written without a sync, if at all.")
 
 
 def _loads(seen: Seen, effort: Effort, service: Service) -> None:

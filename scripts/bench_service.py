@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -49,14 +50,18 @@ class Cpu:
 class Service:
     """One running service: the caller asks, bob decides, alice owns the caller."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, policy: Path | None = None) -> None:
+        """`policy` is a directory of Rego to use in place of the shipped one."""
         self.home = home
         _countersign("init", str(home))
+        if policy is not None:
+            shutil.rmtree(home / "policy")
+            shutil.copytree(policy, home / "policy")
         settings = home / "countersign.toml"
-        self.endpoint = f"127.0.0.1:{_free_port()}"
+        self.endpoint = f"127.0.0.1:{free_port()}"
         changes = _SETTINGS | {
             "127.0.0.1:7443": self.endpoint,
-            "127.0.0.1:7444": f"127.0.0.1:{_free_port()}",
+            "127.0.0.1:7444": f"127.0.0.1:{free_port()}",
         }
         text = settings.read_text("utf-8")
         for default, ours in changes.items():
@@ -167,7 +172,7 @@ def _countersign(*arguments: str) -> None:
         sys.exit(f"bench: countersign {' '.join(arguments[:2])} failed:\n{done.stderr}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
