@@ -13,6 +13,7 @@ from guarantees_bot import BOT_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_keeping import KEEPING_GUARDS
 from guarantees_keys import KEY_GUARDS
+from guarantees_many import MANY_GUARDS
 from guarantees_policy import POLICY_GUARDS
 from guarantees_shown import SHOWN_GUARDS
 from guarantees_sources import SOURCE_GUARDS
@@ -778,6 +779,7 @@ GUARDS: Final = (
     *AUDITOR_GUARDS,
     *KEEPING_GUARDS,
     *KEY_GUARDS,
+    *MANY_GUARDS,
     *BOT_GUARDS,
     *SOURCE_GUARDS,
     *POLICY_GUARDS,
