@@ -679,7 +679,7 @@ TRUST_GUARDS: Final = (
     ),
     Guard(
         invariant=9,
-        guard="countersign.flow.judge.judge",
+        guard="countersign.flow.question.question",
         what="a person sends more through several callers",
         old="parts.spend_for(caller.tenant, requester)",
         new="pass",
@@ -715,7 +715,7 @@ TRUST_GUARDS: Final = (
     ),
     Guard(
         invariant=8,
-        guard="countersign.flow.judge._recent",
+        guard="countersign.flow.question._recent",
         what="what is sent at once does not add up",
         old="flight.add(quantity.rows, quantity.amount) if flight else {}",
         new="{}",
