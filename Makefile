@@ -77,6 +77,10 @@ proto: python  ## generate the stubs from proto/ again
 lock:  ## write requirements.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	scripts/lock $(PYTHON) $(UPGRADE)
 
+.PHONY: cerbos
+cerbos:  ## the Cerbos server at .tools/cerbos, by npm, for make bench to measure beside ours
+	@scripts/cerbos-setup
+
 bench: setup  ## measure against the budgets
 	scripts/bench
 

@@ -149,7 +149,7 @@ def _beside(seen: Seen, effort: Effort, place: Path) -> None:
     title("The same rules and contexts, turn and turn about: CPU a decision (µs), a call (ms)")
     seen.beside = beside(place / "beside", turns=effort.turns, decisions=effort.decisions)
     if seen.beside is None:
-        print("  not measured: no Cerbos. scripts/cerbos-setup brings it (npm, Linux on x86-64)")
+        print("  not measured: no Cerbos. make cerbos brings it (npm, Linux on x86-64)")
         return
     for side in seen.beside:
         shares = " + ".join(f"{name} {cost_us:.0f}" for name, cost_us in side.cpu_us.items())
