@@ -92,7 +92,7 @@ def run(copy: Path, tests: list[str], *, keep_bytecode: bool = False) -> tuple[i
     result = copy / "result.json"
     result.unlink(missing_ok=True)
     path = os.pathsep.join(str(copy / source) for source in SOURCES)
-    environment = {"OPA": str(ROOT / ".tools" / "opa"), **os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": path}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if OPA.is_file():  # the copy has no tools of its own
         environment.setdefault("OPA", str(OPA))

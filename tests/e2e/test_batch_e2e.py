@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from countersign.client import Context
+from countersign.client import Context, Decision, ReviewState
 from countersign.v1 import context_pb2, decisions_pb2
 from service import Service, context
 
@@ -60,3 +60,15 @@ def test_an_item_and_a_check_alone_are_answered_alike(running: Service) -> None:
             answer.ClearField("record")
             answer.ClearField("salt")
         assert together.answer == alone
+
+
+def test_the_sdk_asks_about_many_at_once(running: Service) -> None:
+    wanted = [context(action) for action in ("demo.allow", "demo.approve", "demo.deny")]
+    allowed, pending, denied = running.client("agent").check_many(wanted)
+    assert isinstance(allowed, Decision)
+    assert allowed.allowed
+    assert isinstance(pending, Decision)
+    assert pending.pending is not None
+    assert isinstance(denied, Decision)
+    assert denied.reasons[0].code == "demo.rule"
+    assert running.client("agent").cancel(pending.pending).state is ReviewState.CANCELLED

@@ -55,7 +55,7 @@ def server(tmp_path, monkeypatch):
 def test_the_page_runs(server):
     page = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 12
+    assert len(blocks) == 13
     names = {"sign_in": lambda: JWT}
     for number, block in enumerate(blocks, start=1):
         if "review_id" in block and "PersonAssertion" in block:

@@ -207,10 +207,10 @@ class DecisionServer:
 
 class _Decisions(decisions_pb2_grpc.DecisionsServicer):
     def __init__(self, server: DecisionServer) -> None:
-        for method in ("Check", "Await", "Claim", "Answer", "Cancel", "Report"):
+        for method in ("Check", "BatchCheck", "Await", "Claim", "Answer", "Cancel", "Report"):
             setattr(self, method, _bind(server, method))
 
-    Check = Await = Claim = Answer = Cancel = Report = None  # type: ignore[assignment]
+    Check = BatchCheck = Await = Claim = Answer = Cancel = Report = None  # type: ignore[assignment]
 
 
 class _Activity(activity_pb2_grpc.ActivityServicer):

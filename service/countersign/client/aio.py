@@ -6,13 +6,14 @@ What is said to the server, and what its answers mean, is in `conversation`;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from countersign.client import receipts, scrubbing
 from countersign.client.aio_line import AioLine, OnQuestion
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
+from countersign.client.errors import CountersignClientError
 from countersign.client.exchange import Timing
 from countersign.client.opened import AsyncOpened
 from countersign.client.pending import Pending
@@ -66,6 +67,23 @@ class AsyncClient(AsyncOpened):
                 permit_audience=permit_audience,
                 evidence=evidence,
             )
+        )
+
+    async def check_many(
+        self,
+        contexts: Sequence[Context],
+        *,
+        create_review: bool = True,
+        labels: Mapping[str, str] | None = None,
+    ) -> tuple[Decision | CountersignClientError, ...]:
+        """Ask about many at once: their decisions, in their order. Spends nothing.
+
+        What failed stands in its place as the error its `check` would have raised:
+        nothing may run for it. Each decision is its own; one that may be asked again
+        (`retryable`) is not asked again here.
+        """
+        return await self._line.run(
+            self._conversations.check_many(contexts, create_review=create_review, labels=labels)
         )
 
     async def wait(

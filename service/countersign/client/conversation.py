@@ -16,7 +16,7 @@ Clocks and randomness come in as arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from countersign import canonical
@@ -31,6 +31,7 @@ from countersign.client.errors import (
 )
 from countersign.client.pending import Pending
 from countersign.client.permits import lifetime_s
+from countersign.client.status import of_item
 from countersign.client.steps import Conversation
 from countersign.client.values import (
     Decision,
@@ -47,6 +48,7 @@ from countersign.model import Effect, Outcome, new_id
 from countersign.v1 import context_pb2, decisions_pb2
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_MAX_BATCH: Final = 50
 _OUTCOMES: Final = {
     Outcome.SUCCEEDED: context_pb2.OUTCOME_SUCCEEDED,
     Outcome.FAILED: context_pb2.OUTCOME_FAILED,
@@ -79,13 +81,87 @@ class Conversations(Waiting):
         )
         started_s = self._wall()
         answer = yield from self.call("Check", request, passing=_passing_denial)
+        return self._decision(
+            answer,
+            context,
+            started_s,
+            create_review=create_review,
+            permit_audience=permit_audience,
+            own_id=request_id is None,
+        )
+
+    def check_many(
+        self,
+        contexts: Sequence[Context],
+        *,
+        create_review: bool = True,
+        labels: Mapping[str, str] | None = None,
+    ) -> Conversation[tuple[Decision | CountersignClientError, ...]]:
+        """Ask what policy says of each; what failed stands in its place."""
+        found: list[Decision | CountersignClientError] = []
+        for start in range(0, len(contexts), _MAX_BATCH):
+            few = contexts[start : start + _MAX_BATCH]
+            items = [
+                decisions_pb2.CheckRequest(
+                    context=context.to_check_message(),
+                    request_id=new_id("chk"),
+                    create_review=create_review,
+                    labels=labels or {},
+                )
+                for context in few
+            ]
+            started_s = self._wall()
+            request = decisions_pb2.BatchCheckRequest(items=items)
+            results = (yield from self.call("BatchCheck", request)).results
+            if len(results) != len(few):
+                raise ProtocolError(
+                    "protocol.batch", "the server did not answer each of the contexts"
+                )
+            for context, result in zip(few, results, strict=True):
+                found.append(
+                    self._of_batch(result, context, started_s, create_review=create_review)
+                )
+        return tuple(found)
+
+    def _of_batch(
+        self,
+        result: decisions_pb2.BatchCheckResult,
+        context: Context,
+        started_s: float,
+        *,
+        create_review: bool,
+    ) -> Decision | CountersignClientError:
+        try:
+            if not result.HasField("answer"):
+                return of_item(result.error)
+            return self._decision(
+                result.answer,
+                context,
+                started_s,
+                create_review=create_review,
+                permit_audience="",
+                own_id=True,
+            )
+        except CountersignClientError as error:
+            return error
+
+    def _decision(
+        self,
+        answer: decisions_pb2.CheckResponse,
+        context: Context,
+        started_s: float,
+        *,
+        create_review: bool,
+        permit_audience: str,
+        own_id: bool,
+    ) -> Decision:
         effect = effect_of(answer.effect)
         pending = None
         if effect is Effect.NEEDS_APPROVAL and (create_review or answer.HasField("review")):
             pending = _pending(answer, context)
         grant = None
         # Under an id from elsewhere a replay may have been acted on, before a restart perhaps.
-        if effect is Effect.ALLOW and not (answer.replayed and request_id is not None):
+        if effect is Effect.ALLOW and not (answer.replayed and not own_id):
             if permit_audience and not answer.HasField("permit"):
                 raise _no_permit()
             grant = self._grant(answer, context, started_s)

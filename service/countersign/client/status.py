@@ -28,6 +28,7 @@ from countersign.client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from countersign.v1 import decisions_pb2
 
 STATUS_DETAILS: Final = "grpc-status-details-bin"
 
@@ -120,6 +121,7 @@ _ERRORS: Final[Mapping[grpc.StatusCode, tuple[type[CountersignClientError], str,
         "Server and SDK are of different versions; upgrade the older one.",
     ),
 }
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _UNEXPECTED: Final = (
     ProtocolError,
     "protocol.failure",
@@ -139,4 +141,19 @@ def error_of(failed: CallFailed) -> CountersignClientError:
         failed.reason or code,
         failed.message or f"the server answered {failed.code.name}",
         advice=failed.advice or advice,
+    )
+
+
+def of_item(error: decisions_pb2.CheckError) -> CountersignClientError:
+    """The error of one item of a batch, as its call alone would have raised it."""
+    code = _CODES.get(error.status, grpc.StatusCode.UNKNOWN)
+    problem = error.reason.message.removeprefix(f"{error.field}: ")
+    return error_of(
+        CallFailed(
+            code=code,
+            message=error.reason.message,
+            reason=error.reason.code,
+            advice=error.advice,
+            fields={error.field: problem} if error.field else {},
+        )
     )

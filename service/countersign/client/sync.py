@@ -7,12 +7,13 @@ each process.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from countersign.client import receipts, scrubbing
 from countersign.client.context import Context
 from countersign.client.conversation import Conversations
+from countersign.client.errors import CountersignClientError
 from countersign.client.exchange import Timing
 from countersign.client.line import Line, OnQuestion
 from countersign.client.opened import Opened
@@ -67,6 +68,23 @@ class Client(Opened):
                 permit_audience=permit_audience,
                 evidence=evidence,
             )
+        )
+
+    def check_many(
+        self,
+        contexts: Sequence[Context],
+        *,
+        create_review: bool = True,
+        labels: Mapping[str, str] | None = None,
+    ) -> tuple[Decision | CountersignClientError, ...]:
+        """Ask about many at once: their decisions, in their order. Spends nothing.
+
+        What failed stands in its place as the error its `check` would have raised:
+        nothing may run for it. Each decision is its own; one that may be asked again
+        (`retryable`) is not asked again here.
+        """
+        return self._line.run(
+            self._conversations.check_many(contexts, create_review=create_review, labels=labels)
         )
 
     def wait(

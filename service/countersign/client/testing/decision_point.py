@@ -23,7 +23,7 @@ from countersign import canonical
 from countersign.client.context import Context
 from countersign.client.errors import InvalidContext
 from countersign.client.status import CallFailed
-from countersign.client.testing import activity
+from countersign.client.testing import activity, batches
 from countersign.client.testing.permits import unsigned_permit
 from countersign.client.testing.rules import HeldReview, Rule
 from countersign.model import Effect, Reason, ReviewState, new_id
@@ -313,6 +313,7 @@ class DecisionPoint:
 
 _METHODS: Final[dict[str, Callable[[DecisionPoint, Any], Message]]] = {
     "Check": DecisionPoint._check,  # noqa: SLF001 - its own dispatch table
+    "BatchCheck": lambda point, request: batches.batch_check(point.handle, request),
     "Await": DecisionPoint._await,  # noqa: SLF001
     "Claim": DecisionPoint._claim,  # noqa: SLF001
     "Answer": DecisionPoint._answer,  # noqa: SLF001
