@@ -102,6 +102,23 @@ def envelopes(story: Story) -> None:
                     story.looks(who, answer.review.review_id)
 
 
+def many_at_once(story: Story) -> None:
+    """Batches, some items of which cannot be read, and some of which policy has no answer to."""
+    for leaf in LEAVES:
+        items = [
+            decisions_pb2.CheckRequest(
+                context=story.context(action, arguments=arguments(story, leaf)).to_message()
+            )
+            for action in ("canary.allow", "canary.deny", "canary.approve", "canary.unknown")
+        ]
+        unread = decisions_pb2.CheckRequest(context=items[0].context)
+        unread.context.arguments_json = json.dumps(story.text("an argument")).encode()[:-1]
+        batch = decisions_pb2.BatchCheckRequest(items=[*items, unread])
+        results = story.done("agent", "Decisions.BatchCheck", batch).results
+        outcomes = [result.WhichOneof("outcome") for result in results]
+        assert outcomes == [*["answer"] * 4, "error"], results
+
+
 def evidence_tokens(story: Story) -> None:
     for token in (
         story.evidence("evidence"),
@@ -274,6 +291,7 @@ def plainly(story: Story, *words: str) -> None:
 PARTS: Final = (
     contexts_of_every_sort,
     envelopes,
+    many_at_once,
     evidence_tokens,
     acts_of_people,
     watching,

@@ -59,6 +59,17 @@ special := {
 
 in_a_hurry := {"batch": true, "break_glass": {"approvers": {"groups": ["approvers"]}}}
 """
+CANDIDATE: Final = """
+package countersign
+
+decision := {"effect": "deny", "reasons": [reason], "mask": [sprintf("/arguments/%s", [key])]} if {
+    some key, _ in input.context.arguments
+}
+
+reason := {"code": "canary.frozen", "message": sprintf("%v", [input])}
+"""
+"""Tried in shadow. Says all it is told, and gives two answers when that has two arguments."""
+
 ISSUER: Final = "https://login.example"
 TEAMS: Final = "teams:contoso"
 CLIENT: Final = "agent-app"
@@ -296,6 +307,9 @@ def populate(told: Story) -> None:
     service.caller("agent", "alice", users=("mallory",), clients=(CLIENT,))
     service.bot("bot", TEAMS)
     service.configure({"limits.max_open_reviews": 1000, "limits.max_open_reviews_behind": 1000})
+    (service.directory / "candidate").mkdir()
+    (service.directory / "candidate" / "policy.rego").write_text(CANDIDATE, encoding="utf-8")
+    service.configure({"policy.shadow.directory": "candidate", "policy.shadow.max_share": 1.0})
     told.provider.trusted_by(service, "default")
 
 
@@ -307,7 +321,8 @@ def keep(told: Story) -> None:
         if path.is_file():
             told.left.append((str(path), path.read_bytes()))
     if service.process is not None:
-        for name, process in (("the service", service.process.pid), ("OPA", service.opa().pid)):
-            seen = psutil.Process(process)
+        served = psutil.Process(service.process.pid)
+        both = (("OPA", opa) for opa in served.children())
+        for name, seen in (("the service", served), *both):
             words = (*seen.cmdline(), *seen.environ().values())
             told.left.append((f"what {name} was started with", "\0".join(words).encode()))

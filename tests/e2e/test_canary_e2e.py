@@ -73,6 +73,7 @@ def test_the_story_went_everywhere(story: Story) -> None:
         *("decision", "review.created", "review.updated", "review.closed", "claim", "outcome"),
         *("vote", "vote.refused", "break_glass", "after_review.closed", "activity"),
         *("delegation.given", "delegation.ended", "config.changed", "policy.changed"),
+        "policy.shadow",
     }
     states = {record.get("review_state", {}).get("state") for record in story.records}
     assert states >= {
