@@ -151,6 +151,19 @@ async def test_a_batch_says_of_each_what_it_says_of_it_alone(policy, seed):
     assert together.revision == policy.revision
 
 
+@pytest.mark.parametrize("seed", range(100, 103))
+async def test_slow_ones_among_any_mix_are_late_and_change_nothing_else(policy, seed):
+    items = drawn(seed, 20)
+    slow = set(random.Random(seed).sample(range(20), 1 + seed % 3))
+    mixed = [asking("endless", SECRET) if n in slow else item for n, item in enumerate(items)]
+    answers = [told(said) for said in (await policy.decide_many(mixed, deadline_s=4)).each]
+    late = ("policy.unavailable", "policy could not be asked in time")
+    assert {answers[n][:2] for n in slow} == {late}
+    for n, item in enumerate(items):
+        if n not in slow:
+            assert answers[n] == await alone(policy, item, 60)
+
+
 async def test_fifty_are_one_query_and_every_answer_is_its_own(policy):
     queries = Queries(policy)
     items = [asking("allow" if number % 3 else "undefined", f"p{number}") for number in range(50)]
