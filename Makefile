@@ -11,7 +11,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck minio s3 demo teams test lint fix proto lock bench fuzz soak cover guarantees clean
+.PHONY: help setup python opa fsck minio cerbos s3 demo teams test lint fix proto lock bench fuzz soak cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile
@@ -77,7 +77,6 @@ proto: python  ## generate the stubs from proto/ again
 lock:  ## write requirements.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	scripts/lock $(PYTHON) $(UPGRADE)
 
-.PHONY: cerbos
 cerbos:  ## the Cerbos server at .tools/cerbos, by npm, for make bench to measure beside ours
 	@scripts/cerbos-setup
 
