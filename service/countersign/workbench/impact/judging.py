@@ -1,0 +1,285 @@
+"""One recorded decision under the candidate: what it says, or what it would need to know.
+
+Never a guess. A decision without unknowns is evaluated. With unknowns, the
+compile API may prove that none of them matters. Else values that could have
+been there are tried: two that lead to different answers settle that it depends.
+If none do, the trace of a full evaluation tells which unknowns were looked at;
+only where there are none is the answer certain. Called by `replay`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from countersign import canonical
+from countersign.errors import ConfigurationError, PolicyError
+from countersign.model import JsonObject, JsonValue
+from countersign.workbench.impact.answers import Answer, Part, reaches_into, refused, said
+from countersign.workbench.impact.candidate import Candidate, NoAnswerError
+from countersign.workbench.impact.recorded import Case
+from countersign.workbench.impact.substitutes import Trials, marked, tried
+from countersign.workbench.impact.terms import Marks
+from countersign.workbench.impact.trace import Trace
+from countersign.workbench.impact.unknowns import Path, Sort, Unknown
+
+_MAX_KEPT: Final = 20_000
+_MAX_SHAPES: Final = 64
+
+
+class How(enum.StrEnum):
+    """What settled it."""
+
+    KNOWN = "nothing was unknown"
+    COMPILED = "compiled"
+    TRIED = "tried"
+    TRACED = "traced"
+    ALIKE = "like one before"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the candidate says; None where that depends on what `needs` names."""
+
+    answer: Answer | None
+    needs: tuple[str, ...] = ()
+    """Pointers to masked places, or to `findings` that records bound only."""
+    how: How
+
+
+class Judge:
+    """Judges cases, as many at once as it is asked."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        *,
+        label: Callable[[str], str],
+        parts: Collection[Part],
+        traces_at_once: int,
+    ) -> None:
+        self._candidate = candidate
+        self._label = label
+        self._parts = frozenset(parts)
+        self._trials = Trials(candidate.constants)
+        self._kept: OrderedDict[bytes, asyncio.Future[Outcome]] = OrderedDict()
+        self._alike = _Alike()
+        self._tracing = asyncio.Semaphore(traces_at_once)
+        self.settled: Counter[How] = Counter()
+
+    async def judge(self, case: Case) -> Outcome:
+        """What the candidate says of a case. Raises `ConfigurationError` when OPA is gone."""
+        document, marks = marked(case.input, case.unknowns, case.names)
+        key = _key(document, case.unknowns)
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            outcome = await asyncio.shield(kept)
+            self.settled[How.ALIKE] += 1
+            return outcome
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._kept[key] = future
+        if len(self._kept) > _MAX_KEPT:
+            self._kept.popitem(last=False)
+        try:
+            outcome = await self._judged(case, document, marks)
+        except BaseException as error:
+            future.set_exception(error)
+            future.exception()  # whoever waits for it hears of it; so do we
+            raise
+        future.set_result(outcome)
+        self.settled[outcome.how] += 1
+        return outcome
+
+    async def _judged(self, case: Case, document: JsonObject, marks: Marks) -> Outcome:
+        base = await self._answer(case, document)
+        if not case.unknowns:
+            return Outcome(answer=base, how=How.KNOWN)
+        alike = self._alike.find(document, case.unknowns)
+        if alike is not None:
+            return self._certain(case, base, How.ALIKE) if not alike else _open(alike, How.ALIKE)
+        paths = [unknown.path for unknown in case.unknowns]
+        proven = await asyncio.to_thread(self._candidate.compiler.proves, case.input, paths)
+        matters = await self._tried(case, document, base, once=proven)
+        if matters:
+            return _open(matters, How.TRIED)
+        if proven:
+            return self._certain(case, base, How.COMPILED)
+        return await self._traced(case, document, marks, base)
+
+    async def _answer(self, case: Case, document: JsonObject) -> Answer:
+        try:
+            value: JsonValue = await self._candidate.answer(document)
+        except NoAnswerError as error:
+            return refused(error.code)
+        except PolicyError as error:
+            raise ConfigurationError(
+                "impact.not_evaluated",
+                f"the candidate did not answer on record {case.seq}: {error.message}",
+                advice="Let `countersign policy test` run it, and see that it ends in time.",
+            ) from None
+        return said(value, case.context, self._label)
+
+    def _certain(self, case: Case, answer: Answer, how: How) -> Outcome:
+        """The answer, unless its mask reaches into what is masked already."""
+        if Part.MASK in self._parts:
+            below = [each for each in case.unknowns if reaches_into(answer.mask, each)]
+            if below:
+                return _open([each.pointer for each in below], how)
+        return Outcome(answer=answer, how=how)
+
+    # --- values that could have been there ---
+
+    async def _tried(
+        self, case: Case, document: JsonObject, base: Answer, *, once: bool
+    ) -> list[str]:
+        """The unknowns of which some value leads to another answer than another value."""
+        rounds = self._trials.of(case.unknowns, case.seq)[: 1 if once else None]
+        if not rounds:
+            return []
+        first: Answer | None = None
+        for values in rounds:
+            answer = await self._answer(case, tried(document, case.unknowns, values))
+            if first is None:
+                first, before = answer, values
+            elif answer.differences(first, self._parts):
+                return await self._which(case, document, (before, first), values)
+        # Marks are odd numbers and texts: only beside other texts do they tell something.
+        plain = all(unknown.sort is not Sort.NUMBER for unknown in case.unknowns)
+        if first is not None and plain and first.differences(base, self._parts):
+            return [unknown.pointer for unknown in case.unknowns]
+        return []
+
+    async def _which(
+        self,
+        case: Case,
+        document: JsonObject,
+        before: tuple[dict[int, JsonValue], Answer],
+        values: dict[int, JsonValue],
+    ) -> list[str]:
+        """Of values that changed the answer together, those that do so alone; or all."""
+        found = []
+        for index, value in values.items():
+            mixed = {**before[0], index: value}
+            answer = await self._answer(case, tried(document, case.unknowns, mixed))
+            if answer.differences(before[1], self._parts):
+                found.append(case.unknowns[index].pointer)
+        return found or [case.unknowns[index].pointer for index in values]
+
+    # --- what a full evaluation looks at ---
+
+    async def _traced(
+        self, case: Case, document: JsonObject, marks: Marks, base: Answer
+    ) -> Outcome:
+        everything = [unknown.pointer for unknown in case.unknowns]
+        async with self._tracing:
+            trace = await asyncio.to_thread(self._followed, document, marks)
+        if trace is None:
+            return _open(everything, How.TRACED)
+        needs = [case.unknowns[index].pointer for index in sorted(trace.needed)]
+        if not trace.input_replaced:
+            self._alike.keep(document, case.unknowns, trace.read, needs)
+        return _open(needs, How.TRACED) if needs else self._certain(case, base, How.TRACED)
+
+    def _followed(self, document: JsonObject, marks: Marks) -> Trace | None:
+        """One evaluation, gone through; in a thread."""
+        events = self._candidate.trace(document)
+        if events is None:
+            return None
+        trace = Trace(events, marks, document)
+        trace.run()
+        return trace
+
+
+def _open(needs: Iterable[str], how: How) -> Outcome:
+    return Outcome(answer=None, needs=tuple(dict.fromkeys(needs)), how=how)
+
+
+def _key(document: JsonObject, unknowns: Sequence[Unknown]) -> bytes:
+    """Of everything policy could see: a marked document, and what each mark may be."""
+    kinds = [_described(unknown) for unknown in unknowns]
+    return hashlib.sha256(canonical.encode({"input": document, "unknowns": kinds})).digest()
+
+
+def _described(unknown: Unknown) -> JsonValue:
+    return [
+        list(unknown.path),
+        unknown.sort.value,
+        unknown.maybe_empty,
+        unknown.maybe_boolean,
+        str(unknown.least),
+        str(unknown.most),
+    ]
+
+
+class _Alike:
+    """Traces of before, by what they read: an input equal in all of it goes the same way."""
+
+    def __init__(self) -> None:
+        self._shapes: OrderedDict[tuple[Path, ...], dict[bytes, list[str]]] = OrderedDict()
+
+    def keep(
+        self,
+        document: JsonObject,
+        unknowns: Sequence[Unknown],
+        read: Iterable[Path],
+        needs: list[str],
+    ) -> None:
+        """Remember which unknowns an evaluation that read this looked at."""
+        every = set(read)
+        shape = tuple(
+            sorted(
+                (path for path in every if not any(path[:n] in every for n in range(len(path)))),
+                key=str,
+            )
+        )
+        known = self._shapes.setdefault(shape, {})
+        self._shapes.move_to_end(shape)
+        known[_seen(document, unknowns, shape)] = needs
+        if len(self._shapes) > _MAX_SHAPES:
+            self._shapes.popitem(last=False)
+
+    def find(self, document: JsonObject, unknowns: Sequence[Unknown]) -> list[str] | None:
+        """What such an evaluation looked at; None when none went this way."""
+        for shape, known in reversed(self._shapes.items()):
+            needs = known.get(_seen(document, unknowns, shape))
+            if needs is not None:
+                return needs
+        return None
+
+
+def _seen(document: JsonObject, unknowns: Sequence[Unknown], shape: Sequence[Path]) -> bytes:
+    """What an evaluation that reads these places sees."""
+    values: list[JsonValue] = [_there(document, path) for path in shape]
+    kinds = [
+        _described(unknown)
+        for unknown in unknowns
+        if any(_overlap(unknown.path, path) for path in shape)
+    ]
+    return hashlib.sha256(canonical.encode({"seen": values, "unknowns": kinds})).digest()
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _there(document: JsonValue, path: Path) -> list[JsonValue]:
+    """What is at a place, in a list of one; an empty list when nothing is."""
+    for step in path:
+        if isinstance(document, dict) and isinstance(step, str):
+            if step not in document:
+                return []
+            document = document[step]
+        elif isinstance(document, list) and isinstance(step, int):
+            if not 0 <= step < len(document):
+                return []
+            document = document[step]
+        else:
+            return []
+    return [document]
