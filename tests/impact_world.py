@@ -14,12 +14,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit_world import PROMPT
+from countersign.audit.local import LocalSink
+from countersign.audit.note import Signer
+from countersign.audit.publisher import Publisher
 from countersign.errors import RequestError
 from countersign.model import JsonObject, PolicyDecision
 from countersign.policy.opa import OpaPolicy
 from impact_contexts import Contexts
 from simulators.world import AGENT, CALLERS, PEOPLE, TENANT, World, person
 
+LOG_ID = "log.test/acme"
 CLAIMED_EVERY = 9
 GROUPS = """data-owners security finance platform dba release-managers on-call""".split()
 VOTERS = tuple(person(f"voter-{number}", *GROUPS) for number in range(2))
@@ -62,8 +69,10 @@ class Past:
     objects: dict[str, bytes]
 
 
-async def past(directory: Path, opa: Path, policy: Path, *, count: int, seed: str) -> Past:
-    """So many Checks under a policy, some of them with a Claim."""
+async def past(
+    directory: Path, opa: Path, policy: Path, *, count: int, seed: str, log: Path | None = None
+) -> Past:
+    """So many Checks under a policy, some of them with a Claim; published below `log`."""
     contexts = Contexts(seed)
     world = await World.open(directory)
     world.register(CALLERS, (*PEOPLE, *VOTERS))
@@ -90,6 +99,8 @@ async def past(directory: Path, opa: Path, policy: Path, *, count: int, seed: st
             world.clock.advance(1 + number % 7)
         records = await _all_records(world)
         found = await world.store.objects(TENANT, 100_000)
+        if log is not None:
+            await _published(world, log)
     finally:
         await point.stop()
         await world.close()
@@ -106,6 +117,20 @@ async def past(directory: Path, opa: Path, policy: Path, *, count: int, seed: st
 def _asked(record: dict[str, Any]) -> bool:
     codes = {each["code"] for each in record.get("reasons", [])}
     return not codes & {"requester.unresolved", "context.not_permitted"}
+
+
+async def _published(world: World, root: Path) -> None:
+    """Everything there is, as a service's publisher writes it; to `root / LOG_ID`."""
+    signer = Signer(name=LOG_ID, key=Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    writer = Publisher(
+        source=world.store,
+        sink=LocalSink(root),
+        log_id_of=lambda _tenant: LOG_ID,
+        signer_of=lambda _tenant: signer,
+        settings=PROMPT,
+    )
+    await writer.start()
+    await writer.close()
 
 
 async def _claim(world: World, review: Any, context: Any) -> None:
