@@ -111,8 +111,8 @@ EDITS: Mapping[str, Edit] = {
     ),
     "else after else": _deny(
         '_kind == "b"',
-        f'_kind := "a" if {_ARGS}.contact == "ada@example.com" else := "b" if '
-        f'startswith({_ARGS}.note, "for") else := "c"',
+        f'_kind := "a" if {{ {_ARGS}.contact == "ada@example.com" }} else := "b" if '
+        f'{{ startswith({_ARGS}.note, "for") }} else := "c"',
     ),
     "a whole object compared": _need(
         f'{_ARGS}.customer == {{"name": "Ada Lovelace", "plan": "gold"}}'

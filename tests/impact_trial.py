@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +80,11 @@ async def _held(
 
 
 async def _distinct(candidate: Candidate, documents: Sequence[JsonObject]) -> list[Answer]:
-    return [await _answer(candidate, document) for document in documents]
+    found: list[Answer] = []
+    for first in range(0, len(documents), 16):
+        batch = documents[first : first + 16]
+        found += await asyncio.gather(*(_answer(candidate, document) for document in batch))
+    return found
 
 
 async def _answer(candidate: Candidate, document: JsonObject) -> Answer:

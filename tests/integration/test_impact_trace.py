@@ -60,7 +60,7 @@ def looked(tmp_path_factory):
         assert "errors" not in told, told["errors"]
         trace = Trace(told["explanation"], marks, document)
         trace.run()
-        return {unknowns[index].pointer for index in trace.needed}
+        return {marks.unknowns[index].pointer for index in trace.needed}
 
     return run
 

@@ -181,7 +181,8 @@ class Judge:
             trace = await asyncio.to_thread(self._followed, document, marks)
         if trace is None:
             return _open(everything, How.TRACED)
-        needs = [case.unknowns[index].pointer for index in sorted(trace.needed)]
+        needs = [marks.unknowns[index].pointer for index in sorted(trace.needed)]
+        needs = list(dict.fromkeys(needs))
         if not trace.input_replaced:
             self._alike.keep(document, case.unknowns, trace.read, needs)
         return _open(needs, How.TRACED) if needs else self._certain(case, base, How.TRACED)
@@ -214,6 +215,7 @@ def _described(unknown: Unknown) -> JsonValue:
         unknown.maybe_boolean,
         str(unknown.least),
         str(unknown.most),
+        unknown.told,
     ]
 
 

@@ -81,7 +81,7 @@ def _type(may_be: Callable[[Unknown], bool]) -> Told:
 
 
 def _is_open(unknown: Unknown) -> bool:
-    return unknown.sort in {Sort.ANYTHING, Sort.KEYS}
+    return unknown.sort is Sort.ANYTHING
 
 
 def _is_open_scalar(unknown: Unknown) -> bool:
@@ -121,8 +121,8 @@ def _get(marks: Marks, given: Sequence[Value]) -> frozenset[int]:
         if marks.alone(value) is not None and marks.anything_in(value):
             return marks.of(value)
         if value[0] == "object":
-            if step not in dict(value[1]) and not marks.keys_are_known(value):
-                return marks.of_keys(value)
+            if step not in dict(value[1]) and marks.absent(value, step):
+                return marks.absent(value, step)
             value = dict(value[1]).get(step, ("null", None))
         elif value[0] == "array" and step[0] == "number" and 0 <= step[1] < len(value[1]):
             value = value[1][int(step[1])]

@@ -170,11 +170,12 @@ def _is_floor(reason: JsonValue) -> bool:
 
 def _case(record: JsonObject, answer: Answer, sanitizer: Sanitizer) -> Case:
     said: Any = record
-    policy, findings = said["policy"], said["findings"]
+    policy, findings, report = said["policy"], said["findings"], said["mask_report"]
+    if not all(isinstance(each, dict) for each in (said["clean"], policy, findings, report)):
+        raise TypeError
     context = {**said["clean"], **{name: said[name] for name in _HEAD if name in said}}
-    if frozenset(context) != _CONTEXT:
+    if frozenset(context) != _CONTEXT or not isinstance(report.get("total", {}), dict):
         raise ValueError
-    report = said["mask_report"]
     unknowns = masked_in(context, report)
     quantities, uncertain = quantity.known(context, findings, sanitizer, masked=bool(unknowns))
     names = frozenset(report.get("total", {}))

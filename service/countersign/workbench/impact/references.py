@@ -131,7 +131,7 @@ class Reach:
             if is_open or step in dict(held):
                 yield from (item for key, item in held if is_open or key == step)
             else:
-                self.needed |= self._marks.of_keys(value)
+                self.needed |= self._marks.absent(value, step)
         elif kind == "array" and not is_open:
             if step[0] == "number" and 0 <= step[1] < len(held):
                 yield held[int(step[1])]

@@ -41,6 +41,7 @@ def marked(
     """The document with a mark for each unknown: the same for the same place, in any document."""
     texts: dict[str, int] = {}
     numbers: dict[float, int] = {}
+    inner: list[Unknown] = []
     result: JsonValue = document
     for index, unknown in enumerate(unknowns):
         value: JsonValue
@@ -51,11 +52,14 @@ def marked(
             value = _MARK.format(hashlib.sha256(repr(unknown.path).encode()).hexdigest()[:24])
             texts[value] = index
             if unknown.sort is Sort.KEYS:
-                value = _with_keys(at(document, unknown.path), value, names)
+                below = f"{value}-below"
+                texts[below] = len(unknowns) + len(inner)
+                inner.append(Unknown(path=unknown.path, sort=Sort.ANYTHING))
+                value = _with_keys(at(document, unknown.path), value, below, names)
         result = put(result, unknown.path, value)
     return (
         result if isinstance(result, dict) else {},
-        Marks(unknowns=unknowns, texts=texts, numbers=numbers),
+        Marks(unknowns=(*unknowns, *inner), texts=texts, numbers=numbers),
     )
 
 
@@ -65,10 +69,10 @@ def _between(unknown: Unknown) -> float:
     return unknown.least + (1 + int.from_bytes(digest[:2])) / 2**17
 
 
-def _with_keys(items: JsonValue, mark: str, names: frozenset[str]) -> JsonValue:
+def _with_keys(items: JsonValue, mark: str, below: str, names: frozenset[str]) -> JsonValue:
     if not isinstance(items, dict):
         return mark
-    return {**without_masked_keys(items, names), mark: mark}
+    return {**without_masked_keys(items, names), mark: below}
 
 
 class Trials:

@@ -104,6 +104,10 @@ class Marks:
         """Whether it is an object of which every key is known."""
         return value[0] == "object" and not any(self.of(key) for key, _ in value[1])
 
+    def absent(self, value: Value, key: Value) -> frozenset[int]:
+        """The unknown keys of an object that may be this one, which is none of the known."""
+        return frozenset[int]().union(*(self.depends(own, key) for own, _ in value[1]))
+
     def of_keys(self, value: Value) -> frozenset[int]:
         """The unknowns that decide which keys an object has."""
         if value[0] != "object":
@@ -139,12 +143,21 @@ class Marks:
             return inside if one[0] == other[0] == "set" else _NOTHING
         if one[0] == "array":
             return self._of_pairs(list(zip(one[1], other[1], strict=True)))
+        if one[0] == "object" and (self._lacks(one, other) or self._lacks(other, one)):
+            return _NOTHING
         if one[0] == "object" and self.keys_are_known(one) and self.keys_are_known(other):
             known = dict(other[1])
             if {key for key, _ in one[1]} != set(known):
                 return _NOTHING
             return self._of_pairs([(item, known[key]) for key, item in one[1]])
         return inside
+
+    def _lacks(self, value: Value, other: Value) -> bool:
+        """Whether an object has a key that is surely none of another object's."""
+        keys = [key for key, _ in other[1]]
+        return any(
+            not any(key == each or self.depends(key, each) for each in keys) for key, _ in value[1]
+        )
 
     def _of_pairs(self, pairs: Sequence[tuple[Value, Value]]) -> frozenset[int]:
         """Of values compared one by one: a pair that surely differs settles it."""

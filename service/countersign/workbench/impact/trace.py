@@ -136,12 +136,15 @@ class Trace:
         whole, less = (frozen(operand, bound) for operand in operands[:2])
         marks = self._marks.of(whole)
         if whole[0] == less[0] == "set" and marks and not self._marks.of(less):
-            known = [each for each in whole[1] if not self._marks.of(each)]
             variable = operands[2]["value"]
-            if any(each not in less[1] for each in known):
+            if any(self._is_left(each, less[1]) for each in whole[1]):
                 self._rests[variable] = self._rests.get(variable, frozenset()) | marks
             else:
                 self.needed |= marks
+
+    def _is_left(self, member: Value, less: Sequence[Value]) -> bool:
+        """Whether a member of a set is surely none of those taken away."""
+        return member not in less and not any(self._marks.depends(member, each) for each in less)
 
     def _uses_rest(self, name: str, operands: Sequence[Any], bound: Any) -> bool:
         """Whether this makes such a difference, or only asks whether it is empty."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from countersign.canonical import escape
-from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import kinds
+from countersign.model import ActionContext, JsonObject, JsonValue, Principal, Resource
+from countersign.sanitize import Sanitizer, kinds
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
@@ -28,6 +29,7 @@ _PLACEHOLDER: Final = re.compile(r"\[([A-Z][A-Z0-9_]{1,39})(?::[^\[\]]{1,40})?\]
 _SPELLED: Final = "<U+"
 _TWIN: Final = re.compile(r"#[0-9]+\Z")
 """How a key ends that reads like another once it is masked."""
+_WORDS: Final = re.compile(r"[a-z]{1,32}(_[a-z]{1,32}){0,4}")
 _ANYTHING: Final = frozenset(kind.name for kind in kinds.NOT_ENTITIES)
 """Masked for where it stood: an object or list may stand below it."""
 _TEXTS: Final = frozenset({kinds.PERSON.name})
@@ -69,6 +71,8 @@ class Unknown:
     """Bounds of a NUMBER, both possible."""
     shown: str = ""
     """The masked text."""
+    told: bool = False
+    """Of KEYS: the rules that masked them are ours, so a name they let stand was not masked."""
 
     @property
     def pointer(self) -> str:
@@ -89,20 +93,57 @@ class Unknown:
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     return False
                 return self.least <= value <= self.most and float(value).is_integer()
+            case Sort.KEYS:
+                return isinstance(value, str) and not (self.told and is_never_masked(value))
             case _:
                 return True
 
     @property
     def is_scalar(self) -> bool:
         """Whether nothing can stand below it."""
-        return self.sort in {Sort.TEXT, Sort.SCALAR, Sort.NUMBER}
+        return self.sort is not Sort.ANYTHING
 
 
 def masked_in(context: JsonObject, report: Mapping[str, Any]) -> list[Unknown]:
     """The unknowns of a sanitized context, by the report of what was masked in it."""
     total = report.get("total")
     names = frozenset(total) if isinstance(total, dict) else None
-    return list(_find(context, ("context",), names))
+    told = report.get("ruleset") == _sanitizer().ruleset and "ner" not in report
+    return [
+        dataclasses.replace(unknown, told=told) if unknown.sort is Sort.KEYS else unknown
+        for unknown in _find(context, ("context",), names)
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def is_never_masked(name: str) -> bool:
+    """Whether our own rules let this key stand, wherever it stands.
+
+    A plain word is judged by itself alone; beside others, only keys with digits are.
+    """
+    if not _WORDS.fullmatch(name):
+        return False
+    nobody = Principal(type="workload", id="a")
+    context = ActionContext(
+        actor=nobody,
+        on_behalf_of=(),
+        action="a",
+        resource=Resource(type="a", id="a", owner="", attributes={}),
+        environment="a",
+        arguments={name: 1},
+        reason="",
+        session="",
+    )
+    sanitizer = _sanitizer()
+    findings = sanitizer.detect(context, known=lambda _name: False)
+    clean = sanitizer.clean(context, findings, policy_mask=(), tag_key=b"")
+    shown = clean.context["arguments"]
+    return isinstance(shown, dict) and set(shown) == {name}
+
+
+@functools.cache
+def _sanitizer() -> Sanitizer:
+    return Sanitizer()
 
 
 def _find(value: JsonValue, path: Path, names: Collection[str] | None) -> Iterator[Unknown]:
