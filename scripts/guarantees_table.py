@@ -11,6 +11,7 @@ from typing import Final
 from guarantees_auditor import AUDITOR_GUARDS
 from guarantees_bot import BOT_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
+from guarantees_impact import IMPACT_GUARDS
 from guarantees_keeping import KEEPING_GUARDS
 from guarantees_keys import KEY_GUARDS
 from guarantees_many import MANY_GUARDS
@@ -777,6 +778,7 @@ GUARDS: Final = (
     *SHOWN_GUARDS,
     *TRUST_GUARDS,
     *AUDITOR_GUARDS,
+    *IMPACT_GUARDS,
     *KEEPING_GUARDS,
     *KEY_GUARDS,
     *MANY_GUARDS,

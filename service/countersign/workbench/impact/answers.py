@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from countersign.errors import PolicyError
@@ -17,7 +17,7 @@ from countersign.flow import record
 from countersign.model import Effect, JsonObject, JsonValue, PolicyDecision
 from countersign.policy.contract import decode
 from countersign.sanitize import pointers
-from countersign.workbench.impact.unknowns import Path, Unknown
+from countersign.workbench.impact.unknowns import Path, Sort, Unknown
 
 
 class Part(enum.StrEnum):
@@ -120,8 +120,16 @@ def reaches_into(decision_mask: Iterable[str], unknown: Unknown) -> bool:
         return False
     for pointer in decision_mask:
         path = pointers.parse(pointer) or ()
-        if len(path) > len(place) and all(
-            step in {"*", own} for step, own in zip(path, place, strict=False)
-        ):
+        leads_there = all(step in {"*", own} for step, own in zip(path, place, strict=False))
+        if len(path) > len(place) and leads_there and _is_open(path[len(place) :], unknown):
             return True
     return False
+
+
+def _is_open(below: Sequence[str], unknown: Unknown) -> bool:
+    """Whether nobody knows if these steps lead anywhere from an unknown place."""
+    if unknown.sort is not Sort.KEYS:
+        return True
+    if below[0] == "*":  # every key, whatever its name; what is below a masked one is open
+        return len(below) > 1
+    return unknown.may_equal(below[0])
