@@ -236,6 +236,31 @@ async def test_what_a_source_refuses_is_told_once_and_asked_for_again(tmp_path: 
         assert source.accepted.revision == world.policy.revision
 
 
+class Surprising(DirectorySource):
+    """A source with a fault that nobody foresaw."""
+
+    surprise = False
+
+    def fetch(self, known: str) -> Snapshot | None:
+        if self.surprise:
+            raise ValueError("a secret of the source")
+        return super().fetch(known)
+
+
+async def test_a_fault_that_nobody_foresaw_ends_nothing(tmp_path: Path) -> None:
+    source = Surprising(tmp_path / "policy")
+    world = World(tmp_path, source=source, settings=POLLED)
+    world.write()
+    async with world.keeping():
+        source.surprise = True
+        world.write(tag="second")
+        await eventually(lambda: world.last.result is Result.FAILED)
+        assert (world.last.code, "secret" in world.last.message) == ("policy.keeper_failed", False)
+        source.surprise = False
+        await eventually(lambda: len(world.changes) == 2)
+        assert await world.answer() == "second"
+
+
 @pytest.mark.parametrize("fault", ["not to be had", "refused"])
 async def test_a_start_falls_back_to_the_copy_and_goes_on_looking(
     tmp_path: Path, fault: str

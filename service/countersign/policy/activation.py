@@ -170,7 +170,13 @@ class Keeper:
 
     async def _do(self, work: Callable[[], Awaitable[Attempt]], *, urgent: bool = False) -> Attempt:
         async def turn() -> Attempt:
-            return self._settle(await work())
+            try:
+                return self._settle(await work())
+            except Exception as error:  # noqa: BLE001 - a dead keeper would follow nothing more
+                word = type(error).__name__
+                _log.error("policy's keeper failed and goes on: %s", word)
+                fault = ConfigurationError("policy.keeper_failed", f"the server failed: {word}")
+                return self._settle(self._now(Result.FAILED, "").because(fault))
 
         try:
             return await self._turns.take(turn, urgent=urgent)
