@@ -49,6 +49,7 @@ from countersign.model import (
 )
 from countersign.permit import PermitKeys
 from countersign.policy.protocol import Answers
+from countersign.policy.question import QUESTION
 from countersign.sanitize import Sanitizer
 from countersign.store.sqlite import SqliteStore
 from countersign.waiters import Waiters
@@ -141,7 +142,8 @@ class ScriptedPolicy:
         self._script[action, environment] = answer
 
     async def decide(self, input_json: bytes, *, deadline_s: float) -> PolicyDecision:
-        """Answer what the script says of this context."""
+        """Answer what the script says of this context. Every question must be of its type."""
+        _ = QUESTION.validate_json(input_json)
         document = json.loads(input_json)
         self.asked.append(document)
         action, environment = document["context"]["action"], document["context"]["environment"]

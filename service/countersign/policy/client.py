@@ -20,6 +20,7 @@ from countersign.policy.pool import Pool, unavailable
 from countersign.policy.wire import Answer, get, post, post_head
 
 _DECISION: Final = post_head("/v1/data/countersign/decision")
+_RULES: Final = post_head("/v1/data/countersign/rules")
 _HEALTH: Final = get("/health")
 # A document that nobody defines: costs no evaluation, and carries the provenance.
 _PROVENANCE: Final = get("/v1/data/countersign_revision_probe?provenance=true")
@@ -68,6 +69,11 @@ class OpaClient:
             return await batching.asked(
                 inputs, together=together, alone=alone, deadline_s=deadline_s
             )
+
+    async def contributions(self, input_json: bytes, *, deadline_s: float) -> object:
+        """What each rule package contributes, by name; for authors. Raises `PolicyError`."""
+        request = post(_RULES, b'{"input":%b}' % input_json)
+        return value_of(await self._pool.request(request, deadline_s=deadline_s))
 
     async def healthy(self, *, deadline_s: float) -> bool:
         """Whether `/health` says so in time."""

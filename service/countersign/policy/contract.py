@@ -10,7 +10,7 @@ by `opa` for every answer, and by the policy author's tools.
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -106,6 +106,11 @@ class _Decision(_Strict):
     reasons: Annotated[list[_Reason], Field(max_length=50)] = []
     requirement: _Requirement | None = None
     mask: Annotated[list[Pointer], Field(max_length=200)] = []
+
+
+def decision_schema() -> dict[str, Any]:
+    """JSON Schema of the answer, as far as one can say it: see `_rules_of_the_whole`."""
+    return _Decision.model_json_schema()
 
 
 def decode(result: object, revision: str) -> model.PolicyDecision:

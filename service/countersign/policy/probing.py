@@ -1,143 +1,189 @@
-"""Questions a candidate is asked before any caller may ask it.
+"""A candidate is tried before it decides: generated questions, each answer held to the contract.
 
-Plausible inputs, one for each sort of action there are examples for and one that
-nobody has a rule for, each as a first Check and as a Claim. What policy answers
-must be what the contract allows; that it has no rule is no breach. Called by
-`admission` on the candidate's own OPA.
+Invariant 2: a policy that answers what the contract does not allow, gives no
+answer or takes too long is found here and not by an agent. Invariant 3: what is
+said of it names the rule and the contract, never a value of a question. Called
+by `activation` and by the author's tools.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
-from countersign import canonical
 from countersign.errors import PolicyError
-from countersign.model import JsonObject, JsonValue
+from countersign.policy import blame, generated, syntax
 from countersign.policy.client import OpaClient
 from countersign.policy.contract import decode
 
-MAX_BREACHES: Final = 50
-_ACTIONS: Final[Mapping[str, tuple[str, JsonObject]]] = {
-    "db.export": (
-        "table",
-        {
-            "table": "crm.customers",
-            "columns": ["name", "plan"],
-            "destination": "s3://exports/c.csv",
-            "row_count": 5210,
-        },
-    ),
-    "sql.execute": ("database", {"statement": "DELETE FROM orders WHERE id = 1"}),
-    "shell.run": ("host", {"command": "systemctl restart web"}),
-    "iam.grant": ("role", {"principal": "user:kim", "role": "admin"}),
-    "key.rotate": ("key", {"key": "signing"}),
-    "deploy.apply": ("service", {"version": "1.2.3", "replicas": 3}),
-    "deploy.rollback": ("service", {"to": "1.2.2"}),
-    "payment.create": ("account", {"amount": 1200, "currency": "EUR", "to": "supplier-7"}),
-    "infra.apply": ("cluster", {"plan": {"resource_changes": []}}),
-    "countersign.policy.activate": ("policy", {"from": "a", "to": "b", "changed": []}),
-    "no.rule_knows_this": ("thing", {}),
-}
-_FINDINGS: Final[tuple[JsonObject, ...]] = (
-    {
-        "entities": {},
-        "classes": [],
-        "facts": {},
-        "complete": True,
-        "quantity": {"rows": 0, "amount": 0},
-    },
-    {
-        "entities": {"EMAIL": 3, "PERSON": 1},
-        "classes": ["contact", "personal"],
-        "facts": {"rows": {"at_least": 1000, "bucket": "1k-10k"}},
-        "complete": True,
-        "quantity": {"rows": 5210, "amount": 1200},
-    },
-)
-_QUIET: Final[JsonObject] = {
-    "checks": 0,
-    "allow": 0,
-    "deny": 0,
-    "needs_approval": 0,
-    "claimed": 0,
-    "rows": 0,
-    "amount": 0,
-}
-_VOTE: Final[JsonObject] = {
-    "person": "probe-reviewer",
-    "choice": "approve",
-    "assurance": "channel",
-    "groups": [],
-    "at": "2026-11-25T11:59:00.000000Z",
-}
-_APPROVAL: Final[JsonObject] = {
-    "review": "rev_probe",
-    "revision": 1,
-    "approved_at": "2026-11-25T11:59:00.000000Z",
-    "votes": [_VOTE],
-}
+Probe = Callable[[OpaClient], Awaitable[Sequence[str]]]
+"""Tries the policy that an OPA serves; each sentence is one reason not to activate it."""
+
+MAX_BREACHES: Final = 20
+_INVALID: Final = "policy.invalid"
+_UNDEFINED: Final = "policy.undefined"
+_MALFORMED: Final = "policy.rule_invalid"
+_PACKAGE: Final = re.compile(r"rule package (\w+) contributes")
+_AT_ONCE: Final = 2
+_MAX_SAME: Final = 3
+"""How many questions may be too slow: the rest would only take time."""
 
 
-async def probe(client: OpaClient, *, deadline_s: float) -> Sequence[str]:
-    """Every breach of the contract that was found, each once, in an author's words.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSettings:
+    """How a candidate is tried."""
 
-    Raises `PolicyError` `policy.unavailable` when one answer did not come in time.
+    questions: int = 300
+    seed: int = 0
+    deadline_s: float = 1.0
+    """Of one question."""
+    max_s: float = 20.0
+    """Of all of them; those left then are not asked."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One way in which a policy breaks the contract."""
+
+    place: str
+    """`pay.rego:41`, relative to the policy's root; empty where nothing can be told."""
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.words}".strip()
+
+
+def prober(
+    opa: Path,
+    files: Mapping[PurePosixPath, bytes],
+    settings: ProbeSettings | None = None,
+) -> Probe:
+    """A probe of the policy that these files (without tests) are."""
+
+    async def probe(client: OpaClient) -> Sequence[str]:
+        found = await breaches(client, opa, files, settings or ProbeSettings())
+        return [str(breach) for breach in found]
+
+    return probe
+
+
+async def breaches(
+    client: OpaClient,
+    opa: Path,
+    files: Mapping[PurePosixPath, bytes],
+    settings: ProbeSettings,
+) -> list[Breach]:
+    """How the policy that an OPA serves breaks the contract, each way once.
+
+    Raises `ConfigurationError` when a file cannot be parsed, `PolicyError`
+    `policy.unavailable` when OPA itself is gone.
     """
-    breaches: dict[str, None] = {}
-    for question in questions():
+    modules = await asyncio.to_thread(syntax.parse, opa, files)
+    words = generated.vocabulary(modules)
+    tried = _Tried(client, tuple(itertools.chain.from_iterable(m.rules for m in modules)), settings)
+    asked = generated.questions(words, count=settings.questions, seed=settings.seed)
+    try:
+        async with asyncio.timeout(settings.max_s), asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                _ = group.create_task(tried.all(asked))
+    except TimeoutError:
+        tried.found.setdefault(
+            f"its answers to {settings.questions} questions take longer than {settings.max_s:g} s",
+            "",
+        )
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
+    return [Breach(place=place, words=said) for said, place in tried.found.items()][:MAX_BREACHES]
+
+
+class _Tried:
+    """What came out so far."""
+
+    def __init__(
+        self, client: OpaClient, rules: Sequence[syntax.Rule], settings: ProbeSettings
+    ) -> None:
+        self._client = client
+        self._rules = rules
+        self._settings = settings
+        self._slow = 0
+        self.found: dict[str, str] = {}
+        """Words to place."""
+
+    async def all(self, questions: Iterator[dict[str, Any]]) -> None:
+        for question in questions:
+            if len(self.found) >= MAX_BREACHES or self._slow >= _MAX_SAME:
+                return
+            await self._one(question)
+
+    async def _one(self, question: dict[str, Any]) -> None:
+        sent = json.dumps(question, sort_keys=True).encode()
+        deadline_s = self._settings.deadline_s
         try:
-            value = await client.decide(canonical.encode(question), deadline_s=deadline_s)
-            decode(value, "")
+            value = await self._client.decide(sent, deadline_s=deadline_s)
         except PolicyError as error:
-            if error.code == "policy.undefined":
-                continue
-            if error.retryable:
-                raise
-            found = error.detail.splitlines() or [error.message]
-            breaches.update(dict.fromkeys(found))
-    return list(breaches)[:MAX_BREACHES]
+            await self._failed(error, question["context"]["action"])
+            return
+        try:
+            decision = decode(value, "")
+        except PolicyError as error:
+            await self._wrong(error.detail.splitlines(), value, sent)
+            return
+        for reason in decision.reasons:
+            if reason.code == _MALFORMED and (named := _PACKAGE.search(reason.message)):
+                self._malformed(named[1])
 
+    async def _failed(self, error: PolicyError, action: str) -> None:
+        """No answer: policy's own fault, too late, or OPA's."""
+        if error.code == _UNDEFINED:
+            self._say("decision: must be defined for every input", self._entry())
+        elif error.code == _INVALID:
+            for line in error.detail.splitlines():
+                place, _, words = line.rpartition(": ")
+                self._say(f"evaluation: {words}", place.rpartition(": ")[0] or place)
+        elif await self._client.healthy(deadline_s=self._settings.deadline_s):
+            self._slow += 1
+            self._say(
+                f"takes longer than {self._settings.deadline_s:g} s to answer on {action}",
+                self._entry(action),
+            )
+        else:
+            raise error
 
-def questions() -> Iterator[JsonObject]:
-    """The inputs: each action, with and without findings, as a Check and as a Claim."""
-    for action, (kind, arguments) in _ACTIONS.items():
-        for environment, findings in zip(("dev", "production"), _FINDINGS, strict=True):
-            for approval in (None, _APPROVAL):
-                yield _question(action, kind, arguments, environment, findings, approval)
+    async def _wrong(self, lines: Sequence[str], value: object, sent: bytes) -> None:
+        if all(line in self.found for line in lines):
+            return
+        contributions: object = None
+        with contextlib.suppress(PolicyError):  # then the line is told without a rule
+            contributions = await self._client.contributions(
+                sent, deadline_s=self._settings.deadline_s
+            )
+        for line in lines:
+            self._say(line, blame.place(line, value, contributions, self._rules))
 
+    def _malformed(self, name: str) -> None:
+        """The library could not read what a rule package gave, and so refuses everything."""
+        package = f"{syntax.RULES}{name}"
+        rules = [r for r in self._rules if r.package == package]
+        given = [r for r in rules if r.name in syntax.CONTRIBUTIONS] or rules
+        words = f"package {package}: contributes something malformed, so every request is denied"
+        self._say(words, given[0].place if given else "")
 
-def _question(
-    action: str,
-    kind: str,
-    arguments: JsonObject,
-    environment: str,
-    findings: JsonObject,
-    approval: JsonObject | None,
-) -> JsonObject:
-    behind: list[JsonValue] = [{"type": "person", "id": "probe-person"}]
-    return {
-        "context": {
-            "action": action,
-            "actor": {"type": "workload", "id": "probe"},
-            "arguments": arguments,
-            "environment": environment,
-            "on_behalf_of": behind,
-            "reason": "a question before the activation",
-            "resource": {"type": kind, "id": f"{kind}-1", "owner": "", "attributes": {}},
-            "session": "",
-        },
-        "findings": findings,
-        "verified": {
-            "tenant": "default",
-            "caller": "probe",
-            "owners": ["probe-owner"],
-            "users": [],
-            "parent": None,
-            "person": None,
-            "claimant": "probe" if approval else None,
-        },
-        "approval": approval,
-        "recent": {"hour": _QUIET, "day": _QUIET},
-        "time": "2026-11-25T12:00:00.000000Z",
-    }
+    def _entry(self, action: str = "") -> str:
+        """Where rules about this action begin, else where the decision is made."""
+        rules = [
+            rule
+            for rule in self._rules
+            for path, texts in rule.paths
+            if path == ("context", "action") and action in texts
+        ] or [r for r in self._rules if (r.package, r.name) == ("countersign", "decision")]
+        return rules[0].place if rules else ""
+
+    def _say(self, words: str, place: str) -> None:
+        self.found.setdefault(words, place)
