@@ -64,6 +64,7 @@ lint: setup  ## style, types, import contracts, stub drift, policies
 	$(bin)/mypy
 	$(bin)/lint-imports
 	scripts/proto --check
+	scripts/schemas --check
 	scripts/rego-check $(if_possible)
 
 fix: setup  ## apply what lint can mend by itself
@@ -73,6 +74,10 @@ fix: setup  ## apply what lint can mend by itself
 
 proto: python  ## generate the stubs from proto/ again
 	scripts/proto
+
+.PHONY: schemas
+schemas: python  ## write the schemas of policy's input and answer again
+	scripts/schemas
 
 lock:  ## write requirements.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	scripts/lock $(PYTHON) $(UPGRADE)

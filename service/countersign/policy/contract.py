@@ -41,13 +41,26 @@ class _Strict(BaseModel):
 
 
 class _Reason(_Strict):
-    code: Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_.]*\z", max_length=64)]
-    message: Annotated[str, Field(min_length=1, max_length=500)]
+    """Why, for machines and for people."""
+
+    code: Annotated[
+        str,
+        Field(
+            pattern=r"\A[a-z][a-z0-9_.]*\z",
+            max_length=64,
+            description="A stable name that agents and auditors match on.",
+        ),
+    ]
+    message: Annotated[
+        str, Field(min_length=1, max_length=500, description="One sentence; never input.")
+    ]
 
 
 class _Approvers(_Strict):
-    groups: Names = []
-    people: Names = []
+    """Who may decide."""
+
+    groups: Annotated[Names, Field(description="Names of groups.")] = []
+    people: Annotated[Names, Field(description="Person ids.")] = []
 
 
 def _somebody(approvers: _Approvers) -> _Approvers:
@@ -60,8 +73,12 @@ Somebody = Annotated[_Approvers, AfterValidator(_somebody)]
 
 
 class _Escalation(_Strict):
-    after_s: Annotated[int, Field(ge=1, le=30 * DAY_S)]
-    approvers: Somebody
+    """Who may approve as well when a stage has been open for long."""
+
+    after_s: Annotated[
+        int, Field(ge=1, le=30 * DAY_S, description="Once the stage has been open so long.")
+    ]
+    approvers: Annotated[Somebody, Field(description="At least one group or person.")]
 
 
 def _later_each(steps: list[_Escalation]) -> list[_Escalation]:
@@ -71,41 +88,88 @@ def _later_each(steps: list[_Escalation]) -> list[_Escalation]:
 
 
 class _Stage(_Strict):
-    name: Name
-    approvers: Somebody
-    quorum: Annotated[int, Field(ge=1, le=20)] = 1
-    escalate: Annotated[list[_Escalation], Field(max_length=5), AfterValidator(_later_each)] = []
+    """One question to people."""
+
+    name: Annotated[Name, Field(description="As people read it.")]
+    approvers: Annotated[Somebody, Field(description="At least one group or person.")]
+    quorum: Annotated[
+        int, Field(ge=1, le=20, description="How many different people have to approve.")
+    ] = 1
+    escalate: Annotated[
+        list[_Escalation],
+        Field(max_length=5, description="In order of `after_s`, each later."),
+        AfterValidator(_later_each),
+    ] = []
 
 
 class _BreakGlass(_Strict):
-    approvers: Somebody
-    review_by: Somebody | None = None
+    """An emergency: one person may approve alone, and somebody else looks at it afterwards."""
+
+    approvers: Annotated[Somebody, Field(description="One of these may approve alone.")]
+    review_by: Annotated[
+        Somebody | None, Field(description="Who looks at it afterwards; null: of the stages.")
+    ] = None
 
 
 class _Requirement(_Strict):
-    stages: Annotated[list[_Stage], Field(min_length=1, max_length=10)]
-    must_show: Annotated[list[PointerOrFact], Field(max_length=200)] = []
-    approve_within_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = 3600
-    use_within_s: Annotated[int, Field(ge=1, le=DAY_S)] = 300
-    report_within_s: Annotated[int, Field(ge=1, le=7 * DAY_S)] = 900
-    claim_by: Names = []
-    channel: Annotated[str, Field(max_length=200)] = ""
-    profiles: Annotated[dict[Name, Name], Field(max_length=200), AfterValidator(_everybody)] = {
-        "*": "reviewer"
-    }
-    exclude: Names = []
-    require_reason: bool = False
-    min_assurance: Literal["channel", "person"] = "channel"
-    durability: Literal["durable", "locked"] = "durable"
-    batch: bool = False
-    break_glass: _BreakGlass | None = None
+    """What people have to do before the action may run."""
+
+    stages: Annotated[list[_Stage], Field(min_length=1, max_length=10, description="In order.")]
+    must_show: Annotated[
+        list[PointerOrFact],
+        Field(max_length=200, description="What an approver must have seen; `facts:<name>` too."),
+    ] = []
+    approve_within_s: Annotated[
+        int, Field(ge=1, le=30 * DAY_S, description="From Check until the votes are in.")
+    ] = 3600
+    use_within_s: Annotated[
+        int, Field(ge=1, le=DAY_S, description="From the last vote until the Claim.")
+    ] = 300
+    report_within_s: Annotated[
+        int, Field(ge=1, le=7 * DAY_S, description="From the Claim until the outcome is told.")
+    ] = 900
+    claim_by: Annotated[
+        Names, Field(description="Audiences that may claim; empty: the requesting caller.")
+    ] = []
+    channel: Annotated[
+        str, Field(max_length=200, description="Where the card goes; empty: the server's default.")
+    ] = ""
+    profiles: Annotated[
+        dict[Name, Name],
+        Field(max_length=200, description="Group to mask profile; `*` is everybody else."),
+        AfterValidator(_everybody),
+    ] = {"*": "reviewer"}
+    exclude: Annotated[Names, Field(description="People who must not decide.")] = []
+    require_reason: Annotated[bool, Field(description="An approval needs words.")] = False
+    min_assurance: Annotated[
+        Literal["channel", "person"], Field(description="Who has to say who voted.")
+    ] = "channel"
+    durability: Annotated[
+        Literal["durable", "locked"], Field(description="`locked`: under Object Lock first.")
+    ] = "durable"
+    batch: Annotated[bool, Field(description="May be approved among several in one act.")] = False
+    break_glass: Annotated[
+        _BreakGlass | None, Field(description="Who may approve alone in an emergency.")
+    ] = None
 
 
 class _Decision(_Strict):
-    effect: Literal["allow", "deny", "needs_approval"]
-    reasons: Annotated[list[_Reason], Field(max_length=50)] = []
-    requirement: _Requirement | None = None
-    mask: Annotated[list[Pointer], Field(max_length=200)] = []
+    """The answer to one question."""
+
+    effect: Annotated[
+        Literal["allow", "deny", "needs_approval"], Field(description="What is decided.")
+    ]
+    reasons: Annotated[
+        list[_Reason],
+        Field(max_length=50, description="Never empty for `deny` and `needs_approval`."),
+    ] = []
+    requirement: Annotated[
+        _Requirement | None, Field(description="Exactly with `needs_approval`.")
+    ] = None
+    mask: Annotated[
+        list[Pointer],
+        Field(max_length=200, description="Masked on every card and in the record."),
+    ] = []
 
 
 def decision_schema() -> dict[str, Any]:

@@ -210,7 +210,9 @@ class Question(_Strict):
     context: Context
     findings: Findings
     verified: Verified
-    approval: Approval | None
+    approval: Annotated[
+        Approval | None, Field(description="At Claim, the votes that are to be spent; else null.")
+    ]
     recent: Recent
     time: Annotated[
         str, Field(description="When this is decided: RFC 3339, UTC, six fractional digits.")

@@ -14,7 +14,7 @@ from countersign.policy.contract import decision_schema
 from countersign.policy.question import QUESTION
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_DROPPED: Final = ("title", "default", "$defs")
+_DROPPED: Final = ("title", "$defs")
 
 
 def question() -> dict[str, Any]:
@@ -46,6 +46,9 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
     if "$ref" in node:
         named = definitions[node["$ref"].rpartition("/")[2]]
         node = {**named, **{key: value for key, value in node.items() if key != "$ref"}}
+    if isinstance(node.get("pattern"), str):
+        # Python's anchors; JSON Schema has those of ECMA 262.
+        node = {**node, "pattern": node["pattern"].replace(r"\A", "^").replace(r"\z", "$")}
     return {
         key: _properties(value, definitions)
         if key == "properties"
