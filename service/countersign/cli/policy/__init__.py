@@ -7,9 +7,13 @@ from typing import Final
 
 import typer
 
-from countersign.cli.policy import impact, serving
+from countersign.cli.policy import authoring, impact, serving
 
 app = typer.Typer(help="Write, test and activate policy.", no_args_is_help=True)
-_PARTS: Final[tuple[ModuleType, ...]] = (impact, serving)
+_PARTS: Final[tuple[ModuleType, ...]] = (
+    authoring,
+    impact,
+    serving,
+)
 for _part in _PARTS:
     app.registered_commands += _part.app.registered_commands
