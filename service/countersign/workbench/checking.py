@@ -36,6 +36,7 @@ package countersign
 _ANNOTATED: Final = re.compile(
     rb"^# scope: subpackages\n(?:#.*\n)*package countersign\s*$", re.MULTILINE
 )
+_BELOW_APPROVAL: Final = "undefined ref: input.approval."
 _UNDEFINED: Final = re.compile(r"undefined function ([\w.]+)")
 
 
@@ -106,14 +107,26 @@ def _order(finding: Finding) -> tuple[int, str, int, str]:
 
 
 def _compiled(place: Workplace, policy: Snapshot) -> Iterator[Finding]:
-    schemas = place.path / _SCHEMAS
-    schemas.mkdir()
-    (schemas / "input.json").write_text(json.dumps(schema.question()), "utf-8")
     if not any(_ANNOTATED.search(content) for content in policy.files.values()):
         (place.source / _OURS).write_text(_ANNOTATION, "utf-8")
+    asked = schema.question()
+    found = list(_typed(place, asked))
+    # OPA takes whatever may be null for anything, so what is misspelt there is looked
+    # for apart, as though an approval were always there.
+    fields = asked["properties"]
+    approval = next(each for each in fields["approval"]["anyOf"] if "properties" in each)
+    claim = {**asked, "properties": {**fields, "approval": approval}}
+    found += [f for f in _typed(place, claim) if _BELOW_APPROVAL in f.message]
+    (place.source / _OURS).unlink(missing_ok=True)
+    return iter(found)
+
+
+def _typed(place: Workplace, asked: dict[str, Any]) -> Iterator[Finding]:
+    schemas = place.path / _SCHEMAS
+    schemas.mkdir(exist_ok=True)
+    (schemas / "input.json").write_text(json.dumps(asked), "utf-8")
     arguments = ["--strict", "--format", "json", "--schema", str(schemas), "--bundle", "."]
     done = place.run("check", *place.allowed, *arguments)
-    (place.source / _OURS).unlink(missing_ok=True)
     errors = (done.json() or {}).get("errors") or ()
     for error in errors:
         location = error.get("location") or {}
@@ -146,8 +159,15 @@ def _explained(error: dict[str, Any]) -> str:
             "(the time is input.time)"
         )
     if message.startswith("undefined ref: input") and isinstance(details.get("oneOf"), list):
-        return f"{message}; {_meant(message.rpartition('.')[2], details['oneOf'])}"
+        return f"{message}; {_meant(_misspelt(details), details['oneOf'])}"
     return message
+
+
+def _misspelt(details: dict[str, Any]) -> str:
+    """The step of the reference that is not there."""
+    steps = details.get("ref") or []
+    at = details.get("pos", -1)
+    return str(steps[at].get("value")) if isinstance(at, int) and -1 <= at < len(steps) else ""
 
 
 def _meant(typed: str, known: Sequence[object]) -> str:

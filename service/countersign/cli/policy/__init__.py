@@ -7,11 +7,12 @@ from typing import Final
 
 import typer
 
-from countersign.cli.policy import authoring, impact, serving
+from countersign.cli.policy import authoring, impact, serving, testing
 
 app = typer.Typer(help="Write, test and activate policy.", no_args_is_help=True)
 _PARTS: Final[tuple[ModuleType, ...]] = (
     authoring,
+    testing,
     impact,
     serving,
 )

@@ -20,6 +20,7 @@ from countersign.errors import ConfigurationError, CountersignError
 from countersign.policy.binary import find_opa
 from countersign.policy.snapshot import Snapshot
 from countersign.policy.sources.directory import snapshot
+from countersign.sanitize import Sanitizer
 
 _P = ParamSpec("_P")
 
@@ -70,3 +71,10 @@ def policy_in(directory: Path) -> Snapshot:
 def shown(directory: Path, place: str) -> str:
     """A place below the policy's directory as whoever typed its name would write it."""
     return str(directory / place) if place else str(directory)
+
+
+def sanitizer(config: Config) -> Sanitizer:
+    """The detector as the service has it, less recognizers beside its rules."""
+    return Sanitizer(
+        internal_domains=config.sanitizer.internal_domains, custom=config.custom_rules()
+    )
