@@ -6,6 +6,7 @@ OPA itself parses; nothing here guesses at Rego's grammar. Blocking; called by
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import dataclasses
 import functools
@@ -42,6 +43,9 @@ class Rule:
     """Rows of the keys of its head, by key; of several the first."""
     paths: tuple[tuple[tuple[str, ...], frozenset[str]], ...] = ()
     """Paths into the input that it compares with texts written out, and those texts."""
+
+    conditions: tuple[tuple[int, str], ...] = ()
+    """Rows and text of the expressions of its body, as they are written."""
 
     @property
     def place(self) -> str:
@@ -135,7 +139,17 @@ def _rule(file: PurePosixPath, package: str, rule: Mapping[str, Any]) -> Rule:
         message=_text(pairs.get("message")),
         terms=_rows(item),
         paths=tuple((path, frozenset(texts)) for path, texts in sorted(compared.items())),
+        conditions=tuple(
+            (each["location"]["row"], _written(each["location"]))
+            for each in rule.get("body", [])
+            if not each.get("generated")
+        ),
     )
+
+
+def _written(location: Mapping[str, Any]) -> str:
+    text = base64.b64decode(location.get("text", "")).decode("utf-8", "replace")
+    return " ".join(text.split())
 
 
 def _title(annotations: Sequence[Mapping[str, Any]]) -> str:
