@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 import pytest
 
 import realparts
+from countersign.errors import PolicyError
 from countersign.policy.bundle import build
 from countersign.policy.child import OpaChild, OpaSettings
-from countersign.policy.probing import ProbeSettings, breaches, prober
+from countersign.policy.probing import ProbeSettings, breaches, probe, prober
 from countersign.policy.snapshot import Snapshot
 from countersign.policy.sources.directory import snapshot
 
@@ -143,3 +144,17 @@ async def test_a_policy_without_an_answer_for_some_input_is_found() -> None:
     finally:
         await child.stop()
     assert found == ["bare.rego:3 decision: must be defined for every input"]
+
+
+async def test_without_the_files_plausible_questions_are_asked() -> None:
+    """As before an activation: no answer is a denial, and a late one is raised."""
+    late = SLOW.replace("slow.count", "db.export")
+    async with serving() as (child, _):
+        assert await probe(child.client, deadline_s=10) == []
+    async with serving(WRONG.replace("pay.out", "db.export")) as (child, _):
+        found = await probe(child.client, deadline_s=10)
+        assert "requirement.stages[0].quorum: 0, must be ≥ 1" in found
+    async with serving(late) as (child, _):
+        with pytest.raises(PolicyError) as caught:
+            await probe(child.client, deadline_s=0.3)
+        assert caught.value.code == "policy.unavailable"

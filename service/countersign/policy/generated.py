@@ -53,6 +53,22 @@ class Vocabulary:
     times: tuple[str, ...]
 
 
+PLAUSIBLE: Final = Vocabulary(
+    actions=(
+        *("countersign.policy.activate", "db.export", "deploy.release", "iam.grant"),
+        *("infra.apply", "key.rotate", "payment.transfer", "shell.run", "sql.execute"),
+        _UNKNOWN_ACTION,
+    ),
+    environments=_ENVIRONMENTS,
+    texts=("text",),
+    numbers=_NUMBERS,
+    arguments=("amount", "columns", "command", "destination", "role", "row_count", "statement"),
+    paths=(),
+    times=_TIMES,
+)
+"""What many policies are about."""
+
+
 def vocabulary(modules: Sequence[Module]) -> Vocabulary:
     """What these modules mention."""
     texts = {text for module in modules for text in module.texts if len(text) <= 200}
@@ -230,6 +246,8 @@ class _Draw:
             "sql": self._sql,
             "shell": self._shell,
             "grants": self._grants,
+            "terraform": self._terraform,
+            "kubernetes": self._kubernetes,
             "columns": self._columns,
             "columns_unread": lambda: self._one((0, 0, 1, 3)),
         }
@@ -281,6 +299,27 @@ class _Draw:
                 if self._maybe(0.1):
                     found[f"{change}_more"] = 3
         return found
+
+    def _terraform(self) -> dict[str, Any]:
+        counted = ("unread", "create", "update", "replace", "delete", "other")
+        types = self._listed(("aws_instance", "aws_s3_bucket", "[OTHER]"))
+        return {
+            "plans": 1,
+            **{name: self._one((0, 0, 1, 30)) for name in counted},
+            "types": types,
+            "destroyed": types[:2],
+        }
+
+    def _kubernetes(self) -> dict[str, Any]:
+        verbs = ("get", "apply", "delete", "exec", "other", "multiple")
+        namespaces = ("default", "named", "system", "unreadable", "unstated")
+        found = {
+            "objects": self._one((0, 1, 5)),
+            "unread": self._one((0, 0, 1)),
+            "kinds": self._listed(("Deployment", "Secret", "ClusterRoleBinding", "[OTHER]")),
+            "namespaces": self._some(namespaces),
+        }
+        return {**found, "verb": self._one(verbs)} if self._maybe(0.8) else found
 
     def _columns(self) -> dict[str, int]:
         return {"total": 3, **dict.fromkeys(self._some(CLASSES), 1)}

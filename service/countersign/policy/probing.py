@@ -27,6 +27,7 @@ Probe = Callable[[OpaClient], Awaitable[Sequence[str]]]
 """Tries the policy that an OPA serves; each sentence is one reason not to activate it."""
 
 MAX_BREACHES: Final = 20
+_PLAUSIBLE: Final = 120
 _INVALID: Final = "policy.invalid"
 _UNDEFINED: Final = "policy.undefined"
 _MALFORMED: Final = "policy.rule_invalid"
@@ -46,6 +47,9 @@ class ProbeSettings:
     """Of one question."""
     max_s: float = 20.0
     """Of all of them; those left then are not asked."""
+    strict: bool = True
+    """For authors: no answer, and a late one, are breaches too. Else no answer is the
+    denial it is, and a late one is raised."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,15 @@ def prober(
     return probe
 
 
+async def probe(client: OpaClient, *, deadline_s: float) -> Sequence[str]:
+    """Breaches in the answers to plausible questions, where the files are not at hand.
+
+    Raises `PolicyError` `policy.unavailable` when an answer did not come in time.
+    """
+    settings = ProbeSettings(questions=_PLAUSIBLE, deadline_s=deadline_s, strict=False)
+    return [str(found) for found in await _asked(client, (), generated.PLAUSIBLE, settings)]
+
+
 async def breaches(
     client: OpaClient,
     opa: Path,
@@ -86,8 +99,17 @@ async def breaches(
     `policy.unavailable` when OPA itself is gone.
     """
     modules = await asyncio.to_thread(syntax.parse, opa, files)
-    words = generated.vocabulary(modules)
-    tried = _Tried(client, tuple(itertools.chain.from_iterable(m.rules for m in modules)), settings)
+    rules = tuple(itertools.chain.from_iterable(module.rules for module in modules))
+    return await _asked(client, rules, generated.vocabulary(modules), settings)
+
+
+async def _asked(
+    client: OpaClient,
+    rules: Sequence[syntax.Rule],
+    words: generated.Vocabulary,
+    settings: ProbeSettings,
+) -> list[Breach]:
+    tried = _Tried(client, rules, settings)
     asked = generated.questions(words, count=settings.questions, seed=settings.seed)
     try:
         async with asyncio.timeout(settings.max_s), asyncio.TaskGroup() as group:
@@ -142,12 +164,15 @@ class _Tried:
     async def _failed(self, error: PolicyError, action: str) -> None:
         """No answer: policy's own fault, too late, or OPA's."""
         if error.code == _UNDEFINED:
-            self._say("decision: must be defined for every input", self._entry())
+            if self._settings.strict:
+                self._say("decision: must be defined for every input", self._entry())
         elif error.code == _INVALID:
             for line in error.detail.splitlines():
                 place, _, words = line.rpartition(": ")
                 self._say(f"evaluation: {words}", place.rpartition(": ")[0] or place)
-        elif await self._client.healthy(deadline_s=self._settings.deadline_s):
+        elif self._settings.strict and await self._client.healthy(
+            deadline_s=self._settings.deadline_s
+        ):
             self._slow += 1
             self._say(
                 f"takes longer than {self._settings.deadline_s:g} s to answer on {action}",

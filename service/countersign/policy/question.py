@@ -118,6 +118,36 @@ class Grants(_Strict):
     removed_more: NotRequired[Annotated[Count, Field(description="How many are not listed.")]]
 
 
+class Terraform(_Strict):
+    """What the resource changes of a plan come to."""
+
+    plans: Annotated[Count, Field(description="How many plans.")]
+    unread: Annotated[Count, Field(description="What is no resource change.")]
+    create: Annotated[Count, Field(description="Resources created.")]
+    update: Annotated[Count, Field(description="Resources changed in place.")]
+    replace: Annotated[Count, Field(description="Resources destroyed and made again.")]
+    delete: Annotated[Count, Field(description="Resources destroyed.")]
+    other: Annotated[Count, Field(description="Resources something else is done to.")]
+    types: Annotated[Texts, Field(description="Types of what changes, at most 20.")]
+    types_more: NotRequired[Annotated[Count, Field(description="How many are not listed.")]]
+    destroyed: Annotated[Texts, Field(description="Types of what does not stay, at most 20.")]
+    destroyed_more: NotRequired[Annotated[Count, Field(description="How many are not listed.")]]
+
+
+class Kubernetes(_Strict):
+    """What is asked of a cluster."""
+
+    objects: Annotated[Count, Field(description="Kinds that are named.")]
+    unread: Annotated[Count, Field(description="Manifests that could not be read.")]
+    verb: NotRequired[Annotated[str, Field(description="`apply`, …, `other`, `multiple`.")]]
+    kinds: Annotated[Texts, Field(description="Kinds of objects, at most 20.")]
+    kinds_more: NotRequired[Annotated[Count, Field(description="How many are not listed.")]]
+    namespaces: Annotated[
+        Texts,
+        Field(description="Classes: `default`, `named`, `system`, `unstated`, `unreadable`."),
+    ]
+
+
 class Facts(_Strict):
     """What is known of a context without its values. Any of them may be absent."""
 
@@ -128,6 +158,8 @@ class Facts(_Strict):
     sql: NotRequired[Sql]
     shell: NotRequired[Shell]
     grants: NotRequired[Grants]
+    terraform: NotRequired[Terraform]
+    kubernetes: NotRequired[Kubernetes]
     columns: NotRequired[
         Annotated[
             dict[str, Count],

@@ -33,9 +33,8 @@ _ANNOTATION: Final = """# METADATA
 #   - input: schema.input
 package countersign
 """
-_ANNOTATED: Final = re.compile(
-    rb"^# scope: subpackages\n(?:#.*\n)*package countersign\s*$", re.MULTILINE
-)
+_SUBPACKAGES: Final = re.compile(rb"^# *scope: *subpackages *$", re.MULTILINE)
+_ROOT: Final = re.compile(rb"^package countersign *$", re.MULTILINE)
 _BELOW_APPROVAL: Final = "undefined ref: input.approval."
 _UNDEFINED: Final = re.compile(r"undefined function ([\w.]+)")
 
@@ -107,7 +106,7 @@ def _order(finding: Finding) -> tuple[int, str, int, str]:
 
 
 def _compiled(place: Workplace, policy: Snapshot) -> Iterator[Finding]:
-    if not any(_ANNOTATED.search(content) for content in policy.files.values()):
+    if not any(_SUBPACKAGES.search(c) and _ROOT.search(c) for c in policy.files.values()):
         (place.source / _OURS).write_text(_ANNOTATION, "utf-8")
     asked = schema.question()
     found = list(_typed(place, asked))
