@@ -154,8 +154,9 @@ def _why(place: Workplace, each: Mapping[str, Any]) -> Iterator[str]:
         arguments = ["--format", "json", "--explain", "full", "--disable-indexing"]
         done = place.run("eval", *place.allowed, "--bundle", ".", *arguments, query)
         events = (done.json() or {}).get("explanation") or ()
-        row = (each.get("location") or {}).get("row")
-        own = [t for t in trace.tries(events) if t.place[1] == row]
+        location = each.get("location") or {}
+        at = (str(PurePosixPath(str(location.get("file", "")))), location.get("row"))
+        own = [tried for tried in trace.tries(events) if tried.place == at]
         stopped = own[-1].failing() if own else None
         if stopped is not None:
             yield f"{stopped.place[0]}:{stopped.place[1]} does not hold: {_source(place, stopped)}"

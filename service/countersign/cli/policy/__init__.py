@@ -7,10 +7,11 @@ from typing import Final
 
 import typer
 
-from countersign.cli.policy import authoring, explaining, impact, serving, testing
+from countersign.cli.policy import authoring, beginning, explaining, impact, serving, testing
 
 app = typer.Typer(help="Write, test and activate policy.", no_args_is_help=True)
 _PARTS: Final[tuple[ModuleType, ...]] = (
+    beginning,
     authoring,
     testing,
     explaining,
