@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.resources
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -78,12 +77,16 @@ def settings_of(text: str, chosen: Sequence[str]) -> str:
     head, found, sections = text.partition("\npacks:\n")
     if not found:
         return text
-    kept = [
-        section
-        for section in re.split(r"^(?=  [a-z_]+:)", sections, flags=re.MULTILINE)
-        if section.strip().partition(":")[0] in chosen
-    ]
-    return f"{head}{found}{''.join(kept)}" if kept else f"{head}\npacks: {{}}\n"
+    kept, before, keeps = "", "", False
+    for line in sections.splitlines(keepends=True):
+        if line.startswith("  #"):
+            before += line  # of the section that follows
+            continue
+        if not line.startswith("   ") and line.strip():
+            keeps = line.strip().partition(":")[0] in chosen
+        kept += before + line if keeps else ""
+        before = ""
+    return f"{head}{found}{kept}" if kept else f"{head}\npacks: {{}}\n"
 
 
 def _below_policy(shipped: Path, paths: Sequence[Path]) -> dict[PurePosixPath, bytes]:
