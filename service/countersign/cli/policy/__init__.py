@@ -7,7 +7,15 @@ from typing import Final
 
 import typer
 
-from countersign.cli.policy import authoring, beginning, explaining, impact, serving, testing
+from countersign.cli.policy import (
+    authoring,
+    beginning,
+    comparing,
+    explaining,
+    impact,
+    serving,
+    testing,
+)
 
 app = typer.Typer(help="Write, test and activate policy.", no_args_is_help=True)
 _PARTS: Final[tuple[ModuleType, ...]] = (
@@ -15,6 +23,7 @@ _PARTS: Final[tuple[ModuleType, ...]] = (
     authoring,
     testing,
     explaining,
+    comparing,
     impact,
     serving,
 )
