@@ -10,10 +10,10 @@ import typer
 from countersign.cli.policy import (
     authoring,
     beginning,
+    benching,
     comparing,
     explaining,
     impact,
-    serving,
     testing,
 )
 
@@ -24,8 +24,8 @@ _PARTS: Final[tuple[ModuleType, ...]] = (
     testing,
     explaining,
     comparing,
+    benching,
     impact,
-    serving,
 )
 for _part in _PARTS:
     app.registered_commands += _part.app.registered_commands
