@@ -146,15 +146,15 @@ async def test_a_policy_without_an_answer_for_some_input_is_found() -> None:
     assert found == ["bare.rego:3 decision: must be defined for every input"]
 
 
-async def test_without_the_files_plausible_questions_are_asked() -> None:
+async def test_a_candidate_is_tried_by_the_bundle_it_was_built_into() -> None:
     """As before an activation: no answer is a denial, and a late one is raised."""
-    late = SLOW.replace("slow.count", "db.export")
+    opa = realparts.opa()
     async with serving() as (child, _):
-        assert await probe(child.client, deadline_s=10) == []
-    async with serving(WRONG.replace("pay.out", "db.export")) as (child, _):
-        found = await probe(child.client, deadline_s=10)
-        assert "requirement.stages[0].quorum: 0, must be ≥ 1" in found
-    async with serving(late) as (child, _):
+        assert await probe(child.client, opa, child.bundle.archive, deadline_s=10) == []
+    async with serving(WRONG) as (child, _):
+        found = await probe(child.client, opa, child.bundle.archive, deadline_s=10)
+        assert "mine/rules_0.rego:10 requirement.stages[0].quorum: 0, must be ≥ 1" in found
+    async with serving(SLOW) as (child, _):
         with pytest.raises(PolicyError) as caught:
-            await probe(child.client, deadline_s=0.3)
+            await probe(child.client, opa, child.bundle.archive, deadline_s=0.3)
         assert caught.value.code == "policy.unavailable"

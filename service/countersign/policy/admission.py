@@ -73,7 +73,7 @@ class Admission:
         self._opa = opa.absolute()
         self._settings = settings or AdmissionSettings()
         self._memory_bytes = (opa_settings or OpaSettings()).memory_limit_bytes
-        self._probes = probes or self._plausible
+        self._probes = probes
 
     async def admit(self, snapshot: Snapshot) -> Bundle:
         """Compile a version and run its tests. Raises `ConfigurationError`."""
@@ -86,8 +86,11 @@ class Admission:
         """Ask a candidate's own OPA what callers might. Raises `ConfigurationError`."""
         if not self._settings.probes:
             return
+        client = PatientClient(child.client, child.pid)
         try:
-            breaches = await self._probes(PatientClient(child.client, child.pid))
+            breaches = await (
+                self._probes(client) if self._probes else self._generated(client, child.bundle)
+            )
         except PolicyError as error:
             raise _unanswered(error) from error
         if breaches:
@@ -97,8 +100,11 @@ class Admission:
                 advice=_FIX,
             )
 
-    async def _plausible(self, client: OpaClient) -> Sequence[str]:
-        return await probing.probe(client, deadline_s=self._settings.deadline_s)
+    async def _generated(self, client: OpaClient, bundle: Bundle) -> Sequence[str]:
+        """Questions made of what this very policy mentions."""
+        return await probing.probe(
+            client, self._opa, bundle.archive, deadline_s=self._settings.deadline_s
+        )
 
     # --- its own tests ---
 

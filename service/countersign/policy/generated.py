@@ -53,22 +53,6 @@ class Vocabulary:
     times: tuple[str, ...]
 
 
-PLAUSIBLE: Final = Vocabulary(
-    actions=(
-        *("countersign.policy.activate", "db.export", "deploy.release", "iam.grant"),
-        *("infra.apply", "key.rotate", "payment.transfer", "shell.run", "sql.execute"),
-        _UNKNOWN_ACTION,
-    ),
-    environments=_ENVIRONMENTS,
-    texts=("text",),
-    numbers=_NUMBERS,
-    arguments=("amount", "columns", "command", "destination", "role", "row_count", "statement"),
-    paths=(),
-    times=_TIMES,
-)
-"""What many policies are about."""
-
-
 def vocabulary(modules: Sequence[Module]) -> Vocabulary:
     """What these modules mention."""
     texts = {text for module in modules for text in module.texts if len(text) <= 200}

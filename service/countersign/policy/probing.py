@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import re
+import tarfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -27,7 +29,6 @@ Probe = Callable[[OpaClient], Awaitable[Sequence[str]]]
 """Tries the policy that an OPA serves; each sentence is one reason not to activate it."""
 
 MAX_BREACHES: Final = 20
-_PLAUSIBLE: Final = 120
 _INVALID: Final = "policy.invalid"
 _UNDEFINED: Final = "policy.undefined"
 _MALFORMED: Final = "policy.rule_invalid"
@@ -45,8 +46,8 @@ class ProbeSettings:
     seed: int = 0
     deadline_s: float = 1.0
     """Of one question."""
-    max_s: float = 20.0
-    """Of all of them; those left then are not asked."""
+    max_s: float | None = 20.0
+    """Of all of them; those left then are not asked. None: as long as it takes."""
     strict: bool = True
     """For authors: no answer, and a late one, are breaches too. Else no answer is the
     denial it is, and a late one is raised."""
@@ -78,13 +79,28 @@ def prober(
     return probe
 
 
-async def probe(client: OpaClient, *, deadline_s: float) -> Sequence[str]:
-    """Breaches in the answers to plausible questions, where the files are not at hand.
+async def probe(
+    client: OpaClient, opa: Path, archive: bytes, *, deadline_s: float
+) -> Sequence[str]:
+    """Breaches of a candidate, by the bundle it was built into: before it is activated.
 
-    Raises `PolicyError` `policy.unavailable` when an answer did not come in time.
+    One question at a time, so that a client that counts the processor counts its own.
+    Raises `PolicyError` when an answer did not come in time.
     """
-    settings = ProbeSettings(questions=_PLAUSIBLE, deadline_s=deadline_s, strict=False)
-    return [str(found) for found in await _asked(client, (), generated.PLAUSIBLE, settings)]
+    files = await asyncio.to_thread(files_of, archive)
+    settings = ProbeSettings(deadline_s=deadline_s, max_s=None, strict=False)
+    return [str(found) for found in await breaches(client, opa, files, settings)]
+
+
+def files_of(archive: bytes) -> dict[PurePosixPath, bytes]:
+    """The Rego in a bundle that we built."""
+    files: dict[PurePosixPath, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.name.endswith(".rego") else None
+            if content is not None:
+                files[PurePosixPath(member.name.lstrip("/"))] = content.read()
+    return files
 
 
 async def breaches(
@@ -100,25 +116,16 @@ async def breaches(
     """
     modules = await asyncio.to_thread(syntax.parse, opa, files)
     rules = tuple(itertools.chain.from_iterable(module.rules for module in modules))
-    return await _asked(client, rules, generated.vocabulary(modules), settings)
-
-
-async def _asked(
-    client: OpaClient,
-    rules: Sequence[syntax.Rule],
-    words: generated.Vocabulary,
-    settings: ProbeSettings,
-) -> list[Breach]:
+    words = generated.vocabulary(modules)
     tried = _Tried(client, rules, settings)
     asked = generated.questions(words, count=settings.questions, seed=settings.seed)
     try:
         async with asyncio.timeout(settings.max_s), asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
+            for _ in range(_AT_ONCE if settings.strict else 1):
                 _ = group.create_task(tried.all(asked))
     except TimeoutError:
         tried.found.setdefault(
-            f"its answers to {settings.questions} questions take longer than {settings.max_s:g} s",
-            "",
+            f"its answers to {settings.questions} questions take longer than {settings.max_s} s", ""
         )
     except ExceptionGroup as group_error:
         raise group_error.exceptions[0] from None

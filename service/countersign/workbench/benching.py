@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from countersign import canonical
 from countersign.errors import ConfigurationError, PolicyError
-from countersign.model import JsonObject
+from countersign.model import JsonObject, JsonValue
 from countersign.policy import generated
 from countersign.policy.bundle import build
 from countersign.policy.child import OpaChild, OpaSettings
@@ -139,11 +139,12 @@ async def _cost(child: OpaChild, asked: Asked, repeat: int) -> Cost:
 
 def _profiled(opa: Path, policy: Snapshot, asked: Sequence[Asked]) -> list[Spent]:
     compiled = policy.compiled()
+    questions: list[JsonValue] = [each.question for each in asked]
     with workplace(opa, compiled) as place:
         done = place.run(
             *("eval", *place.allowed, "--bundle", ".", "--stdin-input", "--format", "json"),
             *("--profile", "--profile-limit", "100000", _QUERY),
-            given=canonical.encode([each.question for each in asked] * _PROFILED).decode(),
+            given=canonical.encode(questions * _PROFILED).decode(),
         )
     told = done.json()
     lines = told.get("profile") if isinstance(told, dict) else None

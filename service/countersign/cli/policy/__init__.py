@@ -14,6 +14,7 @@ from countersign.cli.policy import (
     comparing,
     explaining,
     impact,
+    serving,
     testing,
 )
 
@@ -26,6 +27,7 @@ _PARTS: Final[tuple[ModuleType, ...]] = (
     comparing,
     benching,
     impact,
+    serving,
 )
 for _part in _PARTS:
     app.registered_commands += _part.app.registered_commands
