@@ -142,9 +142,9 @@ def contexts() -> Iterator[ActionContext]:
 
 
 def actions_of_policies() -> set[str]:
-    """Every action an example policy is about."""
+    """Every action a policy pack is about."""
     found: set[str] = set()
-    for path in (ROOT / "rego" / "examples").glob("*.rego"):
+    for path in (ROOT / "rego" / "packs").rglob("*.rego"):
         if not path.stem.endswith("_test"):
             for named in _ACTION.findall(path.read_text("utf-8")):
                 found |= set(re.findall(r"[a-z_]+\.[a-z_.]+", named))

@@ -21,7 +21,7 @@ def test_a_wheel_carries_the_settings_the_policy_and_the_types(tmp_path):
         "countersign/v1/decisions_pb2.py",
         "countersign/store/sql/sqlite/queries.sql",
         "countersign/rego/countersign/decision.rego",
-        "countersign/rego/examples/export.rego",
+        "countersign/rego/packs/export/export.rego",
         "countersign_bot/card/catalogue/de.toml",
     ):
         assert needed in names
