@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from countersign.model import JsonObject, JsonValue
-from countersign.sanitize import keys, money, places, readable, shell, sql
+from countersign.sanitize import infra, keys, money, places, readable, shell, sql
 from countersign.sanitize.quantities import Measure, Quantity, counted
 
 if TYPE_CHECKING:
@@ -50,6 +50,13 @@ FIELDS: Final[dict[str, str]] = {
             permissionsadded addpermissions privileges scopes addscopes""",
         "removed": """rolesremoved removeroles removedroles revoke revokes permissionsremoved
             removepermissions revokedroles removescopes""",
+        "terraform": "resourcechanges",
+        "k8s_manifest": "manifest manifests",
+        "k8s_metadata": "metadata",
+        "k8s_version": "apiversion",
+        "k8s_kind": "kind",
+        "k8s_verb": "verb",
+        "k8s_namespace": "namespace namespaces",
     }.items()
     for name in names.split()
 }
@@ -121,6 +128,10 @@ def build(
         facts["shell"] = commands
     if grants := _grants(by_fact, shown):
         facts["grants"] = grants
+    if plans := by_fact.get("terraform"):
+        facts["terraform"] = infra.terraform(plans, shown)
+    if (cluster := infra.kubernetes(fields, shown)) is not None:
+        facts["kubernetes"] = cluster
     facts.update(_columns(fields, statements))
     return facts
 
