@@ -1,4 +1,9 @@
 # METADATA
+# scope: subpackages
+# schemas:
+# - input: schema.input
+
+# METADATA
 # title: Countersign
 # description: |
 #   Combines what the rule packages below data.countersign.rules contribute into
@@ -9,7 +14,9 @@
 package countersign
 
 import data.countersign.contributions
+import data.countersign.lib
 import data.countersign.merge
+import data.countersign.settings
 
 # METADATA
 # title: Decision
@@ -70,14 +77,35 @@ denials contains {
 	not input.findings.complete == true
 }
 
+# What no rule would ever read, such as a misspelt section.
+denials contains settings.refusal if count(settings.unknown) > 0
+
+# Some changes of this action were meant to pass; nobody can tell which.
+denials contains settings.refusal if {
+	action := input.context.action
+	not settings.sound_changes(action)
+}
+
 # METADATA
 # title: Needs for approval
-# description: Each names its reason and the part of the requirement it stands for.
-needs contains need if some need in data.countersign.rules[_].needs
+# description: |
+#   Each names its reason and the part of the requirement it stands for. A change
+#   approved beforehand has its approval: the review of the setting that lists it.
+needs contains need if {
+	not lib.preapproved
+	some need in data.countersign.rules[_].needs
+}
 
 # METADATA
 # title: Reasons to allow
 allowances contains reason if some reason in data.countersign.rules[_].allow
+
+allowances contains {
+	"code": "preapproved",
+	"message": "listed beforehand as approved, for this executor and for a limited time",
+} if {
+	lib.preapproved
+}
 
 # METADATA
 # title: Masks

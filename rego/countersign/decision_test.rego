@@ -10,7 +10,7 @@ _yes := {"code": "test.yes", "message": "yes"}
 _ask := {"code": "test.ask", "message": "ask", "stages": [{"name": "owner", "groups": ["owners"]}]}
 
 _decide(rules) := decision if {
-	decision := testing.decide({}) with data.countersign.rules as rules
+	decision := testing.decide({}) with data.countersign.rules as rules with data.settings as {}
 }
 
 _denied(rules, code) if {
@@ -54,7 +54,7 @@ test_reasons_are_told_once_and_in_order if {
 
 test_incomplete_findings_deny_what_a_rule_allows if {
 	every findings in [{"complete": false}, {"complete": null}] {
-		decision := testing.decide({"findings": findings}) with data.countersign.rules as {"a": {"allow": {_yes}, "needs": {_ask}}}
+		decision := testing.decide({"findings": findings}) with data.countersign.rules as {"a": {"allow": {_yes}, "needs": {_ask}}} with data.settings as {}
 		decision.effect == "deny"
 		testing.codes(decision) == {"findings.incomplete"}
 	}
@@ -62,7 +62,7 @@ test_incomplete_findings_deny_what_a_rule_allows if {
 
 test_findings_that_are_missing_deny if {
 	bare := object.remove(testing.given({}), {"findings"})
-	decision := data.countersign.decision with input as bare with data.countersign.rules as {"a": {"allow": {_yes}}}
+	decision := data.countersign.decision with input as bare with data.countersign.rules as {"a": {"allow": {_yes}}} with data.settings as {}
 	testing.codes(decision) == {"findings.incomplete"}
 }
 
@@ -156,6 +156,6 @@ test_a_malformed_need_is_not_outvoted_by_a_good_one if {
 # Whatever may ever make the merge undefined: never an allow.
 test_a_need_whose_merge_fails_is_never_allowed if {
 	rules := {"a": {"allow": {_yes}, "needs": {_ask}}}
-	decision := testing.decide({}) with data.countersign.rules as rules with data.countersign.merge as {}
+	decision := testing.decide({}) with data.countersign.rules as rules with data.settings as {} with data.countersign.merge as {}
 	decision.effect == "deny"
 }

@@ -7,12 +7,21 @@ import data.countersign.testing
 test_unknown_environments_are_production if {
 	tiers := {name: tier |
 		some name in ["dev", "development", "staging", "production", "prod", "Dev", "", "stagign"]
-		tier := lib.tier with input as testing.given({"context": {"environment": name}})
+		tier := lib.tier with input as testing.given({"context": {"environment": name}}) with data.settings as {}
 	}
 	tiers == {
 		"dev": "dev", "development": "dev", "staging": "staging", "production": "production",
 		"prod": "production", "Dev": "production", "": "production", "stagign": "production",
 	}
+}
+
+test_the_settings_name_other_environments if {
+	said := {"environments": {"lab": "dev", "live": "production", "odd": "Dev", "none": null}}
+	tiers := {name: tier |
+		some name in ["lab", "live", "odd", "none", "dev"]
+		tier := lib.tier with input as testing.given({"context": {"environment": name}}) with data.settings as said
+	}
+	tiers == {"lab": "dev", "live": "production", "odd": "production", "none": "production", "dev": "production"}
 }
 
 test_a_missing_environment_is_production if {
@@ -292,4 +301,60 @@ test_within_includes_its_start_and_not_its_end if {
 	_frozen("2027-01-03T23:59:59.999999Z")
 	not _frozen("2027-01-04T00:00:00.000000Z")
 	not _frozen("2026-12-18T23:59:59.999999Z")
+}
+
+# --- what was looked at ------------------------------------------------------
+
+test_a_class_is_absent_only_where_all_was_looked_at if {
+	looked := {"findings": {"classes": ["network"]}}
+	lib.free_of("secret") with input as testing.given(looked)
+	not lib.free_of("network") with input as testing.given(looked)
+	lib.impersonal with input as testing.given(looked)
+	not lib.impersonal with input as testing.given({"findings": {"classes": ["health"]}})
+	every findings in [{"complete": false}, {"complete": null}, {"classes": null}] {
+		not lib.free_of("secret") with input as testing.given({"findings": findings})
+		not lib.impersonal with input as testing.given({"findings": findings})
+	}
+	not lib.free_of("secret") with input as {}
+	not lib.impersonal with input as {}
+}
+
+test_an_organisation_has_classes_of_its_own if {
+	found := testing.given({"findings": {"classes": ["employee"]}})
+	lib.impersonal with input as found with data.settings as {}
+	lib.personal_data with input as found with data.settings as {"personal_classes": ["employee"]}
+	not lib.impersonal with input as found with data.settings as {"personal_classes": ["employee"]}
+	not lib.impersonal with input as testing.given({}) with data.settings as {"personal_classes": "employee"}
+}
+
+test_finds_are_counted_by_type if {
+	found := testing.given({"findings": {"entities": {"EMAIL": 9}}})
+	lib.fewer_than("EMAIL", 10) with input as found
+	not lib.fewer_than("EMAIL", 9) with input as found
+	lib.fewer_than("IBAN", 1) with input as found
+	not lib.fewer_than("IBAN", 1) with input as object.union(found, {"findings": {"complete": false}})
+	not lib.fewer_than("IBAN", 1) with input as {}
+}
+
+test_tables_are_spared_when_all_are_known if {
+	_spares(["crm.customers"], ["hr.*"])
+	_spares(["customers"], ["hr.people"])
+	every tables in [["hr.people"], ["people"], ["crm.people"], ["a", "[OTHER]"], null] {
+		not _spares(tables, ["hr.people", "people"])
+	}
+	not lib.sql_spares([]) with input.findings.facts.sql as {"tables": ["a"], "tables_more": 1}
+	not lib.sql_spares([]) with input as {}
+}
+
+_spares(tables, patterns) if {
+	lib.sql_spares(patterns) with input.findings.facts.sql as {"tables": tables}
+}
+
+test_rights_are_ordinary_whichever_way_they_change if {
+	every grants in [{"added": ["reader"]}, {"removed": ["reader"]}, {"added": ["reader"], "removed": ["writer"]}] {
+		lib.rights_ordinary with input.findings.facts.grants as grants
+	}
+	every grants in [{}, {"added": ["admin"]}, {"added": ["reader"], "removed": ["admin"]}, {"added": ["reader"], "removed_more": 1, "removed": ["x"]}] {
+		not lib.rights_ordinary with input.findings.facts.grants as grants
+	}
 }

@@ -13,7 +13,7 @@ _need(part) := object.union(
 )
 
 _decide(needs) := decision if {
-	decision := testing.decide({}) with data.countersign.rules as {"a": {"needs": needs}}
+	decision := testing.decide({}) with data.countersign.rules as {"a": {"needs": needs}} with data.settings as {}
 }
 
 _merge(one, other) := _decide({_need(one), _need(other)}).requirement

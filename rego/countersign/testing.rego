@@ -93,3 +93,33 @@ _overlap(shown, masked) if {
 		masked_steps[i] in {shown_steps[i], "*"}
 	}
 }
+
+# METADATA
+# title: Wrong
+# description: |
+#   Those of a table of cases that come out otherwise than it says, to be read
+#   with `opa eval`; none in a good policy. A case is `[environment, changes,
+#   effect, asks]`; asks is stage name to quorum, and empty where nobody is asked.
+#   What is asked for and masked all the same is wrong as well.
+wrong(action, cases) := {{"case": i, "codes": codes(decision), "effect": decision.effect, "asks": quorums(decision)} |
+	some i, case in cases
+	decision := decide_case(action, case)
+	not _as_expected(decision, case)
+}
+
+# METADATA
+# title: Decide case
+# description: The decision on one case of such a table.
+decide_case(action, case) := decide(object.union(
+	case[1],
+	{"context": object.union(
+		object.get(case[1], "context", {}),
+		{"action": action, "environment": case[0]},
+	)},
+))
+
+_as_expected(decision, case) if {
+	decision.effect == case[2]
+	quorums(decision) == case[3]
+	unshowable(decision) == set()
+}

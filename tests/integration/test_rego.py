@@ -1,4 +1,4 @@
-"""The Rego library and example policies, judged by the real OPA.
+"""The Rego library and policy packs, judged by the real OPA.
 
 What `opa fmt`, `check`, `test` and `build` say of `rego/`, and what a few
 requests get as one bundle, decoded by the service's own contract.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ ACTIONS = (
     "key.rotate",
     "infra.apply",
     "infra.destroy",
+    "k8s.request",
     "deploy.release",
     "deploy.rollback",
     "payment.transfer",
@@ -172,7 +174,21 @@ def test_sources_are_formatted() -> None:
 
 
 def test_sources_pass_the_strict_check_without_forbidden_builtins(capabilities: Path) -> None:
-    run("check", "--strict", "--bundle", REGO, "--capabilities", capabilities)
+    schema = REGO / "schemas"
+    run("check", "--strict", "--schema", schema, "--bundle", REGO, "--capabilities", capabilities)
+
+
+@pytest.mark.parametrize(
+    "typo",
+    ["input.context.acton", "input.findings.facts.sqll", "input.recent.day.allowed", "input.now"],
+)
+def test_a_misspelt_input_is_found_in_any_rule_package(tmp_path: Path, typo: str) -> None:
+    policy = tmp_path / "rego"
+    shutil.copytree(REGO, policy)
+    rule = f'allow contains {{"code": "a", "message": "b"}} if {typo} == "x"\n'
+    (policy / "own.rego").write_text(f"package countersign.rules.own\n\n{rule}")
+    with pytest.raises(AssertionError, match="rego_type_error: undefined ref"):
+        run("check", "--strict", "--schema", policy / "schemas", "--bundle", policy)
 
 
 def test_the_policy_tests_pass_and_cover_the_sources(capabilities: Path) -> None:
@@ -199,10 +215,12 @@ def test_no_rule_negates_a_call_on_input() -> None:
         assert not negated_call.search(code), source.name
 
 
-def test_every_package_of_the_library_and_the_examples_is_described() -> None:
+def test_every_package_of_the_library_and_the_packs_is_described() -> None:
     report = json.loads(run("inspect", "--annotations", "--format", "json", REGO))
     packages = {
-        name for name in report["namespaces"] if not name.startswith("data.countersign.tests")
+        name
+        for name in report["namespaces"]
+        if not name.startswith(("data.countersign.tests", "data.settings"))
     }
     described = {
         ".".join(part["value"] for part in entry["path"])
@@ -215,7 +233,7 @@ def test_every_package_of_the_library_and_the_examples_is_described() -> None:
 def test_what_the_guide_shows_is_formatted_compiles_and_passes(tmp_path: Path) -> None:
     guide = (realparts.ROOT / "docs/how-to/write-a-policy.md").read_text(encoding="utf-8")
     modules = re.findall(r"^```rego\n(package .*?)^```$", guide, re.MULTILINE | re.DOTALL)
-    assert len(modules) == 4
+    assert len(modules) == 5
     for index, module in enumerate(modules):
         kind = "_test" if "countersign.tests." in module else ""
         (tmp_path / f"guide_{index}{kind}.rego").write_text(module, encoding="utf-8")
@@ -343,7 +361,7 @@ def test_what_is_no_request_is_denied(bundle: Path, broken: object) -> None:
     assert said.effect is model.Effect.DENY
 
 
-def test_every_example_keeps_the_contract_in_every_environment(bundle: Path) -> None:
+def test_every_pack_keeps_the_contract_in_every_environment(bundle: Path) -> None:
     arguments = {"role": "admin", "duration_s": 3600, "version": "1.2.3", "command": "make"}
     asked = [
         request(context={"action": action, "environment": environment, "arguments": arguments})

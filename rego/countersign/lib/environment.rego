@@ -10,18 +10,19 @@
 # scope: package
 package countersign.lib
 
-_tiers := {
-	"dev": "dev",
-	"development": "dev",
-	"staging": "staging",
-}
+import data.countersign.settings
 
 # METADATA
 # title: Tier
-# description: dev, staging or production; an environment not listed is production.
+# description: |
+#   dev, staging or production, as data.settings.environments says; an
+#   environment it does not name is production.
 default tier := "production"
 
-tier := _tiers[input.context.environment]
+tier := said if {
+	said := settings.environments[input.context.environment]
+	said in {"dev", "staging"}
+}
 
 # METADATA
 # title: Development
@@ -47,4 +48,30 @@ at_claim if is_object(input.approval)
 says(argument) if {
 	is_string(input.context.arguments[argument])
 	input.context.arguments[argument] != ""
+}
+
+# METADATA
+# title: Only these arguments
+# description: |
+#   The arguments are an object that says nothing beyond these names. What no
+#   rule knows may be what counts, so only what is spelt out is let through.
+only_arguments(names) if object.keys(input.context.arguments) - names == set()
+
+# METADATA
+# title: Resource is
+# description: |
+#   The resource, written `type:id`, matches one of these patterns; `*` stands
+#   for any text. The resource is the caller's word within what is registered
+#   for it, so let a match raise the bar, or lower it where the executor claims.
+resource_is(patterns) if {
+	some pattern in patterns
+	_covers(pattern, _resource)
+}
+
+_resource := sprintf("%s:%s", [input.context.resource.type, input.context.resource.id])
+
+# A text between wildcards is meant to the letter.
+_covers(pattern, name) if {
+	parts := [regex.replace(part, `[^A-Za-z0-9]`, `\$0`) | some part in split(pattern, "*")]
+	regex.match(sprintf("(?s)^%s$", [concat(".*", parts)]), name)
 }

@@ -1,5 +1,7 @@
 package countersign.lib
 
+import data.countersign.settings
+
 _personal := {"contact", "financial", "government_id", "health", "personal"}
 
 # METADATA
@@ -16,6 +18,44 @@ has_class(class) if class in input.findings.classes
 personal_data if {
 	some class in input.findings.classes
 	class in _personal
+}
+
+# A class that an operator's own rules of the sanitizer give.
+personal_data if {
+	some class in input.findings.classes
+	class in settings.personal_classes
+}
+
+# METADATA
+# title: Free of
+# description: All of the context was looked at, and nothing of this class was seen.
+free_of(class) if {
+	input.findings.complete == true
+	is_array(input.findings.classes)
+	not class in input.findings.classes
+}
+
+# METADATA
+# title: Impersonal
+# description: |
+#   All of the context was looked at, and no personal data was seen in it; what
+#   it does not name, such as columns of an export, may hold some all the same.
+impersonal if {
+	input.findings.complete == true
+	is_array(input.findings.classes)
+	settings.sound({"personal_classes"})
+	not personal_data
+}
+
+# METADATA
+# title: Fewer than
+# description: |
+#   All of the context was looked at, and fewer finds of this type ("EMAIL",
+#   "IBAN") were seen than a number.
+fewer_than(entity, number) if {
+	input.findings.complete == true
+	is_object(input.findings.entities)
+	object.get(input.findings.entities, entity, 0) < number
 }
 
 # METADATA
@@ -109,14 +149,4 @@ adds_up_below(window, quantity, threshold) if {
 
 	# Undefined, and so not below, when either is no number.
 	input.recent[window][quantity] + input.findings.quantity[quantity] < threshold
-}
-
-# METADATA
-# title: Proven person
-# description: |
-#   Whether a verified token proves which person is behind this call. The
-#   principals a context names are only what the caller says.
-person_proven if {
-	is_string(input.verified.person)
-	input.verified.person != ""
 }

@@ -61,6 +61,39 @@ sql_limited(rows) if {
 	input.findings.facts.sql.limit <= rows
 }
 
+# METADATA
+# title: SQL spares
+# description: |
+#   Every table of the statement is known, and none matches these patterns, with
+#   its schema or without: `lib.sql_spares(["crm.*", "salaries"])`.
+sql_spares(patterns) if {
+	_all_listed(input.findings.facts.sql, "tables")
+	every table in input.findings.facts.sql.tables {
+		not _is_table_of(table, patterns)
+	}
+}
+
+# What cannot be named may be any of them.
+_is_table_of(table, _) if contains(table, "[")
+
+_is_table_of(table, patterns) if {
+	some pattern in patterns
+	_covers(lower(pattern), table)
+}
+
+# A name without its schema may stand for a table of any.
+_is_table_of(table, patterns) if {
+	not contains(table, ".")
+	some pattern in patterns
+	_covers(regex.replace(lower(pattern), `^.*\.`, ""), table)
+}
+
+_is_table_of(table, patterns) if {
+	some pattern in patterns
+	not contains(pattern, ".")
+	_covers(lower(pattern), regex.replace(table, `^.*\.`, ""))
+}
+
 # --- shell -------------------------------------------------------------------
 
 _destroyers := {
@@ -128,6 +161,30 @@ revocations_ordinary if {
 		ordinary(right)
 	}
 }
+
+# METADATA
+# title: Ordinary rights
+# description: |
+#   The change names rights, and none that it adds or removes is an
+#   administrator's or a wildcard.
+rights_ordinary if {
+	grants_ordinary
+	_no_rights_removed
+}
+
+rights_ordinary if {
+	revocations_ordinary
+	_no_rights_added
+}
+
+rights_ordinary if {
+	grants_ordinary
+	revocations_ordinary
+}
+
+_no_rights_added if not input.findings.facts.grants.added
+
+_no_rights_removed if not input.findings.facts.grants.removed
 
 # METADATA
 # title: Ordinary right

@@ -3,23 +3,35 @@
 # description: |
 #   deploy.release and deploy.rollback. Going back is quick and easy to approve;
 #   going forward waits for working hours and for the end of a freeze.
-#   Arguments: version.
+#   Arguments: version, service, from_version, ticket, notes.
 package countersign.rules.deploy
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
 
-_freezes := [{"from": "2026-12-19T00:00:00Z", "until": "2027-01-04T00:00:00Z"}]
+# METADATA
+# title: Settings
+# description: Names of versions that may be another one tomorrow, and so cannot be approved.
+defaults := {"moving_versions": ["latest", "main", "master", "head", "trunk", "stable", "edge", "nightly", "dev"]}
+
+_settings := settings.of("deploy", defaults)
+
+_sections := {"packs.deploy", "environments", "freezes", "working_hours", "holidays", "stages", "break_glass"}
+
+deny contains settings.refusal if {
+	input.context.action in {"deploy.release", "deploy.rollback"}
+	not settings.sound(_sections)
+}
 
 # Also at Claim: what was approved before the freeze does not go out within it.
+# Going back is never frozen.
 deny contains {
 	"code": "deploy.freeze",
-	"message": "production is frozen; release after the freeze",
+	"message": "changes are frozen; release after the freeze",
 } if {
 	input.context.action == "deploy.release"
-	lib.production
-	some freeze in _freezes
-	lib.within(freeze.from, freeze.until)
+	not lib.unfrozen
 }
 
 deny contains {
@@ -28,6 +40,16 @@ deny contains {
 } if {
 	input.context.action in {"deploy.release", "deploy.rollback"}
 	not lib.says("version")
+}
+
+# What is approved has to be what is deployed.
+deny contains {
+	"code": "deploy.moving_version",
+	"message": "that version may be another one tomorrow; name a fixed one",
+} if {
+	input.context.action in {"deploy.release", "deploy.rollback"}
+	not lib.dev
+	not _fixed_version
 }
 
 needs contains {
@@ -52,20 +74,31 @@ needs contains {
 } if {
 	input.context.action == "deploy.release"
 	lib.production
-	not lib.business_hours("Europe/Berlin", 8, 16)
+	not lib.working_hours
 }
 
-needs contains {
+needs contains lib.with_break_glass({
 	"code": "deploy.rollback",
 	"message": "roll-back of production",
 	"stages": [stages.rollback],
 	"must_show": {"/resource", "/arguments/version"},
 	"approve_within_s": 900,
 	"use_within_s": 600,
-	"break_glass": {"groups": ["on-call"], "review_by": {"groups": ["platform"]}},
-} if {
+}) if {
 	input.context.action == "deploy.rollback"
 	lib.production
+}
+
+# Migrations, flags, another image: whatever it is, somebody looks at it.
+needs contains {
+	"code": "deploy.unread",
+	"message": "deployment with arguments that no rule knows",
+	"stages": [stages.release],
+	"must_show": {"/resource", "/arguments/version"},
+} if {
+	input.context.action in {"deploy.release", "deploy.rollback"}
+	not lib.dev
+	not lib.only_arguments({"version", "service", "from_version", "ticket", "notes"})
 }
 
 allow contains {
@@ -74,4 +107,11 @@ allow contains {
 } if {
 	input.context.action in {"deploy.release", "deploy.rollback"}
 	not lib.production
+}
+
+_fixed_version if {
+	version := input.context.arguments.version
+	regex.match(`^[A-Za-z0-9][A-Za-z0-9._+@:/-]{0,199}$`, version)
+	last := regex.replace(version, `^.*[:/@]`, "")
+	not lower(last) in {lower(name) | some name in _settings.moving_versions}
 }

@@ -8,9 +8,28 @@
 package countersign.rules.export
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
 
-_company_buckets := {"analytics-exports"}
+# METADATA
+# title: Settings
+# description: |
+#   Buckets of our own; from how many rows an export is large; what an hour and a
+#   day may come to before somebody is asked.
+defaults := {
+	"company_buckets": [],
+	"large_rows": 100000,
+	"allowed_per_hour": 20,
+	"let_through_per_day": 100,
+	"rows_per_day": 250000,
+}
+
+_settings := settings.of("export", defaults)
+
+deny contains settings.refusal if {
+	input.context.action == "db.export"
+	not settings.sound({"packs.export", "environments", "personal_classes", "pools", "stages"})
+}
 
 # What an export that runs on its own may say; anything else may be what counts.
 _plain_arguments := {"table", "columns", "format", "destination", "row_count"}
@@ -42,7 +61,7 @@ deny contains {
 needs contains {
 	"code": "export.personal",
 	"message": "export of personal data",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"must_show": _always_shown,
 	"channel": "teams:data-approvals",
 } if {
@@ -55,7 +74,7 @@ needs contains {
 needs contains {
 	"code": "export.unnamed_columns",
 	"message": "export that does not name its columns, so it may hold personal data",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"must_show": _always_shown,
 	"channel": "teams:data-approvals",
 } if {
@@ -67,13 +86,13 @@ needs contains {
 needs contains {
 	"code": "export.large",
 	"message": "export of many rows",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"must_show": _always_shown,
 	"channel": "teams:data-approvals",
 } if {
 	input.context.action == "db.export"
 	lib.production
-	not lib.below("rows", 100000)
+	not lib.below("rows", _settings.large_rows)
 }
 
 needs contains {
@@ -93,7 +112,7 @@ needs contains {
 needs contains {
 	"code": "export.personal_external",
 	"message": "personal data leaves the organisation",
-	"stages": [stages.data_owner, stages.security],
+	"stages": array.concat(stages.owners, [stages.security]),
 	"min_assurance": "person",
 } if {
 	input.context.action == "db.export"
@@ -107,46 +126,60 @@ needs contains {
 needs contains {
 	"code": "export.many",
 	"message": "many exports were allowed within the hour",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"channel": "teams:data-approvals",
 } if {
 	input.context.action == "db.export"
 	not lib.dev
 	not lib.at_claim
-	not lib.recently_below("hour", "allow", 20)
+	not lib.recently_below("hour", "allow", _settings.allowed_per_hour)
 }
 
 needs contains {
 	"code": "export.many_today",
-	"message": "a hundred exports were let through within the day",
-	"stages": [stages.data_owner],
+	"message": "many exports were let through within the day",
+	"stages": stages.owners,
 	"channel": "teams:data-approvals",
 } if {
 	input.context.action == "db.export"
 	not lib.dev
 	not lib.at_claim
-	not lib.let_through_below("day", 100)
+	not lib.let_through_below("day", _settings.let_through_per_day)
 }
 
 # What is large by itself is asked about above, also where nobody knows.
 needs contains {
 	"code": "export.adds_up",
 	"message": "the exports of a day come to very many rows with this one",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"must_show": _always_shown,
 	"channel": "teams:data-approvals",
 } if {
 	input.context.action == "db.export"
 	lib.production
 	not lib.at_claim
-	lib.below("rows", 100000)
-	not lib.adds_up_below("day", "rows", 250000)
+	lib.below("rows", _settings.large_rows)
+	not lib.adds_up_below("day", "rows", _settings.rows_per_day)
+}
+
+# What a caller may touch is judged by the resource, what it gets by the table.
+needs contains {
+	"code": "export.other_table",
+	"message": "the export names another table than its resource",
+	"stages": stages.owners,
+	"must_show": _always_shown,
+	"require_reason": true,
+	"channel": "teams:data-approvals",
+} if {
+	input.context.action == "db.export"
+	input.context.resource.type == "table"
+	not _table in {"unnamed", input.context.resource.id}
 }
 
 needs contains {
 	"code": "export.unread",
 	"message": "export with arguments that no rule knows",
-	"stages": [stages.data_owner],
+	"stages": stages.owners,
 	"must_show": _always_shown,
 	"channel": "teams:data-approvals",
 } if {
@@ -182,7 +215,7 @@ _always_shown := {"/resource", "/arguments/destination"} | lib.shown({"rows"})
 
 # A table that is a query or a column that is a whole row hold more than they say.
 _spelt_out if {
-	object.keys(input.context.arguments) - _plain_arguments == set()
+	lib.only_arguments(_plain_arguments)
 	regex.match(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*){0,3}$`, _table)
 	regex.match(`^[a-z]{1,16}$`, object.get(input.context.arguments, "format", "any"))
 	every column in input.context.arguments.columns {
@@ -199,7 +232,7 @@ _whole_rows := {lower(word) |
 
 _impersonal if {
 	lib.columns_known
-	not lib.personal_data
+	lib.impersonal
 }
 
 _internal if lib.destination_internal
@@ -207,7 +240,7 @@ _internal if lib.destination_internal
 _internal if {
 	destination := input.findings.facts.destination
 	destination.scheme == "s3"
-	destination.domain in _company_buckets
+	destination.domain in _settings.company_buckets
 	destination.count == 1
 	destination.unread == 0
 }

@@ -255,12 +255,16 @@ test_arguments_that_no_rule_knows_ask if {
 	}
 }
 
-test_a_table_that_is_a_query_and_a_column_that_is_a_row_ask if {
+test_a_table_that_is_a_query_or_another_than_the_resource_asks if {
+	every table in ["(select ssn as plan from crm.customers) t", "customers, secrets", 5, "crm.salaries", null, "", ["crm.customers"]] {
+		decision := _export({"context": {"arguments": {"table": table}}})
+		"export.other_table" in testing.codes(decision)
+		testing.quorums(decision) == {"data owner": 1}
+	}
+}
+
+test_a_column_that_is_a_row_asks if {
 	every arguments in [
-		{"table": "(select ssn as plan from crm.customers) t"},
-		{"table": "customers, secrets"},
-		{"table": 5},
-		{"table": "crm.plan"},
 		{"columns": ["plan", "Customers"]},
 		{"format": {"query": "x"}},
 	] {
@@ -271,4 +275,51 @@ test_a_table_that_is_a_query_and_a_column_that_is_a_row_ask if {
 test_a_mask_over_a_shown_field_is_noticed if {
 	decision := {"mask": ["/arguments/*/id"], "requirement": {"must_show": ["/arguments/sample", "/resource", "facts:rows"]}}
 	testing.unshowable(decision) == {"/arguments/sample"}
+}
+
+test_what_could_not_be_looked_at_is_not_impersonal if {
+	every findings in [{"classes": null}, {"classes": "none"}] {
+		decision := _export({"findings": findings})
+		decision.effect != "allow"
+	}
+	_export({"findings": {"complete": false}}).effect == "deny"
+}
+
+test_an_owner_or_attributes_that_are_made_up_change_nothing if {
+	forged := {"context": {"resource": {"owner": "agent", "attributes": {"internal": true, "personal_data": false, "rows": 1}}}}
+	decision := _export(object.union(object.union(_personal, _elsewhere), forged))
+	decision == _export(object.union(_personal, _elsewhere))
+}
+
+test_huge_and_impossible_counts_ask if {
+	every rows in [{"at_least": 1000000, "bucket": "1M+"}, {"at_least": "0", "bucket": "0"}, {"at_least": -5, "bucket": "1M+"}, null] {
+		_export({"findings": {"facts": {"rows": rows}}}).effect == "needs_approval"
+	}
+}
+
+test_a_bucket_is_ours_only_where_the_settings_say_so if {
+	decision := _export({}) with data.settings as {}
+	testing.codes(decision) == {"export.external"}
+}
+
+test_owners_come_from_the_pools_where_there_are_any if {
+	said := {
+		"packs": {"export": {"company_buckets": ["analytics-exports"]}},
+		"pools": [
+			{"name": "crm owners", "groups": ["crm"], "resources": ["table:crm.*"], "quorum": 2},
+			{"name": "data office", "groups": ["data-office"], "fallback": true},
+		],
+	}
+	decision := _export(_personal) with data.settings as said
+	testing.quorums(decision) == {"crm owners": 2}
+	elsewhere := _export(object.union(_personal, {"context": {"resource": {"id": "shop.orders"}, "arguments": {"table": "shop.orders"}}})) with data.settings as said
+	testing.quorums(elsewhere) == {"data office": 1}
+}
+
+test_a_malformed_setting_is_seen if {
+	every said in [{"packs": {"export": {"large_rows": "many"}}}, {"packs": {"export": {"large_row": 5}}}, {"pools": "all"}] {
+		decision := _export({}) with data.settings as said
+		decision.effect == "deny"
+		"policy.settings_invalid" in testing.codes(decision)
+	}
 }

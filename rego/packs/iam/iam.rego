@@ -4,34 +4,46 @@
 #   iam.escalate (a role for a limited time), iam.grant, iam.revoke and
 #   iam.policy_update. Nobody grants to themselves; administrators' rights need
 #   security everywhere, and two of them in production.
-#   Arguments: role, duration_s (escalate); principal (grant, revoke).
+#   Arguments: role, duration_s (escalate); principal and role, roles or
+#   roles_added (grant); principal and roles_removed (revoke); ticket.
 package countersign.rules.iam
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
 
-_max_escalation_s := 14400
+# METADATA
+# title: Settings
+# description: How long an escalation may last, and how many grants a day are ordinary.
+defaults := {"max_escalation_s": 14400, "let_through_per_day": 30}
+
+_settings := settings.of("iam", defaults)
+
+deny contains settings.refusal if {
+	input.context.action in {"iam.escalate", "iam.grant", "iam.revoke", "iam.policy_update"}
+	not settings.sound({"packs.iam", "environments", "stages"})
+}
 
 deny contains {
-	"code": "iam.self_grant",
-	"message": "an actor cannot grant rights to itself; ask for a limited escalation instead",
+	"code": "iam.no_principal",
+	"message": "a grant has to name whom; set arguments.principal to one id",
 } if {
 	input.context.action == "iam.grant"
-	input.context.arguments.principal == input.context.actor.id
+	not lib.says("principal")
 }
 
 deny contains {
 	"code": "iam.self_grant",
-	"message": "an actor cannot grant rights to the principals it acts for",
+	"message": "nobody grants rights to who asks for them; ask for a limited escalation instead",
 } if {
 	input.context.action == "iam.grant"
-	some principal in input.context.on_behalf_of
-	input.context.arguments.principal == principal.id
+	lib.says("principal")
+	not lib.outside_chain("principal")
 }
 
 deny contains {
 	"code": "iam.escalation_unbounded",
-	"message": "an escalation has to end within four hours; set arguments.duration_s",
+	"message": "an escalation has to end soon; set arguments.duration_s to a number within the limit",
 } if {
 	input.context.action == "iam.escalate"
 	not _escalation_bounded
@@ -79,13 +91,26 @@ needs contains {
 
 needs contains {
 	"code": "iam.grant_privileged",
-	"message": "grant of an administrator's rights, or of rights that could not be read",
+	"message": "grant of an administrator's rights, or of what could not be read",
 	"stages": [stages.security],
 	"must_show": ({"/resource"} | lib.shown({"grants.added"})),
 	"require_reason": true,
 } if {
 	input.context.action == "iam.grant"
-	not lib.grants_ordinary
+	not _grants_plainly
+}
+
+# Rights given one by one are many rights.
+needs contains {
+	"code": "iam.many",
+	"message": "many changes of access were let through within the day",
+	"stages": [stages.security],
+	"must_show": {"/resource"},
+	"require_reason": true,
+} if {
+	input.context.action in {"iam.grant", "iam.escalate", "iam.revoke"}
+	not lib.at_claim
+	not lib.let_through_below("day", _settings.let_through_per_day)
 }
 
 # Taking rights away is the safe direction, except that it can lock people out.
@@ -170,19 +195,19 @@ needs contains {
 }
 
 _revokes_plainly if {
-	object.keys(input.context.arguments) - {"principal", "roles_removed", "ticket"} == set()
+	lib.only_arguments({"principal", "roles_removed", "ticket"})
 }
 
 # Another right named beside the role is gained as well.
 _role_ordinary if {
 	lib.ordinary(input.context.arguments.role)
-	object.keys(input.context.arguments) - {"role", "principal", "duration_s", "ticket"} == set()
+	lib.only_arguments({"role", "principal", "duration_s", "ticket"})
 }
 
 _escalation_bounded if {
 	is_number(input.context.arguments.duration_s)
 	input.context.arguments.duration_s > 0
-	input.context.arguments.duration_s <= _max_escalation_s
+	input.context.arguments.duration_s <= _settings.max_escalation_s
 }
 
 _gains_privilege if {
@@ -191,6 +216,17 @@ _gains_privilege if {
 }
 
 _gains_privilege if {
-	input.context.action in {"iam.grant", "iam.policy_update"}
+	input.context.action == "iam.grant"
+	not _grants_plainly
+}
+
+_gains_privilege if {
+	input.context.action == "iam.policy_update"
 	not lib.grants_ordinary
+}
+
+# A condition, a second principal or a policy beside the roles may grant more.
+_grants_plainly if {
+	lib.grants_ordinary
+	lib.only_arguments({"principal", "role", "roles", "roles_added", "ticket"})
 }

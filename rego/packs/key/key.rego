@@ -3,11 +3,27 @@
 # description: |
 #   key.rotate. A scheduled rotation is routine in working hours; anything else
 #   is treated as an emergency: quick to approve, by security, with a reason.
-#   Arguments: mode ("scheduled" or "emergency").
+#   Arguments: mode ("scheduled" or "emergency"), key, version, ticket.
 package countersign.rules.key
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
+
+# METADATA
+# title: Settings
+# description: How many rotations of a day are routine.
+defaults := {"let_through_per_day": 50}
+
+_settings := settings.of("key", defaults)
+
+# What a routine rotation may say; anything else may keep, export or delete a key.
+_plain_arguments := {"mode", "key", "version", "ticket"}
+
+deny contains settings.refusal if {
+	input.context.action == "key.rotate"
+	not settings.sound({"packs.key", "environments", "working_hours", "holidays", "stages"})
+}
 
 deny contains {
 	"code": "key.material",
@@ -47,6 +63,20 @@ needs contains {
 	not _routine
 }
 
+# A routine that visits every key of a day is none.
+needs contains {
+	"code": "key.many",
+	"message": "many keys were rotated within the day",
+	"stages": [stages.security],
+	"must_show": {"/resource"},
+	"require_reason": true,
+} if {
+	input.context.action == "key.rotate"
+	not lib.dev
+	not lib.at_claim
+	not lib.let_through_below("day", _settings.let_through_per_day)
+}
+
 allow contains {
 	"code": "key.dev",
 	"message": "rotation of a development key",
@@ -66,5 +96,6 @@ allow contains {
 
 _routine if {
 	input.context.arguments.mode == "scheduled"
-	lib.business_hours("Europe/Berlin", 8, 18)
+	lib.only_arguments(_plain_arguments)
+	lib.working_hours
 }

@@ -9,7 +9,22 @@
 package countersign.rules.payment
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
+
+# METADATA
+# title: Settings
+# description: |
+#   In whole units of whatever currency: from where a payment is medium and
+#   large (powers of ten are exact), and what a day may come to.
+defaults := {"medium": 1000, "large": 10000, "per_day": 2000, "payments_per_day": 100}
+
+_settings := settings.of("payment", defaults)
+
+deny contains settings.refusal if {
+	input.context.action == "payment.transfer"
+	not settings.sound({"packs.payment", "environments", "stages"})
+}
 
 # What a payment that runs on its own may say; anything else may be paid as well.
 _plain_arguments := {"amount", "currency", "to", "reference"}
@@ -26,7 +41,7 @@ deny contains {
 # as the day's sum, each payment wants an approval of its own.
 needs contains {
 	"code": "payment.medium",
-	"message": "payment of a thousand or more",
+	"message": "payment of a medium amount or more",
 	"stages": [stages.finance],
 	"must_show": _always_shown,
 	"approve_within_s": 14400,
@@ -34,12 +49,12 @@ needs contains {
 } if {
 	input.context.action == "payment.transfer"
 	lib.production
-	not lib.below("amount", 1000)
+	not lib.below("amount", _settings.medium)
 }
 
 needs contains {
 	"code": "payment.large",
-	"message": "payment of ten thousand or more",
+	"message": "payment of a large amount",
 	"stages": [stages.two(stages.finance)],
 	"must_show": _always_shown,
 	"require_reason": true,
@@ -47,21 +62,34 @@ needs contains {
 } if {
 	input.context.action == "payment.transfer"
 	lib.production
-	not lib.below("amount", 10000)
+	not lib.below("amount", _settings.large)
 }
 
 # Many small payments are one large payment. At Check only, like every sum: votes
 # must not lose their worth because others were paid meanwhile.
 needs contains {
 	"code": "payment.adds_up",
-	"message": "the payments of a day come to two thousand or more with this one",
+	"message": "the payments of a day come to much with this one",
 	"stages": [stages.finance],
 	"must_show": _always_shown,
 } if {
 	input.context.action == "payment.transfer"
 	lib.production
 	not lib.at_claim
-	not lib.adds_up_below("day", "amount", 2000)
+	not lib.adds_up_below("day", "amount", _settings.per_day)
+}
+
+# Where each is next to nothing, the number of them tells.
+needs contains {
+	"code": "payment.many",
+	"message": "many payments were let through within the day",
+	"stages": [stages.finance],
+	"must_show": _always_shown,
+} if {
+	input.context.action == "payment.transfer"
+	lib.production
+	not lib.at_claim
+	not lib.let_through_below("day", _settings.payments_per_day)
 }
 
 # On whose behalf an agent says it acts is its own word; a token proves it.
@@ -95,7 +123,7 @@ allow contains {
 	input.context.action == "payment.transfer"
 	lib.production
 	lib.person_proven
-	lib.below("amount", 1000)
+	lib.below("amount", _settings.medium)
 }
 
 allow contains {
@@ -109,4 +137,10 @@ allow contains {
 # The payee's account is masked; the amount is a fact whatever the arguments' shape.
 _always_shown := {"/resource"} | lib.shown({"amount"})
 
-_spelt_out if object.keys(input.context.arguments) - _plain_arguments == set()
+# A list of payees may be paid the amount each.
+_spelt_out if {
+	lib.only_arguments(_plain_arguments)
+	every name in {"currency", "to", "reference"} {
+		is_string(object.get(input.context.arguments, name, ""))
+	}
+}

@@ -105,3 +105,43 @@ test_the_amount_is_shown_and_no_payment_has_an_emergency_way if {
 		testing.unshowable(decision) == set()
 	}
 }
+
+# --- attacks -----------------------------------------------------------------
+
+test_many_payees_in_one_payment_are_looked_at if {
+	every arguments in [{"to": ["acme", "initech"]}, {"to": {"acme": 1}}, {"to": null}, {"currency": ["EUR", "USD"]}, {"reference": 5}] {
+		testing.codes(_pay(90, {"context": {"arguments": arguments}})) == {"payment.unread"}
+	}
+}
+
+test_very_many_very_small_payments_are_looked_at if {
+	every day in [{"allow": 60, "claimed": 40}, {"allow": null}] {
+		testing.codes(_pay(10, {"recent": {"day": day}})) == {"payment.many"}
+	}
+}
+
+test_a_person_who_is_only_named_is_not_proven if {
+	forged := {
+		"context": {"on_behalf_of": [{"type": "person", "id": "person-ada"}], "resource": {"owner": "person-ada"}},
+		"verified": {"person": null},
+	}
+	testing.codes(_pay(90, forged)) == {"payment.unproven"}
+}
+
+test_an_environment_nobody_knows_has_real_money if {
+	every environment in ["", "Staging", "test", "prod"] {
+		testing.codes(_pay(10000, {"context": {"environment": environment}})) & {"payment.large"} == {"payment.large"}
+	}
+}
+
+test_huge_and_odd_amounts_are_never_small if {
+	every fact in [{"at_least": 1000000, "bucket": "1M+"}, {"at_least": 0, "bucket": "0", "unread": 1}, {"at_least": "1", "bucket": "1-9"}] {
+		decision := _pay(90, {"findings": {"facts": {"amount": fact}}})
+		decision.effect != "allow"
+	}
+}
+
+test_a_malformed_setting_is_seen if {
+	decision := _pay(90, {}) with data.settings as {"packs": {"payment": {"medium": "thousand"}}}
+	"policy.settings_invalid" in testing.codes(decision)
+}

@@ -6,7 +6,20 @@
 package countersign.rules.shell
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
+
+# METADATA
+# title: Settings
+# description: How many commands an hour run on their own before somebody looks.
+defaults := {"allowed_per_hour": 300}
+
+_settings := settings.of("shell", defaults)
+
+deny contains settings.refusal if {
+	input.context.action == "shell.run"
+	not settings.sound({"packs.shell", "environments", "stages"})
+}
 
 # What a command that runs on its own may say; an environment or input changes what it does.
 _plain_arguments := {"command", "cwd", "timeout_s"}
@@ -70,6 +83,18 @@ needs contains {
 	not _spelt_out
 }
 
+needs contains {
+	"code": "shell.many",
+	"message": "many commands were allowed within the hour",
+	"stages": [stages.platform],
+	"must_show": _command,
+} if {
+	input.context.action == "shell.run"
+	not lib.dev
+	not lib.at_claim
+	not lib.recently_below("hour", "allow", _settings.allowed_per_hour)
+}
+
 allow contains {
 	"code": "shell.reads",
 	"message": "command that only reads",
@@ -82,11 +107,11 @@ allow contains {
 _command := {"/resource"} | lib.shown({"shell.programs", "shell.flags"})
 
 _spelt_out if {
-	object.keys(input.context.arguments) - _plain_arguments == set()
+	lib.only_arguments(_plain_arguments)
 	regex.match(`^[A-Za-z0-9_./-]*$`, object.get(input.context.arguments, "cwd", ""))
 	is_number(object.get(input.context.arguments, "timeout_s", 0))
 }
 
-_platform := stages.two(stages.platform) if lib.staging
+_platform := stages.platform if lib.dev
 
-_platform := stages.platform if not lib.staging
+_platform := stages.two(stages.platform) if not lib.dev

@@ -6,9 +6,22 @@
 package countersign.rules.sql
 
 import data.countersign.lib
+import data.countersign.settings
 import data.countersign.stages
 
-_max_rows := 1000
+# METADATA
+# title: Settings
+# description: |
+#   How many rows a read of production may return on its own, how many reads an
+#   hour may have, and tables (`crm.*`) that are never read on their own.
+defaults := {"max_rows": 1000, "allowed_per_hour": 200, "sensitive_tables": []}
+
+_settings := settings.of("sql", defaults)
+
+deny contains settings.refusal if {
+	input.context.action == "sql.execute"
+	not settings.sound({"packs.sql", "environments", "pools", "stages"})
+}
 
 # What a statement that runs on its own may say; anything else may be run as well.
 _plain_arguments := {"sql", "statement", "database", "schema", "parameters"}
@@ -79,7 +92,7 @@ needs contains {
 
 needs contains {
 	"code": "sql.scan",
-	"message": "read of more production rows than one key or a thousand",
+	"message": "read of more production rows than by key or a small limit",
 	"stages": [stages.dba],
 	"must_show": _statement,
 } if {
@@ -126,6 +139,32 @@ needs contains {
 	not lib.sql_ddl
 }
 
+needs contains {
+	"code": "sql.sensitive",
+	"message": "the statement touches a table that is never read on its own, or one that could not be named",
+	"stages": stages.owners,
+	"must_show": _statement,
+	"require_reason": true,
+} if {
+	input.context.action == "sql.execute"
+	not lib.dev
+	count(_settings.sensitive_tables) > 0
+	not lib.sql_spares(_settings.sensitive_tables)
+}
+
+# A table read row by row is a table read.
+needs contains {
+	"code": "sql.many",
+	"message": "many statements were allowed within the hour",
+	"stages": [stages.dba],
+	"must_show": _statement,
+} if {
+	input.context.action == "sql.execute"
+	lib.production
+	not lib.at_claim
+	not lib.recently_below("hour", "allow", _settings.allowed_per_hour)
+}
+
 allow contains {
 	"code": "sql.dev",
 	"message": "statement on a development database",
@@ -159,7 +198,7 @@ _rows if lib.sql_writes
 
 # Some drivers take objects and lists in parameters for more than values.
 _spelt_out if {
-	object.keys(input.context.arguments) - _plain_arguments == set()
+	lib.only_arguments(_plain_arguments)
 	every name in {"database", "schema"} {
 		regex.match(`^[A-Za-z0-9_]*$`, object.get(input.context.arguments, name, ""))
 	}
@@ -175,7 +214,7 @@ _narrow if lib.sql_by_key
 
 _narrow if {
 	lib.sql_bounded
-	lib.sql_limited(_max_rows)
+	lib.sql_limited(_settings.max_rows)
 }
 
 _unbounded_change if {
