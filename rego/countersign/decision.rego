@@ -80,11 +80,7 @@ denials contains {
 # What no rule would ever read, such as a misspelt section.
 denials contains settings.refusal if count(settings.unknown) > 0
 
-# Some changes of this action were meant to pass; nobody can tell which.
-denials contains settings.refusal if {
-	action := input.context.action
-	not settings.sound_changes(action)
-}
+denials contains settings.refusal if settings.unfit
 
 # METADATA
 # title: Needs for approval

@@ -12,85 +12,96 @@ package countersign.settings
 
 import data.countersign.shapes
 
-default _given := {}
-
-_given := data.settings if not data.settings == null
-
-_kinds := object.keys(shapes.kinds)
-
-# --- what is set -------------------------------------------------------------
+# Read in parts: OPA fetches what a reference names and no more of it.
 
 # METADATA
 # title: Environments
 # description: Name of an environment to its tier; one that is not named is production.
-environments := object.get(_given, "environments", {"dev": "dev", "development": "dev", "staging": "staging"})
+default environments := {"dev": "dev", "development": "dev", "staging": "staging"}
+
+environments := data.settings.environments
 
 # METADATA
 # title: Further classes of personal data
 # description: Classes of an operator's own sanitizer rules, beside those the library knows.
-personal_classes := object.get(_given, "personal_classes", [])
+default personal_classes := []
+
+personal_classes := data.settings.personal_classes
 
 # METADATA
 # title: Working hours
 # description: "`{zone, from, until, days}`; there are none before somebody sets them."
 working_hours := object.union(
 	{"days": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]},
-	_given.working_hours,
+	data.settings.working_hours,
 )
 
 # METADATA
 # title: Holidays
 # description: Dates as 2026-12-25, closed in whatever zone is asked about.
-holidays := object.get(_given, "holidays", [])
+default holidays := []
+
+holidays := data.settings.holidays
 
 # METADATA
 # title: Freezes
-freezes := object.get(_given, "freezes", [])
+default freezes := []
+
+freezes := data.settings.freezes
 
 # METADATA
 # title: Maintenance windows
-maintenance_windows := object.get(_given, "maintenance_windows", [])
+default maintenance_windows := []
+
+maintenance_windows := data.settings.maintenance_windows
 
 # METADATA
 # title: Pools
 # description: Who reviews what.
-pools := object.get(_given, "pools", [])
+default pools := []
+
+pools := data.settings.pools
 
 # METADATA
 # title: Changes approved beforehand
-# description: Those listed for an action.
-preapproved(action) := object.get(_given, ["preapproved", action], [])
+# description: Those listed for an action; undefined where none are.
+preapproved(action) := data.settings.preapproved[action]
 
 # METADATA
 # title: Break-glass
 # description: Who may approve alone in an emergency; undefined where nobody may.
-break_glass := _given.break_glass
+break_glass := data.settings.break_glass
 
 # METADATA
 # title: Risk
-risk := object.union(
-	{
-		"weights": {
-			"adds_up": 20, "large_amount": 30, "leaves": 40, "many_rows": 20, "off_hours": 10, "personal_data": 30,
-			"privileged": 40, "production": 20, "secret": 60, "unproven": 20, "destroys": 40,
-		},
-		"levels": {"medium": 30, "high": 60, "critical": 90},
-		"quorums": {"low": 1, "medium": 1, "high": 2, "critical": 3},
+risk := object.union(_risk, data.settings.risk) if data.settings.risk
+
+risk := _risk if not data.settings.risk
+
+_risk := {
+	"weights": {
+		"adds_up": 20, "large_amount": 30, "leaves": 40, "many_rows": 20, "off_hours": 10, "personal_data": 30,
+		"privileged": 40, "production": 20, "secret": 60, "unproven": 20, "destroys": 40,
 	},
-	object.get(_given, "risk", {}),
-)
+	"levels": {"medium": 30, "high": 60, "critical": 90},
+	"quorums": {"low": 1, "medium": 1, "high": 2, "critical": 3},
+}
 
 # METADATA
 # title: Stage
 # description: A stage of approval by its key, with what the organisation says of it laid over.
-stage(key, standard) := object.union(standard, object.get(_given, ["stages", key], {}))
+stage(key, standard) := object.union(standard, data.settings.stages[key])
+
+stage(key, standard) := standard if not data.settings.stages[key]
 
 # METADATA
 # title: Of a pack
 # description: |
 #   The settings of a rule package: its `defaults`, with data.settings.packs.<name>
 #   laid over them.
-of(name, defaults) := object.union(defaults, object.get(_given, ["packs", name], {}))
+of(name, defaults) := object.union(defaults, data.settings.packs[name])
+
+of(name, defaults) := defaults if not data.settings.packs[name]
 
 # --- what is wrong with it ---------------------------------------------------
 
@@ -104,35 +115,64 @@ refusal := {
 
 # METADATA
 # title: Sound
-# description: Whether each of these sections ("freezes", "packs.export") can be relied on.
+# description: |
+#   Whether each of these sections ("freezes", "packs.export") can be relied on.
+#   One that is absent can.
 sound(sections) if {
 	every section in sections {
 		_sound(section)
 	}
 }
 
+_sound(section) if not _said(section)
+
 _sound(section) if {
-	section in _kinds
+	_said(section)
 	count(_wrong(section)) == 0
 }
 
-_sound(section) if {
+# Whatever it is: what is null or false is said as well, and wrong.
+_said(section) if type_name(data.settings[section])
+
+_said(section) if {
 	startswith(section, "packs.")
-	count(_wrong_of_pack(substring(section, 6, -1))) == 0
+	type_name(_of_pack(section))
 }
+
+_of_pack(section) := data.settings.packs[substring(section, 6, -1)]
 
 # METADATA
 # title: Unknown sections
 # description: |
 #   What nothing reads: a misspelt section, or a pack that is not there or has no
 #   settings. Looked at in every decision.
-unknown contains "settings" if not is_object(_given)
+unknown contains "settings" if {
+	data.settings != null
+	not is_object(data.settings)
+}
 
-unknown contains section if some section in (object.keys(_given) - _kinds)
+unknown contains section if some section in (object.keys(data.settings) - shapes.sections)
+
+unknown contains "packs" if {
+	type_name(data.settings.packs) != "object"
+}
 
 unknown contains sprintf("packs.%s", [name]) if {
-	some name, _ in _given.packs
+	some name, _ in data.settings.packs
 	not data.countersign.rules[name].defaults
+}
+
+# METADATA
+# title: Unfit
+# description: Whether what is said of this request's own environment or action is malformed.
+unfit if {
+	said := data.settings.environments[input.context.environment]
+	not said in {"dev", "staging", "production"}
+}
+
+unfit if {
+	changes := data.settings.preapproved[input.context.action]
+	count(_wrong_changes(input.context.action, changes)) > 0
 }
 
 # METADATA
@@ -141,62 +181,71 @@ unknown contains sprintf("packs.%s", [name]) if {
 invalid contains section if some section in unknown
 
 invalid contains place if {
-	some section in _kinds
+	some section in shapes.sections
+	_said(section)
 	some place in _wrong(section)
 }
 
 invalid contains place if {
-	some name, _ in _given.packs
+	some name, _ in data.settings.packs
 	data.countersign.rules[name].defaults
-	some place in _wrong_of_pack(name)
+	some place in _wrong(sprintf("packs.%s", [name]))
 }
-
-# METADATA
-# title: Changes that are sound
-# description: Whether all that is listed as approved beforehand for one action can be read.
-sound_changes(action) if count(_wrong_changes(action, preapproved(action))) == 0
-
-# Nothing that is absent is wrong.
-_wrong(section) := set() if not section in object.keys(_given)
 
 _wrong(section) := {section} if {
-	section in object.keys(_given)
-	type_name(_given[section]) != shapes.kinds[section]
+	section in shapes.sections
+	type_name(data.settings[section]) != shapes.kinds[section]
 }
 
-_wrong(section) := _inside(section) if type_name(_given[section]) == shapes.kinds[section]
+_wrong(section) := _inside(section) if type_name(data.settings[section]) == shapes.kinds[section]
+
+_wrong(section) := {section} if {
+	startswith(section, "packs.")
+	not is_object(_of_pack(section))
+}
+
+# A pack's defaults are the shape of its settings.
+_wrong(section) := {sprintf("%s.%s", [section, key]) |
+	some key, value in _of_pack(section)
+	not _like_default(substring(section, 6, -1), key, value)
+} if {
+	startswith(section, "packs.")
+	is_object(_of_pack(section))
+}
+
+_like_default(name, key, value) if shapes.like(data.countersign.rules[name].defaults[key], value)
 
 _inside(section) := {sprintf("%s.%v", [section, place]) |
-	some place, value in _given[section]
+	some place, value in data.settings[section]
 	not shapes.is_a(shapes.plain[section], value)
 } if {
 	shapes.plain[section]
 }
 
 _inside(section) := {place |
-	some i, entry in _given[section]
+	some i, entry in data.settings[section]
 	some place in shapes.misshapen(sprintf("%s.%v", [section, i]), entry, shapes.entries[section])
 } | _never(section) if {
 	shapes.entries[section]
 }
 
-_inside("working_hours") := shapes.misshapen("working_hours", _given.working_hours, shapes.hours)
+_inside("working_hours") := shapes.misshapen("working_hours", data.settings.working_hours, shapes.hours)
 
 _inside("break_glass") := {place |
 	some name, who in {
-		"break_glass": object.remove(_given.break_glass, {"review_by"}),
-		"break_glass.review_by": object.get(_given.break_glass, "review_by", null),
+		"break_glass": object.remove(data.settings.break_glass, {"review_by"}),
+		"break_glass.review_by": object.get(data.settings.break_glass, "review_by", null),
 	}
 	some place in shapes.misshapen(name, who, shapes.approvers)
 }
 
 _inside("preapproved") := {place |
-	some action, changes in _given.preapproved
+	some action, changes in data.settings.preapproved
 	some place in _wrong_changes(action, changes)
 }
 
 _inside("risk") := {place |
-	some part, numbers in _given.risk
+	some part, numbers in data.settings.risk
 	some place in _misnumbered(part, numbers)
 }
 
@@ -206,7 +255,7 @@ _inside("packs") := set()
 # A freeze that ends before it begins would freeze nothing.
 _never(section) := {sprintf("%s.%d.until", [section, i]) |
 	section == "freezes"
-	some i, freeze in _given.freezes
+	some i, freeze in data.settings.freezes
 	freeze.until <= freeze.from
 }
 
@@ -243,20 +292,3 @@ _is_number_of(part, name, number) if {
 }
 
 _is_number_of("weights", _, number) if shapes.like(0, number)
-
-# A pack's defaults are the shape of its settings.
-_wrong_of_pack(name) := set() if not name in object.keys(object.get(_given, "packs", {}))
-
-_wrong_of_pack(name) := {sprintf("packs.%s", [name])} if {
-	name in object.keys(_given.packs)
-	not is_object(_given.packs[name])
-}
-
-_wrong_of_pack(name) := {sprintf("packs.%s.%s", [name, key]) |
-	some key, value in _given.packs[name]
-	not _like_default(name, key, value)
-} if {
-	is_object(_given.packs[name])
-}
-
-_like_default(name, key, value) if shapes.like(data.countersign.rules[name].defaults[key], value)

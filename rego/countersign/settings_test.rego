@@ -48,7 +48,8 @@ test_everything_that_may_be_said_is_well_formed if {
 _malformed := {
 	"environments.lab": ["environments", {"lab": "Production"}],
 	"environments.live": ["environments", {"live": null}],
-	"environments": ["environments", ["lab"]],
+	"environments": ["environments", null],
+	"packs": ["packs", false],
 	"personal_classes": ["personal_classes", "employee"],
 	"personal_classes.0": ["personal_classes", ["Employee Data"]],
 	"holidays.1": ["holidays", ["2026-12-25", "2026-12-32"]],
@@ -105,7 +106,7 @@ test_what_is_malformed_is_named_and_not_relied_on if {
 }
 
 test_what_nothing_reads_is_denied_by_every_decision if {
-	every said in [{"freezs": []}, {"packs": {"exprot": {"max_rows": 5}}}, {"packs": {"layout": {}}}, [1], "text"] {
+	every said in [{"freezs": []}, {"packs": {"exprot": {"max_rows": 5}}}, {"packs": {"layout": {}}}, {"packs": "all"}, {"packs": null}, [1], "text"] {
 		decision := data.countersign.decision with input as testing.given({"context": {"environment": "dev", "action": "iam.revoke"}})
 			with data.settings as said
 		testing.codes(decision) == {"policy.settings_invalid"}
@@ -146,6 +147,14 @@ test_a_malformed_change_denies_the_decisions_on_its_action_alone if {
 	"policy.settings_invalid" in testing.codes(decision)
 	other := data.countersign.decision with input as testing.given({"context": {"action": "unheard.of"}})
 		with data.settings as said
+	testing.codes(other) == {"policy.no_rule"}
+}
+
+test_an_environment_of_no_tier_is_seen_where_it_is_asked_about if {
+	said := {"environments": {"lab": "Dev", "dev": "dev"}}
+	decision := testing.decide({"context": {"environment": "lab"}}) with data.settings as said
+	testing.codes(decision) == {"policy.settings_invalid"}
+	other := testing.decide({"context": {"environment": "dev"}}) with data.settings as said
 	testing.codes(other) == {"policy.no_rule"}
 }
 

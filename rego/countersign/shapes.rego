@@ -24,6 +24,13 @@ kinds := {
 }
 
 # METADATA
+# title: Sections
+sections := {
+	"break_glass", "environments", "freezes", "holidays", "maintenance_windows", "packs",
+	"personal_classes", "pools", "preapproved", "risk", "stages", "working_hours",
+}
+
+# METADATA
 # title: Plain values
 # description: The sections that hold one plain value after another.
 plain := {"environments": "tier", "holidays": "date", "personal_classes": "class"}

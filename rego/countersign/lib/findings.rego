@@ -43,7 +43,7 @@ free_of(class) if {
 impersonal if {
 	input.findings.complete == true
 	is_array(input.findings.classes)
-	settings.sound({"personal_classes"})
+	is_array(settings.personal_classes)
 	not personal_data
 }
 

@@ -87,9 +87,9 @@ person_proven if {
 #   executor: one that performs exactly what it asks for. Answered at Check
 #   only; by default once a day for all such changes of that caller and action.
 preapproved if {
-	not at_claim
-	settings.sound_changes(input.context.action)
 	some change in settings.preapproved(input.context.action)
+	not settings.unfit
+	not at_claim
 	input.verified.caller in change.executors
 	change.environment == input.context.environment
 	change.resource == object.filter(input.context.resource, {"type", "id"})

@@ -17,7 +17,7 @@ defaults := {"moving_versions": ["latest", "main", "master", "head", "trunk", "s
 
 _settings := settings.of("deploy", defaults)
 
-_sections := {"packs.deploy", "environments", "freezes", "working_hours", "holidays", "stages", "break_glass"}
+_sections := {"packs.deploy", "freezes", "working_hours", "holidays", "stages", "break_glass"}
 
 deny contains settings.refusal if {
 	input.context.action in {"deploy.release", "deploy.rollback"}

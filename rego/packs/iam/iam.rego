@@ -21,7 +21,7 @@ _settings := settings.of("iam", defaults)
 
 deny contains settings.refusal if {
 	input.context.action in {"iam.escalate", "iam.grant", "iam.revoke", "iam.policy_update"}
-	not settings.sound({"packs.iam", "environments", "stages"})
+	not settings.sound({"packs.iam", "stages"})
 }
 
 deny contains {

@@ -31,7 +31,7 @@ defaults := {
 
 _settings := settings.of("infra", defaults)
 
-_sections := {"packs.infra", "environments", "freezes", "maintenance_windows", "stages"}
+_sections := {"packs.infra", "freezes", "maintenance_windows", "stages"}
 
 _keeps_state := {"bucket", "database", "disk", "kms_key", "volume"}
 

@@ -35,7 +35,7 @@ defaults := {
 
 _settings := settings.of("k8s", defaults)
 
-_sections := {"packs.k8s", "environments", "freezes", "stages"}
+_sections := {"packs.k8s", "freezes", "stages"}
 
 _plain_arguments := {"verb", "kind", "name", "namespace", "manifest", "manifests", "dry_run"}
 

@@ -106,6 +106,6 @@ test_no_message_repeats_the_input if {
 }
 
 test_a_malformed_setting_is_seen if {
-	decision := testing.decide_case("k8s.request", ["dev", _changed({})]) with data.settings as {"packs": {"k8s": {"ordinary_kinds": [1]}}, "environments": {"dev": "dev"}}
+	decision := testing.decide_case("k8s.request", ["dev", _changed({})]) with data.settings as {"packs": {"k8s": {"ordinary_kinds": [1]}}}
 	"policy.settings_invalid" in testing.codes(decision)
 }

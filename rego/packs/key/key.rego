@@ -22,7 +22,7 @@ _plain_arguments := {"mode", "key", "version", "ticket"}
 
 deny contains settings.refusal if {
 	input.context.action == "key.rotate"
-	not settings.sound({"packs.key", "environments", "working_hours", "holidays", "stages"})
+	not settings.sound({"packs.key", "working_hours", "holidays", "stages"})
 }
 
 deny contains {

@@ -18,7 +18,7 @@ _settings := settings.of("shell", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "shell.run"
-	not settings.sound({"packs.shell", "environments", "stages"})
+	not settings.sound({"packs.shell", "stages"})
 }
 
 # What a command that runs on its own may say; an environment or input changes what it does.

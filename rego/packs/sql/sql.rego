@@ -20,7 +20,7 @@ _settings := settings.of("sql", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "sql.execute"
-	not settings.sound({"packs.sql", "environments", "pools", "stages"})
+	not settings.sound({"packs.sql", "pools", "stages"})
 }
 
 # What a statement that runs on its own may say; anything else may be run as well.
