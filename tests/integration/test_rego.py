@@ -247,6 +247,8 @@ def test_what_the_guide_shows_is_formatted_compiles_and_passes(tmp_path: Path) -
 def test_the_guide_names_every_helper_of_the_library() -> None:
     guide = (realparts.ROOT / "docs/how-to/write-a-policy.md").read_text(encoding="utf-8")
     for source in (REGO / "countersign" / "lib").glob("*.rego"):
+        if source.stem.endswith("_test"):
+            continue
         rules = re.findall(
             r"^(?:default )?([a-z]\w*)\b(?!\s*import)", source.read_text(), re.MULTILINE
         )
@@ -379,3 +381,19 @@ def test_every_pack_keeps_the_contract_in_every_environment(bundle: Path) -> Non
     for decision in decisions.values():
         contract.decode(decision, "r1")
     assert {decision["effect"] for decision in decisions.values()} == set(model.Effect)
+
+
+def test_every_pack_has_tests_a_table_and_a_page() -> None:
+    packs = [path for path in (REGO / "packs").glob("*/*.rego") if not path.stem.endswith("_test")]
+    assert len(packs) == 9
+    for pack in packs:
+        assert pack.with_name(f"{pack.stem}_test.rego").is_file(), pack
+        assert pack.with_name(f"{pack.stem}_cases.yaml").is_file(), pack
+        page = realparts.ROOT / "docs/policy/packs" / f"{pack.parent.name}.md"
+        told = page.read_text("utf-8")
+        settings = re.search(
+            r"^defaults := \{(.*?)^\}|^defaults := \{(.*?)\}$", pack.read_text(), re.MULTILINE | re.DOTALL
+        )
+        assert settings, pack
+        for name in re.findall(r'"(\w+)":', settings[1] or settings[2]):
+            assert f"`{name}`" in told, name
