@@ -8,31 +8,56 @@
 package countersign.contributions
 
 # METADATA
-# title: Malformed
+# title: Denials
 # description: |
-#   The names of rule packages with a contribution that cannot be read. Most
-#   contributions to most decisions are empty; those get no closer look.
-malformed contains name if {
+#   By rule package, like the three below. Most packages have nothing to say of
+#   most requests; gathering who has once spares asking all of them again.
+denials[name] := contribution if {
 	contribution := data.countersign.rules[name].deny
 	contribution != set()
-	not _are_reasons(contribution)
 }
 
-malformed contains name if {
-	contribution := data.countersign.rules[name].allow
-	contribution != set()
-	not _are_reasons(contribution)
-}
-
-malformed contains name if {
+# METADATA
+# title: Needs
+needs[name] := contribution if {
 	contribution := data.countersign.rules[name].needs
 	contribution != set()
+}
+
+# METADATA
+# title: Allowances
+allowances[name] := contribution if {
+	contribution := data.countersign.rules[name].allow
+	contribution != set()
+}
+
+# METADATA
+# title: Masks
+masks[name] := contribution if {
+	contribution := data.countersign.rules[name].mask
+	contribution != set()
+}
+
+# METADATA
+# title: Malformed
+# description: The names of rule packages with a contribution that cannot be read.
+malformed contains name if {
+	some name, contribution in denials
+	not _are_reasons(contribution)
+}
+
+malformed contains name if {
+	some name, contribution in allowances
+	not _are_reasons(contribution)
+}
+
+malformed contains name if {
+	some name, contribution in needs
 	not _are_needs(contribution)
 }
 
 malformed contains name if {
-	contribution := data.countersign.rules[name].mask
-	contribution != set()
+	some name, contribution in masks
 	not _are_pointers(contribution)
 }
 

@@ -62,7 +62,7 @@ decision := {
 # METADATA
 # title: Reasons to refuse
 # description: Those of the rules, and those found in combining the rules.
-denials contains reason if some reason in data.countersign.rules[_].deny
+denials contains reason if some reason in contributions.denials[_]
 
 denials contains reason if {
 	count(needs) > 0
@@ -89,12 +89,12 @@ denials contains settings.refusal if settings.unfit
 #   approved beforehand has its approval: the review of the setting that lists it.
 needs contains need if {
 	not lib.preapproved
-	some need in data.countersign.rules[_].needs
+	some need in contributions.needs[_]
 }
 
 # METADATA
 # title: Reasons to allow
-allowances contains reason if some reason in data.countersign.rules[_].allow
+allowances contains reason if some reason in contributions.allowances[_]
 
 allowances contains {
 	"code": "preapproved",
@@ -106,7 +106,7 @@ allowances contains {
 # METADATA
 # title: Masks
 # description: Pointers that are masked whatever the effect, since records are masked too.
-masks := sort({pointer | some pointer in data.countersign.rules[_].mask})
+masks := sort({pointer | some pointer in contributions.masks[_]})
 
 _rule_invalid(name) := {
 	"code": "policy.rule_invalid",

@@ -98,8 +98,13 @@ stage(key, standard) := standard if not data.settings.stages[key]
 # title: Of a pack
 # description: |
 #   The settings of a rule package: its `defaults`, with data.settings.packs.<name>
-#   laid over them.
-of(name, defaults) := object.union(defaults, data.settings.packs[name])
+#   laid over them. Undefined where those are malformed, which a pack denies.
+of(name, defaults) := object.union(defaults, given) if {
+	given := data.settings.packs[name]
+	object.keys(given) - object.keys(defaults) == set()
+	unlike := {key | some key, value in given; not shapes.like(defaults[key], value)}
+	unlike == set()
+}
 
 of(name, defaults) := defaults if not data.settings.packs[name]
 
@@ -116,50 +121,33 @@ refusal := {
 # METADATA
 # title: Sound
 # description: |
-#   Whether each of these sections ("freezes", "packs.export") can be relied on.
-#   One that is absent can.
+#   Whether each of these sections ("freezes", "pools") can be relied on. One
+#   that is absent can.
 sound(sections) if {
-	every section in sections {
-		_sound(section)
+	broken := {section |
+		some section in sections
+		type_name(data.settings[section])
+		count(_wrong(section)) > 0
 	}
+	broken == set()
 }
-
-_sound(section) if not _said(section)
-
-_sound(section) if {
-	_said(section)
-	count(_wrong(section)) == 0
-}
-
-# Whatever it is: what is null or false is said as well, and wrong.
-_said(section) if type_name(data.settings[section])
-
-_said(section) if {
-	startswith(section, "packs.")
-	type_name(_of_pack(section))
-}
-
-_of_pack(section) := data.settings.packs[substring(section, 6, -1)]
 
 # METADATA
 # title: Unknown sections
 # description: |
 #   What nothing reads: a misspelt section, or a pack that is not there or has no
 #   settings. Looked at in every decision.
-unknown contains "settings" if {
-	data.settings != null
-	not is_object(data.settings)
-}
+default unknown := set()
 
-unknown contains section if some section in (object.keys(data.settings) - shapes.sections)
+unknown := {"settings"} if not type_name(data.settings) in {"null", "object"}
 
-unknown contains "packs" if {
+unknown := ((object.keys(data.settings) - shapes.sections) | {"packs" |
 	type_name(data.settings.packs) != "object"
-}
-
-unknown contains sprintf("packs.%s", [name]) if {
+}) | {sprintf("packs.%s", [name]) |
 	some name, _ in data.settings.packs
 	not data.countersign.rules[name].defaults
+} if {
+	is_object(data.settings)
 }
 
 # METADATA
@@ -181,39 +169,28 @@ unfit if {
 invalid contains section if some section in unknown
 
 invalid contains place if {
-	some section in shapes.sections
-	_said(section)
+	some section in (shapes.sections & object.keys(data.settings))
 	some place in _wrong(section)
 }
 
-invalid contains place if {
-	some name, _ in data.settings.packs
-	data.countersign.rules[name].defaults
-	some place in _wrong(sprintf("packs.%s", [name]))
-}
-
-_wrong(section) := {section} if {
-	section in shapes.sections
-	type_name(data.settings[section]) != shapes.kinds[section]
-}
-
-_wrong(section) := _inside(section) if type_name(data.settings[section]) == shapes.kinds[section]
-
-_wrong(section) := {section} if {
-	startswith(section, "packs.")
-	not is_object(_of_pack(section))
+invalid contains sprintf("packs.%s", [name]) if {
+	some name, given in data.settings.packs
+	not is_object(given)
 }
 
 # A pack's defaults are the shape of its settings.
-_wrong(section) := {sprintf("%s.%s", [section, key]) |
-	some key, value in _of_pack(section)
-	not _like_default(substring(section, 6, -1), key, value)
-} if {
-	startswith(section, "packs.")
-	is_object(_of_pack(section))
+invalid contains sprintf("packs.%s.%s", [name, key]) if {
+	some name, given in data.settings.packs
+	data.countersign.rules[name].defaults
+	some key, value in given
+	not _like_default(name, key, value)
 }
 
 _like_default(name, key, value) if shapes.like(data.countersign.rules[name].defaults[key], value)
+
+_wrong(section) := {section} if type_name(data.settings[section]) != shapes.kinds[section]
+
+_wrong(section) := _inside(section) if type_name(data.settings[section]) == shapes.kinds[section]
 
 _inside(section) := {sprintf("%s.%v", [section, place]) |
 	some place, value in data.settings[section]

@@ -119,8 +119,7 @@ test_settings_of_a_pack_have_the_shape_of_its_defaults if {
 		found := settings.invalid with data.settings as {"packs": {"made_up": given}}
 			with data.countersign.rules as {"made_up": {"defaults": defaults}}
 		found == set()
-		settings.sound({"packs.made_up"}) with data.settings as {"packs": {"made_up": given}}
-			with data.countersign.rules as {"made_up": {"defaults": defaults}}
+		_pack_sound({"packs": {"made_up": given}}, defaults)
 	}
 	every given in [
 		{"max_rows": "10"}, {"max_rows": null}, {"max_rows": -1}, {"max_rows": 1.5}, {"max_row": 10}, {"buckets": "a"},
@@ -136,8 +135,7 @@ test_settings_of_a_pack_have_the_shape_of_its_defaults if {
 }
 
 _pack_sound(said, defaults) if {
-	settings.sound({"packs.made_up"}) with data.settings as said
-		with data.countersign.rules as {"made_up": {"defaults": defaults}}
+	settings.of("made_up", defaults) with data.settings as said
 }
 
 test_a_malformed_change_denies_the_decisions_on_its_action_alone if {

@@ -391,9 +391,8 @@ def test_every_pack_has_tests_a_table_and_a_page() -> None:
         assert pack.with_name(f"{pack.stem}_cases.yaml").is_file(), pack
         page = realparts.ROOT / "docs/policy/packs" / f"{pack.parent.name}.md"
         told = page.read_text("utf-8")
-        settings = re.search(
-            r"^defaults := \{(.*?)^\}|^defaults := \{(.*?)\}$", pack.read_text(), re.MULTILINE | re.DOTALL
-        )
+        shape = r"^defaults := \{(.*?)^\}|^defaults := \{(.*?)\}$"
+        settings = re.search(shape, pack.read_text(), re.MULTILINE | re.DOTALL)
         assert settings, pack
         for name in re.findall(r'"(\w+)":', settings[1] or settings[2]):
             assert f"`{name}`" in told, name

@@ -17,11 +17,14 @@ defaults := {"moving_versions": ["latest", "main", "master", "head", "trunk", "s
 
 _settings := settings.of("deploy", defaults)
 
-_sections := {"packs.deploy", "freezes", "working_hours", "holidays", "stages", "break_glass"}
-
 deny contains settings.refusal if {
 	input.context.action in {"deploy.release", "deploy.rollback"}
-	not settings.sound(_sections)
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"freezes", "working_hours", "holidays", "stages", "break_glass"})
 }
 
 # Also at Claim: what was approved before the freeze does not go out within it.

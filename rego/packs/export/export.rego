@@ -28,7 +28,12 @@ _settings := settings.of("export", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "db.export"
-	not settings.sound({"packs.export", "personal_classes", "pools", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"personal_classes", "pools", "stages"})
 }
 
 # What an export that runs on its own may say; anything else may be what counts.

@@ -21,7 +21,12 @@ _settings := settings.of("iam", defaults)
 
 deny contains settings.refusal if {
 	input.context.action in {"iam.escalate", "iam.grant", "iam.revoke", "iam.policy_update"}
-	not settings.sound({"packs.iam", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"stages"})
 }
 
 deny contains {

@@ -31,13 +31,16 @@ defaults := {
 
 _settings := settings.of("infra", defaults)
 
-_sections := {"packs.infra", "freezes", "maintenance_windows", "stages"}
-
 _keeps_state := {"bucket", "database", "disk", "kms_key", "volume"}
 
 deny contains settings.refusal if {
 	input.context.action in {"infra.apply", "infra.destroy"}
-	not settings.sound(_sections)
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"freezes", "maintenance_windows", "stages"})
 }
 
 deny contains {

@@ -35,8 +35,6 @@ defaults := {
 
 _settings := settings.of("k8s", defaults)
 
-_sections := {"packs.k8s", "freezes", "stages"}
-
 _plain_arguments := {"verb", "kind", "name", "namespace", "manifest", "manifests", "dry_run"}
 
 # These run something inside, or pass by what a manifest says.
@@ -49,7 +47,12 @@ _changing := {
 
 deny contains settings.refusal if {
 	input.context.action == "k8s.request"
-	not settings.sound(_sections)
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"freezes", "stages"})
 }
 
 deny contains {

@@ -22,7 +22,12 @@ _plain_arguments := {"mode", "key", "version", "ticket"}
 
 deny contains settings.refusal if {
 	input.context.action == "key.rotate"
-	not settings.sound({"packs.key", "working_hours", "holidays", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"working_hours", "holidays", "stages"})
 }
 
 deny contains {

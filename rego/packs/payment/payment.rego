@@ -23,7 +23,12 @@ _settings := settings.of("payment", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "payment.transfer"
-	not settings.sound({"packs.payment", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"stages"})
 }
 
 # What a payment that runs on its own may say; anything else may be paid as well.

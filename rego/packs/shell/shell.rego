@@ -18,7 +18,12 @@ _settings := settings.of("shell", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "shell.run"
-	not settings.sound({"packs.shell", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"stages"})
 }
 
 # What a command that runs on its own may say; an environment or input changes what it does.

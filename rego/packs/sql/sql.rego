@@ -20,7 +20,12 @@ _settings := settings.of("sql", defaults)
 
 deny contains settings.refusal if {
 	input.context.action == "sql.execute"
-	not settings.sound({"packs.sql", "pools", "stages"})
+	not _settled
+}
+
+_settled if {
+	_settings
+	settings.sound({"pools", "stages"})
 }
 
 # What a statement that runs on its own may say; anything else may be run as well.
