@@ -82,9 +82,20 @@ _passes(changes, said) if {
 	lib.preapproved with input as testing.given(object.union(_executor, changes)) with data.settings as said
 }
 
+# A policy that asks about everything.
+_asking := {"own": {
+	"needs": {{"code": "own.asks", "message": "always", "stages": [{"name": "owner", "groups": ["owners"]}]}},
+	"deny": set(),
+}}
+
+_decide(changes, said) := decision if {
+	decision := testing.decide(object.union(_executor, changes)) with data.settings as said
+		with data.countersign.rules as _asking
+}
+
 test_a_listed_change_passes_for_its_executor if {
 	_passes({}, _listed({}))
-	decision := testing.decide(_executor) with data.settings as _listed({})
+	decision := _decide({}, _listed({}))
 	decision.effect == "allow"
 	"preapproved" in testing.codes(decision)
 }
@@ -97,7 +108,7 @@ test_whoever_only_says_so_is_asked_like_everybody if {
 		{"verified": {"caller": null}},
 	] {
 		not _passes(changes, _listed({}))
-		decision := testing.decide(object.union(_executor, changes)) with data.settings as _listed({})
+		decision := _decide(changes, _listed({}))
 		decision.effect == "needs_approval"
 	}
 }
@@ -135,17 +146,17 @@ test_at_claim_votes_count_and_nothing_else if {
 }
 
 test_a_denial_stands_above_it if {
-	secret := object.union(_executor, {"findings": {"complete": false}})
-	testing.decide(secret).effect == "deny" with data.settings as _listed({})
-	frozen := object.union(_listed({}), {"freezes": [{"name": "x", "from": "2026-11-25T00:00", "until": "2026-11-26T00:00", "zone": "UTC"}]})
-	decision := testing.decide(_executor) with data.settings as frozen
-	testing.codes(decision) == {"infra.freeze"}
+	_decide({"findings": {"complete": false}}, _listed({})).effect == "deny"
+	refusing := {"own": {"deny": {{"code": "own.refuses", "message": "never"}}}}
+	decision := testing.decide(_executor) with data.settings as _listed({})
+		with data.countersign.rules as refusing
+	testing.codes(decision) == {"own.refuses"}
 }
 
 test_a_list_that_is_malformed_passes_nothing if {
 	every more in [{"expires": "soon"}, {"executors": []}, {"executor": ["gateway"]}, {"max_per_day": 0}] {
 		not _passes({}, _listed(more))
-		decision := testing.decide(_executor) with data.settings as _listed(more)
+		decision := _decide({}, _listed(more))
 		decision.effect == "deny"
 		"policy.settings_invalid" in testing.codes(decision)
 	}
