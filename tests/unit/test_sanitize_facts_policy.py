@@ -1,4 +1,4 @@
-"""From raw arguments through facts and the example policies: what must not be allowed is not.
+"""From raw arguments through facts and the policy packs: what must not be allowed is not.
 
 The real OPA judges what the real sanitizer computed.
 """
@@ -63,6 +63,79 @@ COMMANDS = [
 ]
 
 
+CHANGE = {"address": "aws_instance.web", "type": "aws_instance", "change": {"actions": ["create"]}}
+PLAN = {"resource_changes": [CHANGE]}
+DELETE = {**CHANGE, "change": {"actions": ["delete"]}}
+PLANS = [
+    {"plan": "tfplan.bin", "module": PLAN},
+    {"plan": {"resource_changes": [CHANGE, DELETE]}},
+    {"plan": {"resource_changes": [CHANGE], "Resource-Changes": [DELETE]}},
+    {"plan": {"resource_changes": [CHANGE], "then": json.dumps({"resource_changes": [DELETE]})}},
+    {"plan": json.dumps({"resource_changes": [CHANGE, DELETE]})},
+    {"plan": {"resource_changes": [{**CHANGE, "change": {"actions": ["no-op", "delete"]}}]}},
+    {"plan": {"resource_changes": [{**CHANGE, "change": {"actions": ["Delete"]}}]}},
+    {"plan": {"resource_changes": [{**CHANGE, "change": {}}]}},
+    {"plan": {"resource_changes": [{**CHANGE, "type": "aws_iam_role"}]}},
+    {"plan": {"resource_changes": [{**CHANGE, "type": "aws\u200b_iam_role"}]}},
+    {"plan": {"resource_changes": [{**CHANGE, "type": None}]}},
+    {"plan": {"resource_changes": [CHANGE] * 60}},
+    {"plan": PLAN, "args": ["-destroy"]},
+    {"plan": PLAN, "workspace": "eu-1 -destroy"},
+    {"plan": {"create": 1, "destroy": 0}},
+    {"plan": '{"resource_changes": [], "resource_changes": [{"change": {"actions": ["delete"]}}]}'},
+]
+OBJECT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "shop"},
+}
+APPLY = {"verb": "apply", "manifest": OBJECT}
+REQUESTS = [
+    {**APPLY, "manifest": {**OBJECT, "kind": "ClusterRole"}},
+    {**APPLY, "manifest": {**OBJECT, "Kind": "ClusterRole"}},
+    {**APPLY, "manifest": "kind: ClusterRole\napiVersion: v1\n"},
+    {**APPLY, "manifests": [OBJECT, "kind: ClusterRole"]},
+    {**APPLY, "manifest": json.dumps({**OBJECT, "kind": "Secret"})},
+    {**APPLY, "manifest": {"kind": "List", "apiVersion": "v1", "items": [OBJECT]}},
+    {**APPLY, "manifest": {**OBJECT, "metadata": {"name": "web"}}, "namespace": "shop"},
+    {**APPLY, "manifest": {**OBJECT, "metadata": {"namespace": "kube-system"}}},
+    {**APPLY, "manifest": {**OBJECT, "metadata": {"namespace": "default"}}},
+    {**APPLY, "Verb": "delete"},
+    {**APPLY, "verb": ["apply", "delete"]},
+    {**APPLY, "verb": "exec"},
+    {**APPLY, "verb": None},
+    {**APPLY, "as": "system:masters"},
+    {**APPLY, "name": "web --all-namespaces"},
+    {"verb": "get", "kind": "secrets", "namespace": "shop"},
+    {"verb": "get", "kind": "Secret", "namespace": "shop"},
+    {"verb": "get", "kind": "Pod", "flags": "--raw"},
+    {"verb": "apply", "kind": "Deployment", "namespace": "shop", "patch": "x"},
+]
+GRANT = {"principal": "kim", "role": "reader"}
+GRANTS = [
+    {**GRANT, "principal": "agent"},
+    {**GRANT, "principal": "AGENT"},
+    {**GRANT, "principal": "agent\u200b"},
+    {**GRANT, "principal": ["kim", "agent"]},
+    {**GRANT, "role": "reader,admin"},
+    {**GRANT, "role": "\u0430dmin"},
+    {**GRANT, "role": {"name": "reader", "also": "admin"}},
+    {**GRANT, "roles": ["*"]},
+    {**GRANT, "permissions": ["x:*"]},
+    {**GRANT, "rights": ["admin"]},
+    {"principal": "kim"},
+]
+RELEASE = {"version": "1.2.3"}
+RELEASES = [
+    {"version": "latest"},
+    {"version": "web:latest"},
+    {"version": ["1.2.3", "2.0.0"]},
+    {**RELEASE, "image": "web:latest"},
+    {**RELEASE, "service": {"image": "web:latest"}},
+    {**RELEASE, "notes": {"image": "web:latest"}},
+]
+
+
 def request(action, environment, arguments):
     context = ActionContext(
         actor=Principal(type="workload", id="agent"),
@@ -117,6 +190,13 @@ def test_what_the_attacks_pretend_to_be_is_allowed():
         request("sql.execute", "production", {"sql": "SELECT a FROM t WHERE b > 1 LIMIT 5"}),
         request("shell.run", "staging", {"command": "ls -l /srv | wc -l"}),
         request("shell.run", "staging", {"command": ["ls", "-l"]}),
+        request("infra.apply", "staging", {"plan": PLAN, "workspace": "eu-1"}),
+        request("infra.apply", "staging", {"plan": json.dumps(PLAN)}),
+        request("k8s.request", "staging", APPLY),
+        request("k8s.request", "staging", {**APPLY, "manifest": json.dumps(OBJECT)}),
+        request("k8s.request", "production", {"verb": "get", "kind": "Pod", "namespace": "shop"}),
+        request("iam.grant", "dev", GRANT),
+        request("deploy.release", "staging", RELEASE),
     ]
     assert allowed(plain) == list(range(len(plain)))
 
@@ -126,6 +206,10 @@ def test_no_attack_is_allowed():
         *(request("db.export", "production", arguments) for arguments in EXPORTS),
         *(request("sql.execute", "production", {"sql": sql}) for sql in STATEMENTS),
         *(request("shell.run", "staging", {"command": line}) for line in COMMANDS),
+        *(request("infra.apply", "staging", arguments) for arguments in PLANS),
+        *(request("k8s.request", "dev", arguments) for arguments in REQUESTS),
+        *(request("iam.grant", "dev", arguments) for arguments in GRANTS),
+        *(request("deploy.release", "staging", arguments) for arguments in RELEASES),
     ]
     assert allowed(asked) == []
 

@@ -88,3 +88,14 @@ test_resources_match_patterns_to_the_letter if {
 _matches(case) if {
 	lib.resource_is([case[0]]) with input.context.resource as {"type": case[1], "id": case[2]}
 } else := false
+
+test_single_values_are_plain if {
+	every value in ["kim", "registry/web:1.2.3", "a@b", 5, 0, true, false] {
+		lib.plain({"a"}) with input.context.arguments as {"a": value}
+	}
+	every value in ["", " kim", "a b", "a,b", "a*", "k\u0456m", "kim\u200b", "-x", null, [], {}, ["kim"]] {
+		not lib.plain({"a"}) with input.context.arguments as {"a": value}
+	}
+	lib.plain({"a"}) with input.context.arguments as {"b": []}
+	not lib.plain({"a"}) with input as {}
+}

@@ -58,6 +58,28 @@ says(argument) if {
 only_arguments(names) if object.keys(input.context.arguments) - names == set()
 
 # METADATA
+# title: Single values
+# description: |
+#   Whichever of these arguments are there are plain names, numbers or booleans:
+#   no list that stands for several, no object that says more, no blanks or
+#   letters that look like others.
+plain(names) if {
+	is_object(input.context.arguments)
+	every name in names {
+		_is_plain(object.get(input.context.arguments, name, true))
+	}
+}
+
+_is_plain(value) if is_boolean(value)
+
+_is_plain(value) if is_number(value)
+
+_is_plain(value) if {
+	is_string(value)
+	regex.match(`^[A-Za-z0-9][A-Za-z0-9._@:/+#-]{0,199}$`, value)
+}
+
+# METADATA
 # title: Resource is
 # description: |
 #   The resource, written `type:id`, matches one of these patterns; `*` stands

@@ -101,7 +101,7 @@ needs contains {
 } if {
 	input.context.action in {"deploy.release", "deploy.rollback"}
 	not lib.dev
-	not lib.only_arguments({"version", "service", "from_version", "ticket", "notes"})
+	not _spelt_out
 }
 
 allow contains {
@@ -110,6 +110,12 @@ allow contains {
 } if {
 	input.context.action in {"deploy.release", "deploy.rollback"}
 	not lib.production
+}
+
+_spelt_out if {
+	lib.only_arguments({"version", "service", "from_version", "ticket", "notes"})
+	lib.plain({"service", "from_version", "ticket"})
+	is_string(object.get(input.context.arguments, "notes", ""))
 }
 
 _fixed_version if {

@@ -66,6 +66,10 @@ test_what_stands_beside_the_version_is_looked_at if {
 		decision := testing.decide_case("deploy.release", ["staging", _with({"version": "1.2.3", extra: "x"})])
 		testing.codes(decision) == {"deploy.unread"}
 	}
+	every arguments in [{"service": ["web", "db"]}, {"service": {"image": "x"}}, {"notes": {"image": "x"}}, {"ticket": "a b"}] {
+		decision := testing.decide_case("deploy.release", ["staging", _with(object.union({"version": "1.2.3"}, arguments))])
+		testing.codes(decision) == {"deploy.unread"}
+	}
 }
 
 test_a_release_called_a_roll_back_still_asks_and_shows_its_version if {

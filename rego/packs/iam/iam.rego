@@ -31,10 +31,10 @@ _settled if {
 
 deny contains {
 	"code": "iam.no_principal",
-	"message": "a grant has to name whom; set arguments.principal to one id",
+	"message": "a grant has to name whom; set arguments.principal to one id in plain letters",
 } if {
 	input.context.action == "iam.grant"
-	not lib.says("principal")
+	not _names_principal
 }
 
 deny contains {
@@ -42,7 +42,7 @@ deny contains {
 	"message": "nobody grants rights to who asks for them; ask for a limited escalation instead",
 } if {
 	input.context.action == "iam.grant"
-	lib.says("principal")
+	_names_principal
 	not lib.outside_chain("principal")
 }
 
@@ -157,7 +157,7 @@ needs contains {
 	"stages": [stages.security],
 } if {
 	input.context.action == "iam.policy_update"
-	not lib.grants_ordinary
+	not _updates_plainly
 }
 
 needs contains {
@@ -201,12 +201,14 @@ needs contains {
 
 _revokes_plainly if {
 	lib.only_arguments({"principal", "roles_removed", "ticket"})
+	lib.plain({"principal", "ticket"})
 }
 
 # Another right named beside the role is gained as well.
 _role_ordinary if {
 	lib.ordinary(input.context.arguments.role)
 	lib.only_arguments({"role", "principal", "duration_s", "ticket"})
+	lib.plain({"role", "principal", "ticket"})
 }
 
 _escalation_bounded if {
@@ -227,11 +229,25 @@ _gains_privilege if {
 
 _gains_privilege if {
 	input.context.action == "iam.policy_update"
-	not lib.grants_ordinary
+	not _updates_plainly
+}
+
+# A name that only looks like another's is nobody's.
+_names_principal if {
+	lib.says("principal")
+	lib.plain({"principal"})
+}
+
+# A document beside the roles may say anything.
+_updates_plainly if {
+	lib.grants_ordinary
+	lib.only_arguments({"principal", "role", "roles", "roles_added", "roles_removed", "ticket"})
+	lib.plain({"principal", "ticket"})
 }
 
 # A condition, a second principal or a policy beside the roles may grant more.
 _grants_plainly if {
 	lib.grants_ordinary
 	lib.only_arguments({"principal", "role", "roles", "roles_added", "ticket"})
+	lib.plain({"principal", "ticket"})
 }

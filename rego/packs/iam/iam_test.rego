@@ -78,7 +78,7 @@ test_administrators_rights_in_production_need_proven_people if {
 # --- attacks -----------------------------------------------------------------
 
 test_nobody_grants_to_who_asks_however_it_is_written if {
-	every principal in ["agent", " Agent ", "AGENT", "person-owner", "root-agent", "ada", "Ada"] {
+	every principal in ["agent", "Agent", "AGENT", "person-owner", "root-agent", "ada", "Ada"] {
 		decision := testing.decide({
 			"context": {
 				"action": "iam.grant", "environment": "dev",
@@ -93,7 +93,7 @@ test_nobody_grants_to_who_asks_however_it_is_written if {
 }
 
 test_a_principal_that_is_no_text_is_refused if {
-	every principal in [null, "", 5, ["kim"], {"id": "kim"}, true] {
+	every principal in [null, "", 5, ["kim"], {"id": "kim"}, true, " agent", "agent\u200b", "\u0430gent", "kim,lee"] {
 		decision := testing.decide_case("iam.grant", ["dev", object.union(_grants(["reader"], []), _with({"principal": principal}))])
 		testing.codes(decision) == {"iam.no_principal"}
 	}
@@ -104,6 +104,16 @@ test_what_stands_beside_the_roles_is_not_overlooked if {
 		decision := testing.decide_case("iam.grant", ["dev", object.union(_grants(["reader"], []), _with({extra: ["agent"]}))])
 		testing.quorums(decision) == {"security": 1}
 	}
+}
+
+test_a_document_beside_the_roles_may_say_anything if {
+	every extra in ["policy", "statement", "document", "and"] {
+		changes := object.union(_grants(["reader"], []), _with({extra: {"Action": "*"}}))
+		decision := testing.decide_case("iam.policy_update", ["dev", changes])
+		testing.codes(decision) == {"iam.policy_update_privileged"}
+	}
+	nested := object.union(_grants(["reader"], []), _with({"principal": {"id": "kim", "policy": "*"}}))
+	testing.codes(testing.decide_case("iam.policy_update", ["dev", nested])) == {"iam.policy_update_privileged"}
 }
 
 test_rights_under_another_name_are_not_ordinary if {

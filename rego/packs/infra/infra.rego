@@ -167,10 +167,9 @@ allow contains {
 	_destroys_nothing
 }
 
-# Options beside the plan, such as targets, variables or force, may destroy after all.
 _destroys_nothing if {
 	lib.terraform_destroys_nothing
-	lib.only_arguments({"plan", "workspace", "module"})
+	_spelt_out
 }
 
 _destroys_nothing if {
@@ -180,10 +179,22 @@ _destroys_nothing if {
 
 _spares_rights if {
 	lib.terraform_spares(_settings.rights)
-	lib.only_arguments({"plan", "workspace", "module"})
+	_spelt_out
 }
 
 _spares_rights if _counted
+
+# Options beside the plan, such as targets, variables or force, may destroy after
+# all; and the plan that was counted has to be the one that is called so.
+_spelt_out if {
+	lib.only_arguments({"plan", "workspace", "module"})
+	lib.plain({"workspace", "module"})
+	is_array(_plan.resource_changes)
+}
+
+_plan := input.context.arguments.plan if is_object(input.context.arguments.plan)
+
+_plan := json.unmarshal(input.context.arguments.plan) if is_string(input.context.arguments.plan)
 
 # The agent's own counts: its word, and nothing else in the context to contradict it.
 _counted if {
@@ -194,6 +205,7 @@ _counted if {
 		is_number(number)
 	}
 	lib.only_arguments({"plan", "workspace", "module"})
+	lib.plain({"workspace", "module"})
 }
 
 # The plan itself may hold what is masked; its fact never does.

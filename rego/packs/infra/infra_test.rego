@@ -114,6 +114,19 @@ test_options_beside_the_plan_are_not_overlooked if {
 	}
 }
 
+test_a_plan_counted_elsewhere_is_not_the_plan if {
+	every arguments in [
+		{"plan": "binary", "module": {"resource_changes": []}}, {"plan": {"resource_changes": "x"}}, {"plan": ["x"]},
+		{"plan": "{}"}, {"plan": {"resource_changes": []}, "workspace": ["a", "b"]},
+	] {
+		changes := {"context": {"arguments": arguments}, "findings": _creates.findings}
+		decision := testing.decide_case("infra.apply", ["staging", changes])
+		testing.codes(decision) == {"infra.apply_destroys", "infra.rights"}
+	}
+	written := {"context": {"arguments": {"plan": `{"resource_changes": []}`}}, "findings": _creates.findings}
+	testing.decide_case("infra.apply", ["staging", written]).effect == "allow"
+}
+
 test_more_types_than_are_listed_may_be_any if {
 	cut := {"findings": {"facts": {"terraform": {"types_more": 4}}}}
 	testing.codes(testing.decide_case("infra.apply", ["staging", object.union(_creates, cut)])) == {"infra.rights"}

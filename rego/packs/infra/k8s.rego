@@ -148,7 +148,7 @@ needs contains {
 	"must_show": _shown,
 } if {
 	input.context.action == "k8s.request"
-	not lib.only_arguments(_plain_arguments)
+	not _spelt_out
 }
 
 allow contains {
@@ -171,6 +171,12 @@ allow contains {
 _reads_plainly if {
 	lib.kubernetes_reads
 	lib.kubernetes_within(_settings.readable_kinds)
+}
+
+# A name with blanks in it may be an option of whoever executes.
+_spelt_out if {
+	lib.only_arguments(_plain_arguments)
+	lib.plain({"verb", "kind", "name", "namespace", "dry_run"})
 }
 
 # A change of an ordinary kind in a namespace of its own.

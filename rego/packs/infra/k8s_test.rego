@@ -89,6 +89,10 @@ test_arguments_beside_the_request_are_looked_at if {
 		decision := testing.decide_case("k8s.request", ["dev", object.union(_changed({}), {"context": {"arguments": {extra: "x"}}})])
 		testing.codes(decision) == {"k8s.unspelt"}
 	}
+	every arguments in [{"name": "web --all"}, {"namespace": ["shop"]}, {"name": {"a": 1}}, {"dry_run": "no, really"}] {
+		decision := testing.decide_case("k8s.request", ["dev", object.union(_changed({}), {"context": {"arguments": arguments}})])
+		testing.codes(decision) == {"k8s.unspelt"}
+	}
 }
 
 test_reading_is_not_frozen_and_changing_is if {

@@ -102,5 +102,6 @@ allow contains {
 _routine if {
 	input.context.arguments.mode == "scheduled"
 	lib.only_arguments(_plain_arguments)
+	lib.plain(_plain_arguments)
 	lib.working_hours
 }

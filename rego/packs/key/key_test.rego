@@ -47,6 +47,13 @@ test_a_rotation_that_says_more_is_no_routine if {
 	}
 }
 
+test_a_rotation_of_several_keys_is_no_routine if {
+	every key in [["a", "b"], {"all": true}, "a b", "*", null] {
+		decision := testing.decide_case("key.rotate", ["staging", _with({"mode": "scheduled", "key": key})])
+		testing.codes(decision) == {"key.emergency"}
+	}
+}
+
 test_a_mode_that_only_looks_scheduled_is_no_routine if {
 	every mode in ["Scheduled", "scheduled ", ["scheduled"], null, true] {
 		testing.codes(testing.decide_case("key.rotate", ["staging", _with({"mode": mode})])) == {"key.emergency"}
