@@ -29,7 +29,7 @@ from guarantees_table import GUARDS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCES: Final = ("service", "bot")
-COPIED: Final = (*SOURCES, "tests", "pyproject.toml", "opa.version")
+COPIED: Final = (*SOURCES, "tests", "rego", "pyproject.toml", "opa.version")
 RUNNER: Final = Path(__file__).with_name("guarantees_run.py")
 OPA: Final = ROOT / ".tools" / "opa"
 MAX_RUN_S: Final = 120.0

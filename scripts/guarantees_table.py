@@ -10,6 +10,7 @@ from typing import Final
 
 from guarantees_auditor import AUDITOR_GUARDS
 from guarantees_bot import BOT_GUARDS
+from guarantees_facts import FACT_GUARDS
 from guarantees_guard import INTEGRATION, STORE, UNIT, Guard
 from guarantees_impact import IMPACT_GUARDS
 from guarantees_keeping import KEEPING_GUARDS
@@ -785,4 +786,5 @@ GUARDS: Final = (
     *BOT_GUARDS,
     *SOURCE_GUARDS,
     *POLICY_GUARDS,
+    *FACT_GUARDS,
 )

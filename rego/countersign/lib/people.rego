@@ -64,7 +64,6 @@ _fits_owner(pool) if input.context.resource.owner in pool.owners
 #   A need that those of data.settings.break_glass may meet alone in an
 #   emergency; the need as it is where nobody is named there.
 with_break_glass(need) := object.union(need, {"break_glass": settings.break_glass}) if {
-	settings.break_glass
 	settings.sound({"break_glass"})
 } else := need
 
