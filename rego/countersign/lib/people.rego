@@ -99,16 +99,22 @@ preapproved if {
 
 _in_time(change) if within(object.get(change, "from", "2000-01-01T00:00:00Z"), change.expires)
 
+# One of the two is listed, or both have to fit.
 _to_the_letter(change) if {
-	not change.digest
+	_fits_arguments(change)
+	_fits_digest(change)
+}
+
+_fits_arguments(change) if not change.arguments
+
+_fits_arguments(change) if {
 	change.arguments == input.context.arguments
 	input.context.resource.attributes == {}
 }
 
-_to_the_letter(change) if {
-	not change.arguments
-	change.digest == change_digest
-}
+_fits_digest(change) if not change.digest
+
+_fits_digest(change) if change.digest == change_digest
 
 # METADATA
 # title: Change digest
