@@ -20,6 +20,7 @@ from guarantees_policy import POLICY_GUARDS
 from guarantees_shown import SHOWN_GUARDS
 from guarantees_sources import SOURCE_GUARDS
 from guarantees_trust import TRUST_GUARDS
+from guarantees_workbench import WORKBENCH_GUARDS
 
 GUARDS: Final = (
     Guard(
@@ -787,4 +788,5 @@ GUARDS: Final = (
     *SOURCE_GUARDS,
     *POLICY_GUARDS,
     *FACT_GUARDS,
+    *WORKBENCH_GUARDS,
 )

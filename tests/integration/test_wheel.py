@@ -22,6 +22,7 @@ def test_a_wheel_carries_the_settings_the_policy_and_the_types(tmp_path):
         "countersign/store/sql/sqlite/queries.sql",
         "countersign/rego/countersign/decision.rego",
         "countersign/rego/packs/export/export.rego",
+        "countersign/workbench/project/tickets_cases.yaml",
         "countersign_bot/card/catalogue/de.toml",
     ):
         assert needed in names
