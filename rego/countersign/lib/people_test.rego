@@ -175,6 +175,6 @@ test_a_digest_stands_for_the_whole_change if {
 
 	# Both have to fit.
 	_passes({}, _listed({"digest": digest}))
-	not _passes({}, _listed({"digest": digest, "arguments": {"workspace": "eu-1"}}))
+	not _passes({}, _listed({"digest": digest, "arguments": {"workspace": "eu-2"}}))
 	not _passes({}, _listed({"digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}))
 }
