@@ -8,7 +8,7 @@ would have to be known.
     answers                         what policy said, and how two answers differ
     terms  operations  trace        what a full evaluation did with what is unknown
     candidate  compiling            the OPA that serves the candidate, and its questions
-    judging                         one decision: same, changed or depends
+    likeness  judging               one decision: same, changed or depends
     replay  summary  telling        a log, counted and told
 
 Called by the command line alone.

@@ -12,24 +12,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
-import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
-from countersign import canonical
 from countersign.errors import ConfigurationError, PolicyError
 from countersign.model import JsonObject, JsonValue
 from countersign.workbench.impact.answers import Answer, Part, reaches_into, refused, said
 from countersign.workbench.impact.candidate import Candidate, NoAnswerError
+from countersign.workbench.impact.likeness import Alike, Rounded, key_of
 from countersign.workbench.impact.recorded import Case
 from countersign.workbench.impact.substitutes import Trials, marked, tried
 from countersign.workbench.impact.terms import Marks
 from countersign.workbench.impact.trace import Trace
-from countersign.workbench.impact.unknowns import Path, Sort, Unknown
+from countersign.workbench.impact.unknowns import Sort, Unknown
 
 _MAX_KEPT: Final = 20_000
-_MAX_SHAPES: Final = 64
 
 
 class How(enum.StrEnum):
@@ -68,14 +66,15 @@ class Judge:
         self._parts = frozenset(parts)
         self._trials = Trials(candidate.constants)
         self._kept: OrderedDict[bytes, asyncio.Future[Outcome]] = OrderedDict()
-        self._alike = _Alike()
+        self._alike = Alike()
+        self._rounded = Rounded()
         self._tracing = asyncio.Semaphore(traces_at_once)
         self.settled: Counter[How] = Counter()
 
     async def judge(self, case: Case) -> Outcome:
         """What the candidate says of a case. Raises `ConfigurationError` when OPA is gone."""
-        document, marks = marked(case.input, case.unknowns, case.names)
-        key = _key(document, case.unknowns)
+        document, _ = marked(case.input, case.unknowns, case.names)
+        key = key_of(document, case.unknowns)
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
@@ -87,7 +86,7 @@ class Judge:
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
         try:
-            outcome = await self._judged(case, document, marks)
+            outcome = await self._judged(case, document)
         except BaseException as error:
             future.set_exception(error)
             future.exception()  # whoever waits for it hears of it; so do we
@@ -96,11 +95,11 @@ class Judge:
         self.settled[outcome.how] += 1
         return outcome
 
-    async def _judged(self, case: Case, document: JsonObject, marks: Marks) -> Outcome:
+    async def _judged(self, case: Case, document: JsonObject) -> Outcome:
         base = await self._answer(case, document)
         if not case.unknowns:
             return Outcome(answer=base, how=How.KNOWN)
-        alike = self._alike.find(document, case.unknowns)
+        alike = self._like(case, document)
         if alike is not None:
             return self._certain(case, base, How.ALIKE) if not alike else _open(alike, How.ALIKE)
         paths = [unknown.path for unknown in case.unknowns]
@@ -110,7 +109,7 @@ class Judge:
             return _open(matters, How.TRIED)
         if proven:
             return self._certain(case, base, How.COMPILED)
-        return await self._traced(case, document, marks, base)
+        return await self._traced(case, document, base)
 
     async def _answer(self, case: Case, document: JsonObject) -> Answer:
         try:
@@ -173,19 +172,43 @@ class Judge:
 
     # --- what a full evaluation looks at ---
 
-    async def _traced(
-        self, case: Case, document: JsonObject, marks: Marks, base: Answer
-    ) -> Outcome:
-        everything = [unknown.pointer for unknown in case.unknowns]
+    def _like(self, case: Case, document: JsonObject) -> list[str] | None:
+        """What an evaluation of before that went the same way looked at, if there was one."""
+        alike = self._alike.find(document, case.unknowns)
+        if alike is not None:
+            return alike
+        unknowns = (*case.unknowns, *self._rounded.of(case.input, case.action))
+        rounded, _ = marked(case.input, unknowns, case.names)
+        return self._alike.find(rounded, unknowns)
+
+    async def _traced(self, case: Case, document: JsonObject, base: Answer) -> Outcome:
         async with self._tracing:
-            trace = await asyncio.to_thread(self._followed, document, marks)
-        if trace is None:
-            return _open(everything, How.TRACED)
-        needs = [marks.unknowns[index].pointer for index in sorted(trace.needed)]
-        needs = list(dict.fromkeys(needs))
-        if not trace.input_replaced:
-            self._alike.keep(document, case.unknowns, trace.read, needs)
+            needs = self._like(case, document)  # somebody may have traced one meanwhile
+            if needs is None:
+                needs = await self._needed(case, self._rounded.of(case.input, case.action))
+            if needs is None:
+                needs = await self._needed(case, [])
+        if needs is None:
+            needs = [unknown.pointer for unknown in case.unknowns]
         return _open(needs, How.TRACED) if needs else self._certain(case, base, How.TRACED)
+
+    async def _needed(self, case: Case, rounded: Sequence[Unknown]) -> list[str] | None:
+        """The unknowns a traced evaluation looked at; None where it has to be more exact."""
+        unknowns = (*case.unknowns, *rounded)
+        document, marks = marked(case.input, unknowns, case.names)
+        trace = await asyncio.to_thread(self._followed, document, marks)
+        if trace is None or (rounded and trace.input_replaced):
+            return None
+        needed = [marks.unknowns[index] for index in sorted(trace.needed)]
+        closer = [unknown for unknown in needed if unknown.path[:1] == ("recent",)]
+        for unknown in closer:
+            self._rounded.missed(case.action, unknown.path)
+        if closer:
+            return None
+        needs = list(dict.fromkeys(unknown.pointer for unknown in needed))
+        if not trace.input_replaced:
+            self._alike.keep(document, unknowns, trace.read, needs)
+        return needs
 
     def _followed(self, document: JsonObject, marks: Marks) -> Trace | None:
         """One evaluation, gone through; in a thread."""
@@ -199,89 +222,3 @@ class Judge:
 
 def _open(needs: Iterable[str], how: How) -> Outcome:
     return Outcome(answer=None, needs=tuple(dict.fromkeys(needs)), how=how)
-
-
-def _key(document: JsonObject, unknowns: Sequence[Unknown]) -> bytes:
-    """Of everything policy could see: a marked document, and what each mark may be."""
-    kinds = [_described(unknown) for unknown in unknowns]
-    return hashlib.sha256(canonical.encode({"input": document, "unknowns": kinds})).digest()
-
-
-def _described(unknown: Unknown) -> JsonValue:
-    return [
-        list(unknown.path),
-        unknown.sort.value,
-        unknown.maybe_empty,
-        unknown.maybe_boolean,
-        str(unknown.least),
-        str(unknown.most),
-        unknown.told,
-    ]
-
-
-class _Alike:
-    """Traces of before, by what they read: an input equal in all of it goes the same way."""
-
-    def __init__(self) -> None:
-        self._shapes: OrderedDict[tuple[Path, ...], dict[bytes, list[str]]] = OrderedDict()
-
-    def keep(
-        self,
-        document: JsonObject,
-        unknowns: Sequence[Unknown],
-        read: Iterable[Path],
-        needs: list[str],
-    ) -> None:
-        """Remember which unknowns an evaluation that read this looked at."""
-        every = set(read)
-        shape = tuple(
-            sorted(
-                (path for path in every if not any(path[:n] in every for n in range(len(path)))),
-                key=str,
-            )
-        )
-        known = self._shapes.setdefault(shape, {})
-        self._shapes.move_to_end(shape)
-        known[_seen(document, unknowns, shape)] = needs
-        if len(self._shapes) > _MAX_SHAPES:
-            self._shapes.popitem(last=False)
-
-    def find(self, document: JsonObject, unknowns: Sequence[Unknown]) -> list[str] | None:
-        """What such an evaluation looked at; None when none went this way."""
-        for shape, known in reversed(self._shapes.items()):
-            needs = known.get(_seen(document, unknowns, shape))
-            if needs is not None:
-                return needs
-        return None
-
-
-def _seen(document: JsonObject, unknowns: Sequence[Unknown], shape: Sequence[Path]) -> bytes:
-    """What an evaluation that reads these places sees."""
-    values: list[JsonValue] = [_there(document, path) for path in shape]
-    kinds = [
-        _described(unknown)
-        for unknown in unknowns
-        if any(_overlap(unknown.path, path) for path in shape)
-    ]
-    return hashlib.sha256(canonical.encode({"seen": values, "unknowns": kinds})).digest()
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
-
-
-def _there(document: JsonValue, path: Path) -> list[JsonValue]:
-    """What is at a place, in a list of one; an empty list when nothing is."""
-    for step in path:
-        if isinstance(document, dict) and isinstance(step, str):
-            if step not in document:
-                return []
-            document = document[step]
-        elif isinstance(document, list) and isinstance(step, int):
-            if not 0 <= step < len(document):
-                return []
-            document = document[step]
-        else:
-            return []
-    return [document]

@@ -47,6 +47,8 @@ def marked(
         value: JsonValue
         if unknown.sort is Sort.NUMBER:
             value = _between(unknown)
+            while value in numbers:
+                value += 2**-20
             numbers[value] = index
         else:
             value = _MARK.format(hashlib.sha256(repr(unknown.path).encode()).hexdigest()[:24])
