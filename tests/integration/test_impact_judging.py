@@ -85,6 +85,15 @@ async def test_what_was_settled_for_one_place_does_not_speak_for_another():
     assert effects == ["allow", None, "allow"]
 
 
+async def test_masked_keys_are_as_many_as_there_were():
+    policy = POLICY.replace("count(input.context.arguments) > 1", "count(names) == 3")
+    policy += "names := [name | some name, _ in input.context.arguments]\n"
+    made = record({"a@b.example": 1, "c@d.example": 2, "plan": "gold"})
+    made["policy"]["recent"] = {"hour": {"allow": 1, "claimed": 0}}
+    effects, _ = await judged(policy, [read(made, lambda _name: None, SANITIZER)])
+    assert effects == ["allow"]
+
+
 async def test_a_candidate_that_does_not_end_is_told_of_and_not_waited_for(monkeypatch):
     monkeypatch.setattr(candidate_module, "_DEADLINE_S", 0.3)
     policy = """

@@ -103,8 +103,7 @@ def _moved(marks: Marks, given: Sequence[Value]) -> frozenset[int]:
 
 def _members(marks: Marks, given: Sequence[Value]) -> frozenset[int]:
     """Of a list's or object's size: its members count, not what they are."""
-    value = given[0]
-    return _NOTHING if value[0] == "array" else marks.of_keys(value)
+    return _NOTHING if given[0][0] in ("array", "object") else marks.of(given[0])
 
 
 def _keys(marks: Marks, given: Sequence[Value]) -> frozenset[int]:

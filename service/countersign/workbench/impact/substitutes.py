@@ -20,6 +20,7 @@ from countersign.workbench.impact.unknowns import (
     Sort,
     Unknown,
     at,
+    is_masked_key,
     put,
     without_masked_keys,
 )
@@ -45,19 +46,21 @@ def marked(
     result: JsonValue = document
     for index, unknown in enumerate(unknowns):
         value: JsonValue
+        mark = _MARK.format(hashlib.sha256(repr(unknown.path).encode()).hexdigest()[:24])
         if unknown.sort is Sort.NUMBER:
             value = _between(unknown)
             while value in numbers:
                 value += 2**-20
             numbers[value] = index
+        elif unknown.sort is Sort.KEYS:
+            keys = _masked_keys(at(document, unknown.path), mark, names)
+            texts.update(dict.fromkeys(keys, index))
+            texts.update(dict.fromkeys(keys.values(), len(unknowns) + len(inner)))
+            inner.append(Unknown(path=unknown.path, sort=Sort.ANYTHING))
+            value = {**_known_part(at(document, unknown.path), names), **keys}
         else:
-            value = _MARK.format(hashlib.sha256(repr(unknown.path).encode()).hexdigest()[:24])
-            texts[value] = index
-            if unknown.sort is Sort.KEYS:
-                below = f"{value}-below"
-                texts[below] = len(unknowns) + len(inner)
-                inner.append(Unknown(path=unknown.path, sort=Sort.ANYTHING))
-                value = _with_keys(at(document, unknown.path), value, below, names)
+            texts[mark] = index
+            value = mark
         result = put(result, unknown.path, value)
     return (
         result if isinstance(result, dict) else {},
@@ -71,10 +74,14 @@ def _between(unknown: Unknown) -> float:
     return unknown.least + (1 + int.from_bytes(digest[:2])) / 2**17
 
 
-def _with_keys(items: JsonValue, mark: str, below: str, names: frozenset[str]) -> JsonValue:
-    if not isinstance(items, dict):
-        return mark
-    return {**without_masked_keys(items, names), mark: below}
+def _masked_keys(items: JsonValue, mark: str, names: frozenset[str]) -> dict[str, str]:
+    """As many marks as there are masked keys, each with one for what is below it."""
+    masked = [key for key in items if is_masked_key(key, names)] if isinstance(items, dict) else []
+    return {f"{mark}-{number}": f"{mark}-{number}-below" for number in range(len(masked))}
+
+
+def _known_part(items: JsonValue, names: frozenset[str]) -> JsonObject:
+    return without_masked_keys(items, names) if isinstance(items, dict) else {}
 
 
 class Trials:
