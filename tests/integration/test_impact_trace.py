@@ -127,7 +127,7 @@ LOOKS = [
         {"/arguments/list/1"},
     ),
     (
-        'count(groups.ops) == 1',
+        "count(groups.ops) == 1",
         f'groups := {{x: ys | some x in ["ops", "q"]; ys := [i | {A}.list[i] == x]}}',
         {"/arguments/list/1"},
     ),
