@@ -11,7 +11,7 @@ bin := .venv/bin
 # A real part that cannot be had here is skipped, unless COUNTERSIGN_REQUIRE_REAL_PARTS=1.
 if_possible := || test "$${COUNTERSIGN_REQUIRE_REAL_PARTS:-0}" != 1
 
-.PHONY: help setup python opa fsck minio cerbos s3 demo teams test lint fix proto lock schemas bench fuzz soak cover guarantees clean
+.PHONY: help setup python opa fsck minio cerbos s3 demo teams test lint fix proto schemas lock bench fuzz soak cover guarantees clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' Makefile

@@ -105,6 +105,16 @@ def test_each_difference_is_named(ann: Author, served: str) -> None:
     assert "Nothing differs" in tagged.out
 
 
+def test_status_lists_what_an_opa_serves(ann: Author, served: str) -> None:
+    said = ann.types("status", "--opa", served)
+    assert said.code == 0, said.err
+    assert said.out.startswith("served: served-1 (bundle ")
+    assert "/rules/tickets.rego" in said.out
+    told = json.loads(ann.types("status", "--opa", served, "--json").out)
+    assert list(told["revisions"].values()) == ["served-1"]
+    assert ann.types("status", "--opa", "nowhere").code == 2
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,20 @@ def difference_from(
     return difference.compare(policy, served.read(opa, data=paths, token=token))
 
 
+@chosen.judged
+def served_by(opa: str, *, as_json: bool) -> int:
+    """What the OPA at an address serves; `status --opa`."""
+    found = _client().read(opa)
+    if as_json:
+        policies, revisions = sorted(found.policies), dict(found.revisions)
+        output.as_json({"url": found.url, "revisions": revisions, "policies": policies})
+        return 0
+    _tell_revisions(found.revisions)
+    for name in sorted(found.policies):
+        print(output.safe(f"  {name}"))
+    return 0
+
+
 def _client() -> Any:
     try:
         from countersign.workbench import served  # noqa: PLC0415 - an extra brings what it needs
@@ -74,11 +89,15 @@ def _client() -> Any:
     return served
 
 
-def _tell(found: Difference, *, brief: bool) -> None:
-    for name, revision in found.served.items():
+def _tell_revisions(revisions: Mapping[str, str]) -> None:
+    for name, revision in revisions.items():
         print(output.safe(f"served: {revision or 'no revision'} (bundle {name})"))
-    if not found.served:
+    if not revisions:
         print("served: no bundle with a revision")
+
+
+def _tell(found: Difference, *, brief: bool) -> None:
+    _tell_revisions(found.served)
     print(output.safe(f"here:   {found.revision}"))
     for file in found.added:
         print(output.safe(f"added    {file}"))

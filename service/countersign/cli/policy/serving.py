@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from countersign.cli import output
 from countersign.cli.agent import CredentialOption
 from countersign.cli.operator import JsonOption
+from countersign.cli.policy import comparing
 from countersign.client import Timing
 from countersign.client.admin import AdminClient
 from countersign.config import credential_path
@@ -39,8 +40,16 @@ def _client(credential: Path | None) -> AdminClient:
 
 
 @app.command()
-def status(credential: CredentialOption = None, as_json: JsonOption = False) -> int:
+def status(
+    credential: CredentialOption = None,
+    opa: Annotated[
+        str, typer.Option(help="Ask this OPA, no service of ours: http://127.0.0.1:8181.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> int:
     """Which policy answers, what came of the last attempt, what can be gone back to."""
+    if opa:
+        return comparing.served_by(opa, as_json=as_json)
     with _client(credential) as client:
         found = client.policy_status()
     attempt = found.last_attempt
