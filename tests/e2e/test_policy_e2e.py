@@ -22,11 +22,11 @@ SLOW = """
 many := numbers.range(1, 1000000)
 
 decision := {"effect": "allow"} if {
-	input.context.action == "demo.slow"
+	input.context.action == concat(".", ["demo", "slow"])
 	count([1 | some i in many; some j in many; i == -j]) == 0
 }
 """
-EXPONENTIAL = SLOW.replace('input.context.action == "demo.slow"', "true")
+EXPONENTIAL = SLOW.replace('input.context.action == concat(".", ["demo", "slow"])', "true")
 NONSENSE = """
 decision := {"effect": "perhaps"} if startswith(input.context.action, "no.")
 """
@@ -228,7 +228,7 @@ def test_what_was_asked_while_it_was_activated_is_answered_by_one_revision_witho
 
 
 def test_a_policy_that_takes_seconds_is_cut_and_disturbs_nobody(service: Service) -> None:
-    """It passes every probe, since it is slow for one action alone."""
+    """It passes every probe: it is slow for one action alone, which it names in no one word."""
     rules(service).write_text(rules(service).read_text() + SLOW)
     eventually(lambda: status(service)["last_attempt"]["result"] == "activated")
     eventually(lambda: len(status(service)["kept"]) == 2)
