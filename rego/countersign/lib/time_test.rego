@@ -116,7 +116,9 @@ test_a_window_may_last_until_the_next_day if {
 test_a_window_within_a_day_and_its_resources if {
 	noon := _windows({"from": "12:00", "until": "14:00", "days": ["Wednesday"]})
 	lib.in_maintenance_window with input as _at("2026-11-25T11:30:00Z") with data.settings as noon
-	not lib.in_maintenance_window with input as _at("2026-11-25T13:00:00Z") with data.settings as noon
+	every time in ["2026-11-25T13:00:00Z", "2026-11-25T10:59:00Z", "2026-11-26T11:30:00Z", "2026-11-25T23:30:00Z"] {
+		not lib.in_maintenance_window with input as _at(time) with data.settings as noon
+	}
 	other := _windows({"from": "12:00", "until": "14:00", "days": ["Wednesday"], "resources": ["database:*"]})
 	not lib.in_maintenance_window with input as _at("2026-11-25T11:30:00Z") with data.settings as other
 	not lib.in_maintenance_window with input as _at("2026-11-25T11:30:00Z") with data.settings as {}
