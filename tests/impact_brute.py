@@ -8,6 +8,7 @@ the candidate's own words.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import random
 import re
@@ -15,10 +16,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from countersign.model import JsonObject, JsonValue
+from countersign.model import ActionContext, JsonObject, JsonValue, Principal, Resource
+from countersign.sanitize import Sanitizer
 from countersign.workbench.impact.recorded import Case
 from countersign.workbench.impact.unknowns import Sort, Unknown, at, put
 
+SANITIZER = Sanitizer()
 _TEXT = re.compile(rb'"((?:[^"\\\n]){1,40})"')
 _ODD: tuple[JsonValue, ...] = (
     0,
@@ -46,6 +49,25 @@ def leaves(value: JsonValue) -> Iterator[JsonValue]:
             yield from leaves(item)
     else:
         yield value
+
+
+@functools.cache
+def is_masked_as_key(name: str) -> bool:
+    """Whether the masker would have masked this key: no other can have been there."""
+    nobody = Principal(type="workload", id="a")
+    context = ActionContext(
+        actor=nobody,
+        on_behalf_of=(),
+        action="a",
+        resource=Resource(type="a", id="a", owner="", attributes={}),
+        environment="a",
+        arguments={name: 1},
+        reason="",
+        session="",
+    )
+    findings = SANITIZER.detect(context, known=lambda _name: False)
+    clean = SANITIZER.clean(context, findings, policy_mask=(), tag_key=b"k" * 32)
+    return list(clean.context["arguments"]) != [name]
 
 
 class Draws:
@@ -120,12 +142,11 @@ class Draws:
         known = {key: item for key, item in real.items() if key in shown}
         for key, item in real.items():
             if key not in shown:
-                name = self._chance.choice(
-                    (key, self._chance.choice(self._raw), self._chance.choice(self._own))
-                )
-                known[name if name not in known else key] = self._chance.choice(
-                    (item, "x", 1, {"plan": "gold"})
-                )
+                others = (*self._raw, *self._own, *self._here)
+                name = self._chance.choice((key, self._chance.choice(others)))
+                taken = name in known or not is_masked_as_key(name)
+                below = self._chance.choice((item, "x", 1, {"plan": "gold"}))
+                known[key if taken else name] = below
         return known
 
 
