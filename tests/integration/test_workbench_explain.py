@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from countersign.credentials import write_credential
-from countersign.policy.question import QUESTION
-from countersign.workbench.recorded import recorded
 from service import COMMAND, Service, eventually
-from simulators.world import World
-from simulators.world import context as a_context
 from typed import types as typed
 from workbench_world import Author, author
 
@@ -118,25 +114,6 @@ def test_wrong_usage_is_a_sentence_and_another_exit_code(
     said = ann.types(*words)
     assert said.code == 2
     assert problem in " ".join(said.err.split())
-
-
-async def test_a_record_gives_back_what_policy_was_asked(tmp_path: Path) -> None:
-    world = await World.open(tmp_path)
-    try:
-        review = await world.approved(a_context())
-        await world.claim(review.id, a_context())
-        records = await world.records()
-    finally:
-        await world.close()
-    found = {record["kind"]: recorded(record) for record in records}
-    assert found["vote"] is None
-    for kind, asked in (("decision", world.policy.asked[0]), ("claim", world.policy.asked[-1])):
-        read = found[kind]
-        assert read is not None
-        QUESTION.validate_python(read.question)
-        for part in ("verified", "approval", "recent", "time"):
-            assert read.question[part] == asked[part]
-        assert "/findings/quantity" in read.unknown
 
 
 def test_a_decision_of_a_service_is_explained_from_its_log(tmp_path: Path) -> None:

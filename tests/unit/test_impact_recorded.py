@@ -10,12 +10,15 @@ import pytest
 
 from countersign import canonical
 from countersign.model import ActionContext, Principal, Resource
+from countersign.policy.question import QUESTION
 from countersign.sanitize import Sanitizer
 from countersign.store.protocol import MAX_RECORD_BYTES
 from countersign.workbench.impact.quantity import bounds
-from countersign.workbench.impact.recorded import Case, Unreplayed, cases, read
+from countersign.workbench.impact.recorded import KINDS, Case, Unreplayed, cases, read
 from countersign.workbench.impact.unknowns import Sort, is_never_masked, masked_in
 from impact_records import record
+from simulators.world import World
+from simulators.world import context as a_context
 
 SANITIZER = Sanitizer()
 
@@ -205,3 +208,19 @@ def test_a_part_that_was_moved_out_is_put_back_and_one_that_only_looks_so_is_not
     made["clean"]["arguments"] = {"object": small_name}
     found = case(read(made, {small_name: small}.get, SANITIZER))
     assert found.context["arguments"] == {"object": small_name}, json.dumps(found.context)
+
+
+async def test_a_record_gives_back_what_policy_was_asked(tmp_path):
+    world = await World.open(tmp_path)
+    try:
+        review = await world.approved(a_context())
+        await world.claim(review.id, a_context())
+        records = [each for each in await world.records() if each["kind"] in KINDS]
+    finally:
+        await world.close()
+    for kind, asked in zip(KINDS, (world.policy.asked[0], world.policy.asked[-1]), strict=True):
+        (of_kind,) = (each for each in records if each["kind"] == kind)
+        found = case(read(of_kind, nothing, SANITIZER))
+        QUESTION.validate_python(found.input)
+        assert found.unknowns == ()
+        assert found.input == asked

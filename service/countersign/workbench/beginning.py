@@ -16,7 +16,6 @@ from countersign.errors import ConfigurationError
 
 _LIBRARY: Final = ("countersign", "schemas", "settings")
 """Folders of what is shipped that every policy wants."""
-_PACKS: Final = ("packs", "examples")
 _OWN: Final = ("tickets.rego", "tickets_test.rego", "tickets_cases.yaml")
 _SETTINGS: Final = PurePosixPath("policy", "settings", "data.yaml")
 _WORKFLOW: Final = "github-actions-policy.yml"
@@ -24,25 +23,11 @@ _WORKFLOW: Final = "github-actions-policy.yml"
 
 def packs(shipped: Path) -> dict[str, list[Path]]:
     """The packs that are shipped: the files of each."""
-    found: dict[str, list[Path]] = {}
-    for folder in _folders(shipped):
-        for path in sorted(folder.iterdir()):
-            if path.is_dir():
-                found[path.name] = sorted(each for each in path.rglob("*") if each.is_file())
-            elif _tests_of(path):
-                found[path.stem] = [path, *(t for t in _tests_of(path) if t.is_file())]
-    return found
-
-
-def _folders(shipped: Path) -> list[Path]:
-    return [shipped / name for name in _PACKS if (shipped / name).is_dir()][:1]
-
-
-def _tests_of(path: Path) -> list[Path]:
-    """The tests beside a pack of one file; none for what packs share."""
-    if path.suffix != ".rego" or path.stem.endswith("_test") or path.stem == "stages":
-        return []
-    return [path.with_name(f"{path.stem}{end}") for end in ("_test.rego", "_cases.yaml")]
+    return {
+        folder.name: [each for each in sorted(folder.rglob("*")) if each.is_file()]
+        for folder in sorted((shipped / "packs").iterdir())
+        if folder.is_dir()
+    }
 
 
 def plan(shipped: Path, chosen: Sequence[str]) -> dict[PurePosixPath, bytes]:
@@ -61,8 +46,8 @@ def plan(shipped: Path, chosen: Sequence[str]) -> dict[PurePosixPath, bytes]:
         files |= _below_policy(shipped, wanted)
     if _SETTINGS in files:
         files[_SETTINGS] = settings_of(files[_SETTINGS].decode(), chosen).encode()
-    for folder in _folders(shipped) if chosen else ():
-        files |= _below_policy(shipped, sorted(folder.glob("stages.rego")))
+    if chosen:  # what packs share
+        files |= _below_policy(shipped, sorted((shipped / "packs").glob("*.rego")))
     for name in chosen:
         files |= _below_policy(shipped, known[name])
     return {**files, **_own()}

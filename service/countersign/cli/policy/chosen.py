@@ -14,6 +14,8 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from countersign.audit.plan import OBJECTS
+from countersign.audit.source import Source, UnsafeFileError
 from countersign.cli import output
 from countersign.config import Config, config_path, load, opa_candidates
 from countersign.errors import ConfigurationError, CountersignError
@@ -78,3 +80,15 @@ def sanitizer(config: Config) -> Sanitizer:
     return Sanitizer(
         internal_domains=config.sanitizer.internal_domains, custom=config.custom_rules()
     )
+
+
+def objects_of(source: Source) -> Callable[[str], bytes | None]:
+    """What reads the objects that records of a log name; None for one that is not there."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(f"{OBJECTS}{name}")
+        except UnsafeFileError:
+            return None
+
+    return read

@@ -20,11 +20,12 @@ from countersign.cli.operator import ConfigOption, JsonOption
 from countersign.cli.policy import chosen
 from countersign.errors import ConfigurationError
 from countersign.model import JsonObject
+from countersign.sanitize import Sanitizer
 from countersign.workbench import explain as workbench
 from countersign.workbench.explaining import Condition, Explanation, Held, Stopped
+from countersign.workbench.impact.recorded import KINDS, Case, read
 from countersign.workbench.merged import Term
 from countersign.workbench.plain import question
-from countersign.workbench.recorded import Recorded, recorded
 
 app = typer.Typer()
 _STOPPED = "Rules for this action that did not apply, and what did not hold:"
@@ -60,11 +61,12 @@ def explain(
         )
     settings = chosen.settings(config)
     files = chosen.policy_in(policy)
-    found: Recorded | None = None
+    sanitizer = chosen.sanitizer(settings)
+    found: Case | None = None
     if seq is None and Path(subject).is_file():
         context = parse_object(read_context(Path(subject)).canonical_bytes)
         given: JsonObject = {"context": context, "approval": {} if at_claim else None}
-        asked = question(given, chosen.sanitizer(settings))
+        asked = question(given, sanitizer)
     elif seq is None and not subject.startswith(("dec_", "rev_")):
         raise ConfigurationError(
             "policy.explain_what",
@@ -73,10 +75,10 @@ def explain(
         )
     else:
         source = Given(log=log, tenant=tenant, config=config).source()
-        found = _record(source, subject, seq)
-        asked = found.question
+        found = _record(source, subject, seq, sanitizer)
+        asked = found.input
     told = workbench.explain(
-        chosen.opa(settings), files, asked, unknown=found.unknown if found else ()
+        chosen.opa(settings), files, asked, unknown=_unknown(found) if found else ()
     )
     if as_json:
         output.as_json(
@@ -90,18 +92,24 @@ def explain(
     return 0
 
 
-def _as_json(found: Recorded) -> dict[str, object]:
-    return {"seq": found.seq, "revision": found.revision, "effect": found.effect}
+def _as_json(found: Case) -> dict[str, object]:
+    return {"seq": found.seq, "revision": found.revision, "effect": found.recorded.effect}
 
 
-def _record(source: Source, subject: str, seq: int | None) -> Recorded:
-    records = find_records(source, Criteria(subject=subject))
-    last: Recorded | None = None
-    for record in records:
-        if seq is None or record.get("seq") == seq:
-            last = recorded(record) or last
-            if seq is not None:
-                break
+def _unknown(found: Case) -> tuple[str, ...]:
+    """Pointers into the question that are not what policy saw."""
+    return tuple(f"/{'/'.join(map(str, each.path))}" for each in found.unknowns)
+
+
+def _record(source: Source, subject: str, seq: int | None, sanitizer: Sanitizer) -> Case:
+    objects = chosen.objects_of(source)
+    last: Case | None = None
+    for record in find_records(source, Criteria(subject=subject)):
+        if (seq is None or record.get("seq") == seq) and record.get("kind") in KINDS:
+            case = read(record, objects, sanitizer)
+            last = case if isinstance(case, Case) else last
+        if seq is not None and record.get("seq") == seq:
+            break
     if last is None:
         what = f"record {seq}" if seq is not None else f"record about {subject}"
         raise ConfigurationError(
@@ -120,7 +128,7 @@ class _Printed:
     policy: Path
     told: Explanation
 
-    def all(self, found: Recorded | None) -> None:
+    def all(self, found: Case | None) -> None:
         told = self.told
         self._line(f"{told.action}: {told.effect} (policy {told.revision})")
         for code, message in told.reasons:
@@ -147,11 +155,13 @@ class _Printed:
         if term.weaker:
             self._line(f"      {', '.join(term.weaker)} would have asked for less")
 
-    def _recorded(self, found: Recorded) -> None:
-        self._line(f"  record {found.seq}: {found.effect} by policy {found.revision}")
-        shown = ", ".join(found.unknown[:10])
-        self._line(f"  From a sanitized record: not known any more are {shown}.")
-        if found.effect != self.told.effect:
+    def _recorded(self, found: Case) -> None:
+        then = found.recorded.effect
+        self._line(f"  record {found.seq}: {then} by policy {found.revision}")
+        if found.unknowns:
+            shown = ", ".join(_unknown(found)[:10])
+            self._line(f"  From a sanitized record: not known any more are {shown}.")
+        if then != self.told.effect:
             print("  This is not what was decided then: another policy, or one of those fields.")
 
     def _held(self, held: Held) -> None:

@@ -17,16 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from countersign.audit.criteria import Criteria, stamp
-from countersign.audit.plan import OBJECTS
 from countersign.audit.reading import find_records
-from countersign.audit.source import Source, UnsafeFileError
+from countersign.audit.source import Source
 from countersign.cli import output
 from countersign.cli.audit.chosen import Given, LogOption, TenantOption
 from countersign.cli.audit.finding import past
 from countersign.cli.operator import ConfigOption
-from countersign.config import config_path, load, opa_candidates
+from countersign.cli.policy.chosen import objects_of, opa, settings
 from countersign.errors import ConfigurationError
-from countersign.policy.binary import find_opa
 from countersign.policy.snapshot import Snapshot
 from countersign.policy.sources.bundle import BundleSource
 from countersign.policy.sources.directory import snapshot
@@ -96,7 +94,7 @@ def impact(
     about = {"candidate": str(bundle), "revision": candidate.revision, "since": choice.since}
     summary = Summary()
     with _without_collector():
-        asyncio.run(_run(source, candidate, choice, parts, summary, _opa(config), format))
+        asyncio.run(_run(source, candidate, choice, parts, summary, opa(settings(config)), format))
     _tell(summary, about, format)
     return FAILED if any(map(_found(summary).get, fail_on or ())) else 0
 
@@ -122,7 +120,7 @@ async def _run(
     serving, judge_of = _extra()
     sanitizer = Sanitizer()
     records = find_records(source, _with_a_margin(choice))
-    wanted = chosen(records, _objects_of(source), sanitizer, choice, summary)
+    wanted = chosen(records, objects_of(source), sanitizer, choice, summary)
     if format is Format.CSV:
         print(telling.csv_line(telling.COLUMNS))
     async with serving(opa, candidate) as asked:
@@ -148,30 +146,12 @@ def _extra() -> tuple[Any, Any]:
     return serving, Judge
 
 
-def _opa(config: Path | None) -> Path:
-    """The OPA that the settings name, where there are any; else the one there is."""
-    path = config_path(config)
-    settings = load(path) if path.exists() else None
-    named = settings.path(settings.policy.opa) if settings and settings.policy.opa else None
-    return find_opa(named, opa_candidates())
-
-
 def _with_a_margin(choice: Choice) -> Criteria:
     """A review's record follows its decision's: it may be of a moment later."""
     if not choice.until:
         return Criteria(since=choice.since)
     until = datetime.fromisoformat(choice.until).astimezone(UTC) + timedelta(minutes=1)
     return Criteria(since=choice.since, until=stamp(until))
-
-
-def _objects_of(source: Source) -> Callable[[str], bytes | None]:
-    def read(name: str) -> bytes | None:
-        try:
-            return source.read(f"{OBJECTS}{name}")
-        except UnsafeFileError:
-            return None
-
-    return read
 
 
 @contextlib.contextmanager
