@@ -381,7 +381,11 @@ class App:
             last_used=self._store.last_used,
             too_new=self._too_new,
             on_refused=self._admin_refused,
-            policy=PolicyVerbs(self._keeper, TenantId(self._config.policy.tenant)),
+            policy=PolicyVerbs(
+                self._keeper,
+                TenantId(self._config.policy.tenant),
+                self._shadow.status if self._shadow else None,
+            ),
         )
 
     async def _too_new(self, person: Person, proof: str) -> str | None:

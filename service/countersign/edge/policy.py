@@ -9,12 +9,12 @@ again is UNAVAILABLE. Used by `admin` alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from countersign.edge import registrations
+from countersign.edge import encode, registrations
 from countersign.edge.rpc import Call
 from countersign.errors import (
     InvalidRequestError,
@@ -24,6 +24,8 @@ from countersign.errors import (
     UnavailableError,
 )
 from countersign.model import Person, TenantId
+from countersign.policy.shadow import Result as Tried
+from countersign.policy.shadow import ShadowStatus
 from countersign.policy.versions import Attempt, Result, Status, Version
 from countersign.v1 import admin_pb2
 
@@ -50,9 +52,15 @@ class PolicyKeeper(Protocol):
 class PolicyVerbs:
     """Status, activation and roll-back, for the operators of one tenant."""
 
-    def __init__(self, keeper: PolicyKeeper, tenant: TenantId) -> None:
+    def __init__(
+        self,
+        keeper: PolicyKeeper,
+        tenant: TenantId,
+        shadow: Callable[[], ShadowStatus] | None = None,
+    ) -> None:
         self._keeper = keeper
         self._tenant = tenant
+        self._shadow = shadow
 
     async def status(
         self, call: Call[Person], message: admin_pb2.PolicyStatusRequest
@@ -68,6 +76,8 @@ class PolicyVerbs:
             answer.active.CopyFrom(_version(status.active))
         if status.attempt:
             answer.last_attempt.CopyFrom(_attempt(status.attempt))
+        if self._shadow:
+            answer.shadow.CopyFrom(_tried(self._shadow()))
         return answer
 
     async def activate(
@@ -167,6 +177,27 @@ def _attempt(attempt: Attempt) -> admin_pb2.PolicyAttempt:
         advice=attempt.advice,
         retry_at=_moment(attempt.retry_at_s) if attempt.retry_at_s else None,
         review_id=attempt.review,
+    )
+
+
+def _tried(shadow: ShadowStatus) -> admin_pb2.PolicyShadow:
+    results = shadow.results
+    return admin_pb2.PolicyShadow(
+        source=shadow.origin,
+        revision=shadow.revision,
+        ready=shadow.ready,
+        error=shadow.error[:_MAX_SAID_CHARS],
+        same=results.get(Tried.SAME, 0),
+        different=results.get(Tried.DIFFERENT, 0),
+        late=results.get(Tried.LATE, 0),
+        dropped=results.get(Tried.DROPPED, 0),
+        differences=[
+            admin_pb2.PolicyShadowDifference(
+                live=encode.EFFECTS[live], candidate=encode.EFFECTS[candidate], count=count
+            )
+            for (live, candidate), count in sorted(shadow.effects.items())
+        ],
+        unrecorded=shadow.unrecorded,
     )
 
 

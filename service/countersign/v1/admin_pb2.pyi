@@ -10,6 +10,7 @@ themselves are, or a caller they are behind.
 """
 
 from collections import abc as _abc
+from countersign.v1 import context_pb2 as _context_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -767,6 +768,7 @@ class PolicyStatusResponse(_message.Message):
     LAST_ATTEMPT_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Where policy comes from."""
     held: _builtins.bool
@@ -779,6 +781,10 @@ class PolicyStatusResponse(_message.Message):
     def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyVersion]:
         """What can be gone back to, the oldest first, the active one among them."""
 
+    @_builtins.property
+    def shadow(self) -> Global___PolicyShadow:
+        """The candidate that is tried in shadow; absent when none is."""
+
     def __init__(
         self,
         *,
@@ -787,14 +793,99 @@ class PolicyStatusResponse(_message.Message):
         last_attempt: Global___PolicyAttempt | None = ...,
         held: _builtins.bool = ...,
         kept: _abc.Iterable[Global___PolicyVersion] | None = ...,
+        shadow: Global___PolicyShadow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "last_attempt", b"last_attempt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "last_attempt", b"last_attempt", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "held", b"held", "kept", b"kept", "last_attempt", b"last_attempt", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "held", b"held", "kept", b"kept", "last_attempt", b"last_attempt", "shadow", b"shadow", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PolicyStatusResponse: _TypeAlias = PolicyStatusResponse  # noqa: Y015
+
+@_typing.final
+class PolicyShadow(_message.Message):
+    """A candidate that is asked what was decided, and decides nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    SAME_FIELD_NUMBER: _builtins.int
+    DIFFERENT_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    UNRECORDED_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Where it comes from."""
+    revision: _builtins.str
+    """Empty before the first version that could be run."""
+    ready: _builtins.bool
+    """Whether it is asked now."""
+    error: _builtins.str
+    """Why what its source has now is not what is asked."""
+    same: _builtins.int
+    """Of this revision: decisions on which it would have said the same, or something else."""
+    different: _builtins.int
+    late: _builtins.int
+    """It had no answer in time."""
+    dropped: _builtins.int
+    """Decisions it was not asked about, since it was busy, resting or not there."""
+    unrecorded: _builtins.int
+    """Of those, how many are not on record."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyShadowDifference]:
+        """What was different, by effect."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        error: _builtins.str = ...,
+        same: _builtins.int = ...,
+        different: _builtins.int = ...,
+        late: _builtins.int = ...,
+        dropped: _builtins.int = ...,
+        differences: _abc.Iterable[Global___PolicyShadowDifference] | None = ...,
+        unrecorded: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "different", b"different", "dropped", b"dropped", "error", b"error", "late", b"late", "ready", b"ready", "revision", b"revision", "same", b"same", "source", b"source", "unrecorded", b"unrecorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyShadow: _TypeAlias = PolicyShadow  # noqa: Y015
+
+@_typing.final
+class PolicyShadowDifference(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIVE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    live: _context_pb2.Effect.ValueType
+    candidate: _context_pb2.Effect.ValueType
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        live: _context_pb2.Effect.ValueType = ...,
+        candidate: _context_pb2.Effect.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "count", b"count", "live", b"live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyShadowDifference: _TypeAlias = PolicyShadowDifference  # noqa: Y015
 
 @_typing.final
 class ActivatePolicyRequest(_message.Message):

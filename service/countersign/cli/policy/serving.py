@@ -15,7 +15,7 @@ from countersign.cli.policy import comparing
 from countersign.client import Timing
 from countersign.client.admin import AdminClient
 from countersign.config import credential_path
-from countersign.v1 import admin_pb2
+from countersign.v1 import admin_pb2, context_pb2
 
 app = typer.Typer()
 _PATIENT: Final = Timing(call_s=300)
@@ -61,6 +61,7 @@ def status(
                 "last_attempt": _plain(attempt) if found.HasField("last_attempt") else None,
                 "held": found.held,
                 "kept": [_plain_version(version) for version in found.kept],
+                "shadow": _plain_shadow(found.shadow) if found.HasField("shadow") else None,
             }
         )
     else:
@@ -130,6 +131,28 @@ def _print_status(found: admin_pb2.PolicyStatusResponse) -> None:
         mark = "*" if version.bundle_sha256 == active.bundle_sha256 else " "
         since = output.moment(version.activated_at)
         print(f"{mark} {output.safe(version.revision)}  {since}{_by(version.activated_by)}")
+    if found.HasField("shadow"):
+        _print_shadow(found.shadow)
+
+
+def _print_shadow(shadow: admin_pb2.PolicyShadow) -> None:
+    """What is tried, and what it would have said."""
+    what = output.safe(shadow.revision) or "What its source has"
+    print(f"{what} is {'tried' if shadow.ready else 'not tried now'} in shadow.")
+    output.field("from", shadow.source)
+    if shadow.error:
+        output.field("because", shadow.error)
+    output.field("same", f"{shadow.same:,}")
+    output.field("different", f"{shadow.different:,}")
+    for each in shadow.differences:
+        output.field("", f"{each.count:,} {_effect(each.live)}, it says {_effect(each.candidate)}")
+    output.field("not asked", f"{shadow.dropped:,}, and {shadow.late:,} without an answer in time")
+    if shadow.unrecorded:
+        output.field("not on record", f"{shadow.unrecorded:,} of the differences")
+
+
+def _effect(effect: context_pb2.Effect.ValueType) -> str:
+    return context_pb2.Effect.Name(effect).removeprefix("EFFECT_").lower()
 
 
 def _print_attempt(attempt: admin_pb2.PolicyAttempt) -> None:
@@ -157,6 +180,28 @@ def _plain_version(version: admin_pb2.PolicyVersion) -> dict[str, Any]:
         "signed_by": version.signed_by,
         "activated_at": _time(version.activated_at),
         "activated_by": version.activated_by,
+    }
+
+
+def _plain_shadow(shadow: admin_pb2.PolicyShadow) -> dict[str, Any]:
+    return {
+        "source": shadow.source,
+        "revision": shadow.revision,
+        "ready": shadow.ready,
+        "error": shadow.error,
+        "same": shadow.same,
+        "different": shadow.different,
+        "late": shadow.late,
+        "dropped": shadow.dropped,
+        "unrecorded": shadow.unrecorded,
+        "differences": [
+            {
+                "live": _effect(each.live),
+                "candidate": _effect(each.candidate),
+                "count": each.count,
+            }
+            for each in shadow.differences
+        ],
     }
 
 
