@@ -13,6 +13,7 @@ on a command line, and whoever can verify with it can sign. Blocking.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -31,6 +32,8 @@ from countersign.policy.binary import CommandError, UnusableError, run_opa
 from countersign.policy.bundle import unusable
 
 SIGNATURES: Final = PurePosixPath(".signatures.json")
+_BY_OPA: Final = [("plugin", "_default")]
+"""What `opa build` says beside the signature: that OPA itself made it."""
 _MAX_KEY_BYTES: Final = 16_384
 _MAX_WORDS: Final = 300
 _ADVICE: Final = (
@@ -60,9 +63,10 @@ class BundleKey:
         pem = self._pem()
         if SIGNATURES not in files:
             raise _refused("is not signed, but policy.bundle.verification_key asks for it")
+        token = _only_token(files)
         with tempfile.TemporaryDirectory(prefix="countersign-verify-") as scratch:
             self._ask_opa(Path(scratch), files, pem)
-        named = _key_id(files[SIGNATURES])
+        named = _key_id(token)
         if self.key_id and named != self.key_id:
             raise _refused("is signed under another key id than policy.bundle.key_id")
         return (
@@ -109,14 +113,27 @@ def _packed(files: Mapping[PurePosixPath, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def _key_id(signatures: bytes) -> str | None:
+def _only_token(files: Mapping[PurePosixPath, bytes]) -> str:
+    """The one signature, where OPA cannot find another than we do.
+
+    OPA takes the last file whose name ends like that of the signatures, and keys in it
+    whatever their case. Raises `ConfigurationError`.
+    """
+    if any(path.name.endswith(SIGNATURES.name) and path != SIGNATURES for path in files):
+        raise _refused(f"has more than one file that ends in {SIGNATURES}")
+    with contextlib.suppress(ValueError, RecursionError):
+        match json.loads(files[SIGNATURES], object_pairs_hook=list):
+            case [("signatures", [str(token)]), *rest] if rest in ([], _BY_OPA):
+                return token
+    raise _refused(f"has a {SIGNATURES} that does not hold one signature and nothing else")
+
+
+def _key_id(token: str) -> str | None:
     """What a verified signature calls its key: its claim, else its header."""
     try:
-        head, claims = (
-            _decoded(part) for part in json.loads(signatures)["signatures"][0].split(".")[:2]
-        )
+        head, claims = (_decoded(part) for part in token.split(".")[:2])
         found = claims.get("keyid") or head.get("kid")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return None
     return found if isinstance(found, str) else None
 
