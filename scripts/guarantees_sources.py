@@ -32,6 +32,14 @@ SOURCE_GUARDS: Final = (
     ),
     Guard(
         invariant=2,
+        guard="countersign.policy.sources.archive._require_short",
+        what="a bundle's header decides how long nobody is answered",
+        old="size > _MAX_EXTENDED or _NOT_EXTENDED.search(extended)",
+        new="size > 3 * MAX_FILES",
+        tests=(f"{_ARCHIVE}::test_an_extended_header_that_is_more_than_a_name_is_refused",),
+    ),
+    Guard(
+        invariant=2,
         guard="countersign.policy.sources.archive._path",
         what="what OPA runs beside Rego comes along",
         old="raise _refused(what,",
@@ -52,6 +60,14 @@ SOURCE_GUARDS: Final = (
             f"{_SIGNED}::test_a_file_changed_added_or_taken_away_is_noticed",
             f"{_SIGNED}::test_no_other_algorithm_gets_by",
         ),
+    ),
+    Guard(
+        invariant=2,
+        guard="countersign.policy.signatures._only_token",
+        what="the key id is read from another signature than the verified one",
+        old="and path != SIGNATURES",
+        new="and False",
+        tests=(f"{_SIGNED}::test_the_key_id_is_read_from_the_signature_that_opa_verified",),
     ),
     Guard(
         invariant=2,

@@ -128,6 +128,39 @@ def test_a_file_that_is_cut_within_the_tar_is_refused():
     assert refused(gzip.compress(plain))
 
 
+def extended(content: bytes, *, size: int | None = None) -> bytes:
+    """An archive with one file, after an extended header that says this."""
+    header, file = tarfile.TarInfo("x"), tarfile.TarInfo("x.rego")
+    header.type, header.size = tarfile.XHDTYPE, len(content) if size is None else size
+    head = header.tobuf(tarfile.GNU_FORMAT) + content.ljust(-(-len(content) // 512) * 512, b"\0")
+    return gzip.compress(head + file.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 1024)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"1" * 1000, b"1" * 2_000_000, b"16 path=a/x.rego" * 1000, b"12 size=512\n"],
+    ids=["digits", "many digits", "long", "size"],
+)
+def test_an_extended_header_that_is_more_than_a_name_is_refused(content):
+    """Python's reader would search two million digits for hours, and answer nobody meanwhile."""
+    assert "header" in refused(extended(content), max_bytes=16 * MAX)
+
+
+def test_a_negative_size_leads_nowhere():
+    assert refused(extended(b"", size=-512))
+
+
+def test_a_long_name_is_read_in_either_format():
+    name = "/".join(["d" * 60] * 4) + "/é.rego"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz", format=form) as tar:
+            member = tarfile.TarInfo(name)
+            member.size = len(REGO)
+            tar.addfile(member, io.BytesIO(REGO))
+        assert unpack(packed.getvalue(), max_bytes=MAX) == {PurePosixPath(name): REGO}
+
+
 def test_a_sparse_file_is_refused():
     member = tarfile.TarInfo("x.rego")
     member.pax_headers = {

@@ -28,6 +28,10 @@ _MAX_DEPTH: Final = 32
 _MAX_REVISION: Final = 200
 _PART: Final = re.compile(r"[^\x00-\x1f\x7f\\]{1,255}")
 _REVISION: Final = re.compile(r"[!-~]+( [!-~]+)*")
+_BLOCK: Final = tarfile.BLOCKSIZE
+_EXTENDED: Final = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME})
+_MAX_EXTENDED: Final = 4 * _MAX_NAME + 512
+_NOT_EXTENDED: Final = re.compile(rb"[0-9]{33}| size=|GNU\.sparse")
 _NOT_REGO: Final = {
     ".wasm": "holds WebAssembly",
     "plan.json": "holds a compiled plan",
@@ -40,7 +44,9 @@ def unpack(archive: bytes, *, max_bytes: int) -> dict[PurePosixPath, bytes]:
 
     Raises `ConfigurationError`.
     """
-    packed = io.BytesIO(_inflate(archive, max_bytes * MAX_GROWTH))
+    plain = _inflate(archive, max_bytes * MAX_GROWTH)
+    _require_short_headers(plain)
+    packed = io.BytesIO(plain)
     files: dict[PurePosixPath, bytes] = {}
     try:
         with tarfile.open(fileobj=packed, mode="r:") as tar:
@@ -95,9 +101,45 @@ def _inflate(archive: bytes, max_bytes: int) -> bytes:
     return plain
 
 
-def _path(member: tarfile.TarInfo) -> PurePosixPath:
-    if not member.isreg() or member.issparse():
+def _require_short_headers(plain: bytes) -> None:
+    """Look at each header before Python's reader does.
+
+    That one searches extended headers in time that grows with the square of their length,
+    and nothing else of this process runs meanwhile; where one gives a size, it goes on
+    elsewhere than the headers say.
+    """
+    at = count = 0
+    while True:
+        try:
+            header = tarfile.TarInfo.frombuf(plain[at : at + _BLOCK], "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return  # the archive's end, or what is none; the reader tells which
+        count += 1
+        if count > 2 * MAX_FILES:
+            raise _refused(f"has more than {MAX_FILES} entries")
+        at += _BLOCK
+        if header.size < 0:
+            raise _refused("is not a whole tar archive")
+        if header.type in _EXTENDED:
+            _require_short(plain[at : at + header.size], header.size)
+        elif not header.isdir():
+            _require_file(header)
+        if not header.isdir():
+            at += -(-header.size // _BLOCK) * _BLOCK
+
+
+def _require_short(extended: bytes, size: int) -> None:
+    if size > _MAX_EXTENDED or _NOT_EXTENDED.search(extended):
+        raise _refused("has a header that is more than a file's name")
+
+
+def _require_file(member: tarfile.TarInfo) -> None:
+    if not member.isreg() or member.issparse() or member.type == tarfile.GNUTYPE_SPARSE:
         raise _refused("has an entry that is not a plain file, such as a link")
+
+
+def _path(member: tarfile.TarInfo) -> PurePosixPath:
+    _require_file(member)
     name = member.name
     name = name[2:] if name.startswith("./") else name.removeprefix("/")
     parts = name.split("/")
