@@ -65,8 +65,8 @@ SOURCE_GUARDS: Final = (
         invariant=2,
         guard="countersign.policy.signatures._only_token",
         what="the key id is read from another signature than the verified one",
-        old="and path != SIGNATURES",
-        new="and False",
+        old="if rest in ([], _BY_OPA):",
+        new="if True:",
         tests=(f"{_SIGNED}::test_the_key_id_is_read_from_the_signature_that_opa_verified",),
     ),
     Guard(

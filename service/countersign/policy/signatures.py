@@ -114,13 +114,10 @@ def _packed(files: Mapping[PurePosixPath, bytes]) -> bytes:
 
 
 def _only_token(files: Mapping[PurePosixPath, bytes]) -> str:
-    """The one signature, where OPA cannot find another than we do.
+    """The one signature, where OPA cannot find another than we do: to it `Signatures` is as good.
 
-    OPA takes the last file whose name ends like that of the signatures, and keys in it
-    whatever their case. Raises `ConfigurationError`.
+    Raises `ConfigurationError`.
     """
-    if any(path.name.endswith(SIGNATURES.name) and path != SIGNATURES for path in files):
-        raise _refused(f"has more than one file that ends in {SIGNATURES}")
     with contextlib.suppress(ValueError, RecursionError):
         match json.loads(files[SIGNATURES], object_pairs_hook=list):
             case [("signatures", [str(token)]), *rest] if rest in ([], _BY_OPA):
