@@ -18,6 +18,14 @@ _COMPILED: Final = f"{INTEGRATION}/test_impact_compiling.py"
 IMPACT_GUARDS: Final = (
     Guard(
         invariant=8,
+        guard=f"{_IMPACT}.trace.Trace._left",
+        what="the order of what is unknown is taken for known",
+        old="if keeps_order:",
+        new="if False:",
+        tests=(_LOOKS,),
+    ),
+    Guard(
+        invariant=8,
         guard=f"{_IMPACT}.unknowns._find",
         what="a placeholder is taken for the value",
         old="if kinds_in or _SPELLED in value:",

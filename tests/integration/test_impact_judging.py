@@ -86,8 +86,8 @@ async def test_what_was_settled_for_one_place_does_not_speak_for_another():
 
 
 async def test_masked_keys_are_as_many_as_there_were():
-    policy = POLICY.replace("count(input.context.arguments) > 1", "count(names) == 3")
-    policy += "names := [name | some name, _ in input.context.arguments]\n"
+    names = "[name | some name, _ in input.context.arguments]"
+    policy = POLICY.replace("count(input.context.arguments) > 1", f"count({names}) == 3")
     made = record({"a@b.example": 1, "c@d.example": 2, "plan": "gold"})
     made["policy"]["recent"] = {"hour": {"allow": 1, "claimed": 0}}
     effects, _ = await judged(policy, [read(made, lambda _name: None, SANITIZER)])

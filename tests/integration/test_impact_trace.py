@@ -66,6 +66,7 @@ def looked(tmp_path_factory):
 
 
 CONTACT = {"/arguments/contact"}
+SET = f's contains "p"\n\ns contains "q"\n\ns contains {A}.contact'
 LOOKS = [
     (f'{A}.contact == "x"', "", CONTACT),
     (f'"x" == {A}.contact', "", CONTACT),
@@ -148,6 +149,21 @@ LOOKS = [
     (f'[x, y] := [{A}.contact, 1]\n\tx == "x"', "", CONTACT),
     (f'{{"plan": p, "name": "x"}} = {A}.inner\n\tp == "gold"', "", {"/arguments/inner/name"}),
     (f'sprintf("%v", [{A}.contact]) == "x"', "", CONTACT),
+    # Who else is at which place depends on where a masked one is in the order.
+    (f'[k | some k, _ in {A}.keyed][1] == "known"', "", {"/arguments/keyed"}),
+    (f"[v | v := {A}.keyed[_]][1] == 2", "", {"/arguments/keyed"}),
+    (f"xs := [k | some k, _ in {A}.keyed]\n\tcount(xs) == 2\n\txs[1]", "", {"/arguments/keyed"}),
+    ('xs := [x | some x in s]\n\tys := xs\n\tys[1] == "p"', SET, CONTACT),
+    ('xs[1] == "p"', f"{SET}\n\nxs := [x | some x in s]", CONTACT),
+    ('["c", "p", "q"] != [x | some x in s]', SET, CONTACT),
+    ('[x | some x in s][1] == "p"', SET, CONTACT),
+    ('[x | s[x]][1] == "p"', SET, CONTACT),
+    ('first([x | some x in s]) == "p"', f"{SET}\n\nfirst(xs) := xs[1]", CONTACT),
+    ('nth(s, 1) == "p"', f"{SET}\n\nnth(xs, n) := [x | some x in xs][n]", CONTACT),
+    ('[y | some z in {x | some x in s}; y := z][1] == "p"', SET, CONTACT),
+    ('[y | some xs in [s]; some y in xs][1] == "p"', SET, CONTACT),
+    ('[y | some y, _ in {x: 1 | some x in s}][1] == "p"', SET, CONTACT),
+    ('[y | walk({"s": s}, [_, y])][3] == "p"', SET, CONTACT),
 ]  # fmt: skip
 
 SKIPS = [
@@ -164,6 +180,7 @@ SKIPS = [
     (f"count({A}.list) == 3", ""),
     (f"count({A}.keyed) == 2", ""),
     (f"count([k | some k, _ in {A}.keyed]) == 2", ""),
+    ("count([x | some x in s; true]) > 0", f"s contains {A}.plain"),
     (f'object.keys({A}.inner) == {{"name", "plan"}}', ""),
     (f'object.keys({A}.keyed) - {{"x"}} == set()', ""),
     (f'object.get({A}.inner, "plan", "") == "gold"', ""),

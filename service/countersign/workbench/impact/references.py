@@ -68,6 +68,8 @@ class Reach:
         self._input = document
         self._bound = bound
         self.needed: frozenset[int] = frozenset()
+        self.ordered: frozenset[int] = frozenset()
+        """The unknowns that decide in which order it leads there."""
 
     def values(self, steps: Sequence[Mapping[str, Any]], *, compared: bool) -> list[Value]:
         """Everything it may lead to. `compared`: it is not only bound to a variable."""
@@ -99,6 +101,8 @@ class Reach:
                 found.append(("opaque", self._marks.of(key) | (self._marks.of(value or CONSTANT))))
             elif key is not None:
                 self.needed |= self._marks.depends(key, rest[0])
+                if rest[0][0] == "var":
+                    self.ordered |= self._marks.of(key)
                 found += self._follow(key if value is None else value, rest[1:])
         return found
 
@@ -127,6 +131,8 @@ class Reach:
         """What one step leads to; all there is where the step is open."""
         kind, held = value
         is_open = step[0] == "var"
+        if is_open:
+            self.ordered |= self._marks.in_order(value)
         if kind == "object":
             if is_open or step in dict(held):
                 yield from (item for key, item in held if is_open or key == step)

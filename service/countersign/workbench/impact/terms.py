@@ -114,6 +114,23 @@ class Marks:
             return self.of(value)
         return frozenset[int]().union(*(self.of(key) for key, _ in value[1]))
 
+    def in_order(self, value: Value) -> frozenset[int]:
+        """The unknowns that decide in which order something goes through its members."""
+        kind, held = value
+        if kind == "set" and len(held) > 1:
+            return self.of(value)
+        if kind == "object" and len(held) > 1:
+            return self.of_keys(value)
+        return _NOTHING
+
+    def in_order_below(self, value: Value) -> frozenset[int]:
+        """The same for all there is in it."""
+        kind, held = value
+        inside = held if kind in ("array", "set") else ()
+        if kind == "object":
+            inside = [item for _, item in held]
+        return self.in_order(value).union(*map(self.in_order_below, inside))
+
     # --- whether two values may or may not be equal ---
 
     def depends(self, one: Value, other: Value) -> frozenset[int]:

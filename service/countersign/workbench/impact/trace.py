@@ -48,7 +48,14 @@ class Trace:
         self._sums: dict[str, tuple[frozenset[int], float, float]] = {}
         self._rests: dict[str, frozenset[int]] = {}
         self._calls: dict[int, tuple[str, list[Value]]] = {}
-        self._closures: dict[int, list[tuple[Mapping[str, Any], bool]]] = {}
+        self._closures: dict[int, list[tuple[Mapping[str, Any], bool, bool]]] = {}
+        """By query: each closure, whether it is compared, and whether it keeps an order."""
+        self._ordered: dict[int, frozenset[int]] = {}
+        """By query: the unknowns that decide in which order it goes through something."""
+        self._listed: dict[int, str] = {}
+        """By query: the variable that a list is just bound to."""
+        self._orders: dict[str, frozenset[int]] = {}
+        """By variable: the unknowns that decide the order of a list; not how long it is."""
         self.needed: set[int] = set()
         """The unknowns that were looked at."""
         self.read: set[Path] = set()
@@ -167,14 +174,17 @@ class Trace:
         terms = node.get("terms")
         self._note_reads(terms, bound)
         if isinstance(terms, dict):
+            self._used_up(terms)
             self._stands_alone(terms, bound, query)
             return
         name, operands = _call(node)
+        self._listed[query] = _listed(name, operands, bound)
         if self._sums and self._uses_sum(name, operands, bound):
             return
         if self._rests and self._uses_rest(name, operands, bound):
             return
-        self._used_up(operands)
+        counted = name == "count" and operands[0].get("type") == "var"
+        self._used_up(operands, but=operands[0]["value"] if counted else self._listed[query])
         if name == "eq" and len(operands) == 2:
             self._unified(operands, bound, query)
             return
@@ -183,11 +193,18 @@ class Trace:
             self._calls[query] = name, values
         else:
             self.needed |= operations.depends(name, self._marks, values)
+            if name == "walk":
+                self._goes_through(query, self._marks.in_order_below(values[0]))
 
-    def _used_up(self, terms: Any) -> None:
-        """Any other use of a sum or difference looks at it."""
-        if self._sums or self._rests:
+    def _goes_through(self, query: int, ordered: frozenset[int]) -> None:
+        self._ordered[query] = self._ordered.get(query, frozenset()) | ordered
+
+    def _used_up(self, terms: Any, *, but: str = "") -> None:
+        """Any other use of a sum, a difference or the order of a list looks at it."""
+        if self._sums or self._rests or self._orders:
             for variable in variables(terms):
+                if variable != but:
+                    self.needed |= self._orders.get(variable, frozenset())
                 if variable in self._sums:
                     self.needed |= self._sums[variable][0]
                 self.needed |= self._rests.get(variable, frozenset())
@@ -232,9 +249,10 @@ class Trace:
             reach = Reach(self._marks, self._rules, self._input, bound)
             values = reach.values(term["value"], compared=compared)
             self.needed |= reach.needed
+            self._goes_through(query, reach.ordered)
             return values
         if kind in _CLOSURES:
-            self._closures[query].append((term["value"], compared))
+            self._closures[query].append((term["value"], compared, kind == "arraycomprehension"))
             return []
         if kind == "call":
             inside = [frozen(each, bound) for each in term["value"]]
@@ -282,7 +300,9 @@ class Trace:
             if "head" in node:
                 self._rule_left(node["head"], bound)
             return
-        for closure, compared in self._closures.get(event["ParentID"], []):
+        for closure, compared, keeps_order in self._closures.get(event["ParentID"], []):
+            if keeps_order:  # who is at which place depends on all of them
+                self._keeps_order(event)
             inner = [
                 self._marks.of(frozen(closure[part], bound))
                 for part in ("term", "value")
@@ -292,6 +312,14 @@ class Trace:
                 self.needed |= frozenset().union(*inner)
             if "key" in closure:
                 self.needed |= self._marks.of(frozen(closure["key"], bound))
+
+    def _keeps_order(self, event: Event) -> None:
+        ordered = self._ordered.get(event["QueryID"], frozenset())
+        variable = self._listed.get(event["ParentID"])
+        if variable:
+            self._orders[variable] = self._orders.get(variable, frozenset()) | ordered
+        else:
+            self.needed |= ordered
 
     def _rule_left(self, head: Mapping[str, Any], bound: Any) -> None:
         self._used_up(head)
@@ -319,6 +347,16 @@ def _call(node: Any) -> tuple[str, list[Any]]:
     operator, *operands = terms
     steps = operator["value"] if operator.get("type") == "ref" else [operator]
     return ".".join(str(step.get("value")) for step in steps), operands
+
+
+def _listed(name: str, operands: Sequence[Any], bound: Any) -> str:
+    """The variable that this binds to a list; empty if it does something else."""
+    if name != "eq" or len(operands) != 2:
+        return ""
+    for one, other in (operands, operands[::-1]):
+        if _is_free(one, bound) and other.get("type") == "arraycomprehension":
+            return str(one["value"])
+    return ""
 
 
 def _is_free(term: Mapping[str, Any], bound: Any) -> bool:
