@@ -34,6 +34,14 @@ POLICY_GUARDS: Final = (
     ),
     Guard(
         invariant=2,
+        guard="countersign.policy.admission.Admission._run_tests",
+        what="the tests of whoever can push take all memory of the machine",
+        old="_TESTS_ROOM * self._memory_bytes",
+        new="None",
+        tests=(f"{ACTIVATION}::test_tests_that_take_all_memory_are_refused_it",),
+    ),
+    Guard(
+        invariant=2,
         guard="countersign.policy.patience.PatientClient.decide",
         what="a policy that is too slow is only thought to be starved",
         old="if spent(self._pid, began_s, deadline_s):",

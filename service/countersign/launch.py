@@ -2,7 +2,8 @@
 
 Run as a script, by `policy.child` and `recognizers.worker`:
 
-    python -I -S launch.py PARENT_PID [--background] [NAME=VALUE …] -- PROGRAM [ARGUMENT …]
+    python -I -S launch.py PARENT_PID [--background] [--memory=BYTES] [NAME=VALUE …]
+        -- PROGRAM [ARGUMENT …]
 
 A server that is killed outright cannot stop its children, and orphans would pile up.
 Linux sends the signal chosen with `PR_SET_PDEATHSIG` when the thread that made
@@ -11,16 +12,19 @@ the server a `preexec_fn`, which is unsafe beside threads and would run gRPC's
 fork handlers. Elsewhere than on Linux nothing is asked for.
 
 What runs in the background gets the processor when nobody else wants it, and is
-the first to be ended when memory is short.
+the first to be ended when memory is short. Go's own limit of memory is a wish: a
+program that needs more takes more. One with `--memory` is refused more by Linux.
 """
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
 BACKGROUND = "--background"
+MEMORY = "--memory="
 _LOWEST = 19
 
 
@@ -29,6 +33,9 @@ def main(arguments: list[str]) -> None:
     parent, *rest = arguments
     in_background = rest[0] == BACKGROUND
     rest = rest[in_background:]
+    if rest[0].startswith(MEMORY):
+        most = int(rest.pop(0).removeprefix(MEMORY))
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     divider = rest.index("--")
     environment = dict(pair.split("=", 1) for pair in rest[:divider])
     command = rest[divider + 1 :]

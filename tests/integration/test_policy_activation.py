@@ -199,6 +199,26 @@ async def test_tests_that_never_end_are_cut(tmp_path: Path) -> None:
         assert len(psutil.Process().children()) == 1
 
 
+async def test_tests_that_take_all_memory_are_refused_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.write()
+    doubled = "\n".join(f'\tx{n} := concat("", [x{n - 1}, x{n - 1}])' for n in range(1, 11))
+    greedy = f"""package greedy_test
+
+test_greedy if {{
+\tx0 := concat("", ["{"x" * 1000}" | some _ in numbers.range(1, 1000)])
+{doubled}
+\tcount(x10) > 0
+}}
+"""
+    async with world.keeping() as keeper:
+        world.write(tag="second", greedy=greedy)
+        attempt = await keeper.activate("")
+        assert (attempt.result, attempt.code) == (Result.REFUSED, "policy.tests_failed")
+        assert "they need more memory than tests may have" in attempt.message
+        assert await world.answer() == "first"
+
+
 class Unreachable(DirectorySource):
     """A source that fails until it is mended, and keeps a copy."""
 

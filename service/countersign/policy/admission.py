@@ -34,7 +34,9 @@ MAX_NAMED: Final = 10
 """Failed tests or breaches that a refusal names."""
 _MAX_OUTPUT_BYTES: Final = 16 * 1024 * 1024
 _FAILED_TESTS: Final = 2
-"""OPA's exit code when tests failed; 1 is that they could not be run."""
+"""OPA's exit code when tests failed, and Go's when it ends itself; 1: they could not be run."""
+_TESTS_ROOM: Final = 2
+"""Tests may have so many times the memory at which OPA begins to save it, and no more."""
 APPROVAL_FAILED: Final = "policy.approval_failed"
 _MACHINE_CODES: Final = frozenset({"policy.not_built", APPROVAL_FAILED})
 _FIX: Final = "Correct the policy; the active one stays until then."
@@ -137,6 +139,7 @@ class Admission:
             cwd=folder / "policy",
             # One thread: callers are answered meanwhile.
             environment=["GOMAXPROCS=1", f"GOMEMLIMIT={self._memory_bytes}B"],
+            max_memory_bytes=_TESTS_ROOM * self._memory_bytes,
         )
         try:
             return await self._ended(process, limit_s)
@@ -197,6 +200,8 @@ def _tests_failed(code: int, output: bytes) -> ConfigurationError:
         return unusable(CommandError(f"opa test: {said}"))
     failed = _named(output) if code == _FAILED_TESTS else []
     what = _listed(failed) if failed else words[:2000]
+    if not failed and lacks_room(words):
+        what = "they need more memory than tests may have"
     return ConfigurationError(
         "policy.tests_failed", f"the policy's own tests fail: {what}", advice=_FIX
     )

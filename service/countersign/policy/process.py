@@ -50,11 +50,12 @@ class Process:
         cwd: Path,
         environment: Sequence[str],
         background: bool = False,
+        max_memory_bytes: int | None = None,
     ) -> Self:
         """Run a program that ends with this one, in exactly `environment` (`NAME=VALUE`).
 
-        In the `background` it yields to everything else; see `launch`. Raises `OSError`
-        when it cannot be run.
+        In the `background` it yields to everything else; of data it has at most
+        `max_memory_bytes`; see `launch`. Raises `OSError` when it cannot be run.
         """
         # From the loop's thread: the child is told when the thread that made it ends.
         popen = subprocess.Popen(  # noqa: ASYNC220, S603 - a fixed command; back once it runs
@@ -62,6 +63,7 @@ class Process:
                 sys.executable,
                 *("-I", "-S", "-B", launch.__file__, str(os.getpid())),
                 *([launch.BACKGROUND] if background else []),
+                *([f"{launch.MEMORY}{max_memory_bytes}"] if max_memory_bytes else []),
                 *(*environment, "--", *command),
             ],
             stdin=subprocess.DEVNULL,
