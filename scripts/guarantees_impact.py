@@ -26,6 +26,16 @@ IMPACT_GUARDS: Final = (
     ),
     Guard(
         invariant=8,
+        guard=f"{_IMPACT}.judging.Judge._judged",
+        what="an answer that is made of what is masked is taken for known",
+        old="if held:",
+        new="if False:",
+        tests=(
+            f"{INTEGRATION}/test_impact_judging.py::test_an_answer_that_names_a_masked_key_is_not_known",
+        ),
+    ),
+    Guard(
+        invariant=8,
         guard=f"{_IMPACT}.unknowns._find",
         what="a placeholder is taken for the value",
         old="if kinds_in or _SPELLED in value:",

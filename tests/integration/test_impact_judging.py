@@ -94,6 +94,23 @@ async def test_masked_keys_are_as_many_as_there_were():
     assert effects == ["allow"]
 
 
+async def test_an_answer_that_names_a_masked_key_is_not_known():
+    policy = """
+package countersign
+
+decision := {
+	"effect": "needs_approval",
+	"reasons": [{"code": "a.people", "message": "ask them"}],
+	"requirement": {"stages": [{"name": "all", "approvers": {"people": people}, "quorum": 1}]},
+}
+
+people contains name if some name, _ in input.context.arguments
+"""
+    made = record({"a@b.example": 1, "plan": "gold"})
+    effects, _ = await judged(policy, [read(made, lambda _name: None, SANITIZER)])
+    assert effects == [None]
+
+
 async def test_a_candidate_that_does_not_end_is_told_of_and_not_waited_for(monkeypatch):
     monkeypatch.setattr(candidate_module, "_DEADLINE_S", 0.3)
     policy = """

@@ -73,7 +73,7 @@ class Judge:
 
     async def judge(self, case: Case) -> Outcome:
         """What the candidate says of a case. Raises `ConfigurationError` when OPA is gone."""
-        document, _ = marked(case.input, case.unknowns, case.names)
+        document, marks = marked(case.input, case.unknowns, case.names)
         key = key_of(document, case.unknowns)
         kept = self._kept.get(key)
         if kept is not None:
@@ -86,7 +86,7 @@ class Judge:
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
         try:
-            outcome = await self._judged(case, document)
+            outcome = await self._judged(case, document, marks)
         except BaseException as error:
             future.set_exception(error)
             future.exception()  # whoever waits for it hears of it; so do we
@@ -95,10 +95,14 @@ class Judge:
         self.settled[outcome.how] += 1
         return outcome
 
-    async def _judged(self, case: Case, document: JsonObject) -> Outcome:
-        base = await self._answer(case, document)
+    async def _judged(self, case: Case, document: JsonObject, marks: Marks) -> Outcome:
+        value = await self._value(case, document)
+        base = self._read(case, value)
         if not case.unknowns:
             return Outcome(answer=base, how=How.KNOWN)
+        held = marks.held_in(_compared(value))
+        if held:
+            return _open([unknown.pointer for unknown in held], How.TRIED)
         alike = self._like(case, document)
         if alike is not None:
             return self._certain(case, base, How.ALIKE) if not alike else _open(alike, How.ALIKE)
@@ -112,17 +116,24 @@ class Judge:
         return await self._traced(case, document, base)
 
     async def _answer(self, case: Case, document: JsonObject) -> Answer:
+        return self._read(case, await self._value(case, document))
+
+    def _read(self, case: Case, value: JsonValue | NoAnswerError) -> Answer:
+        if isinstance(value, NoAnswerError):
+            return refused(value.code)
+        return said(value, case.context, self._label)
+
+    async def _value(self, case: Case, document: JsonObject) -> JsonValue | NoAnswerError:
         try:
-            value: JsonValue = await self._candidate.answer(document)
+            return await self._candidate.answer(document)
         except NoAnswerError as error:
-            return refused(error.code)
+            return error
         except PolicyError as error:
             raise ConfigurationError(
                 "impact.not_evaluated",
                 f"the candidate did not answer on record {case.seq}: {error.message}",
                 advice="Let `countersign policy test` run it, and see that it ends in time.",
             ) from None
-        return said(value, case.context, self._label)
 
     def _certain(self, case: Case, answer: Answer, how: How) -> Outcome:
         """The answer, unless its mask reaches into what is masked already."""
@@ -218,6 +229,19 @@ class Judge:
         trace = Trace(events, marks, document)
         trace.run()
         return trace
+
+
+def _compared(value: JsonValue | NoAnswerError) -> JsonValue:
+    """What of policy's value makes it another answer: all but the words of its reasons."""
+    if isinstance(value, NoAnswerError) or not isinstance(value, dict):
+        return None
+    reasons = value.get("reasons")
+    codes: list[JsonValue] = [
+        {name: item for name, item in each.items() if name != "message"}
+        for each in (reasons if isinstance(reasons, list) else [])
+        if isinstance(each, dict)
+    ]
+    return {**value, "reasons": codes}
 
 
 def _open(needs: Iterable[str], how: How) -> Outcome:

@@ -9,7 +9,7 @@ an unknown is a mark: a text or number nobody else uses. Pure. Called by
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from countersign.model import JsonValue
@@ -113,6 +113,19 @@ class Marks:
         if value[0] != "object":
             return self.of(value)
         return frozenset[int]().union(*(self.of(key) for key, _ in value[1]))
+
+    def held_in(self, value: JsonValue) -> list[Unknown]:
+        """The unknowns whose marks stand in a JSON value, alone or in a text."""
+        if isinstance(value, dict):
+            parts: Iterable[JsonValue] = (*value, *value.values())
+        elif isinstance(value, list):
+            parts = value
+        elif isinstance(value, str):
+            return [self.unknowns[index] for mark, index in self.texts.items() if mark in value]
+        else:
+            found = self.numbers.get(value) if isinstance(value, float) else None
+            return [] if found is None else [self.unknowns[found]]
+        return [unknown for part in parts for unknown in self.held_in(part)]
 
     def in_order(self, value: Value) -> frozenset[int]:
         """The unknowns that decide in which order something goes through its members."""
