@@ -8,12 +8,13 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 import realparts
 from countersign.errors import ConfigurationError
+from countersign.policy.admission import is_machine
 from countersign.policy.binary import (
     FORBIDDEN_BUILTINS,
     capabilities,
@@ -23,6 +24,7 @@ from countersign.policy.binary import (
 )
 from countersign.policy.bundle import Bundle
 from countersign.policy.bundle import build as compiled
+from countersign.policy.snapshot import Snapshot
 from countersign.policy.sources.directory import snapshot
 
 ALLOW = 'package countersign\n\ndecision := {"effect": "allow"}\n'
@@ -158,6 +160,18 @@ def test_a_policy_without_the_entry_point_is_refused(source, other):
         "policy.no_entrypoint",
         "no rule defines data.countersign.decision",
     )
+
+
+@pytest.mark.parametrize(
+    "names", [("a.rego", "a.rego/b.rego"), ("a.rego/b.rego", "a.rego"), ("é" * 200 + ".rego",)]
+)
+def test_names_that_cannot_be_files_are_the_policys_fault(names):
+    """And not this machine's, which would be tried again for ever."""
+    files = {PurePosixPath(name): ALLOW.encode() for name in names}
+    with pytest.raises(ConfigurationError) as caught:
+        compiled(realparts.opa(), Snapshot(files=files, revision="r", version="v", origin="o"))
+    assert caught.value.code == "policy.not_compiled"
+    assert not is_machine(caught.value)
 
 
 def test_a_directory_without_policy_is_refused(source):

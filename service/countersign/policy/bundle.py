@@ -8,6 +8,7 @@ thread.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import tempfile
@@ -20,6 +21,8 @@ from countersign.policy.binary import CommandError, UnusableError, capabilities,
 from countersign.policy.snapshot import Snapshot
 
 ENTRYPOINT: Final = "data.countersign.decision"
+_OF_NAMES: Final = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""What the names of a policy's files bring about, and no trying again mends."""
 _FIX_AND_RETRY: Final = "Correct the policy, then try again; the active one is untouched."
 
 
@@ -54,10 +57,16 @@ def _compile(
     opa: Path, scratch: Path, files: Mapping[PurePosixPath, bytes], revision: str
 ) -> bytes:
     source, target, rules = scratch / "source", scratch / "bundle.tar.gz", scratch / "rules.json"
-    for name, content in files.items():
-        path = source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    try:
+        _write(source, files)
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise ConfigurationError(
+            "policy.not_compiled",
+            f"policy has a file whose name cannot be one here: {error.strerror}",
+            advice=_FIX_AND_RETRY,
+        ) from error
     rules.write_bytes(allowed(opa))
     try:
         arguments = ["--bundle", ".", "--capabilities", str(rules), "--revision", revision]
@@ -76,6 +85,13 @@ def _compile(
             "policy.no_entrypoint", f"no rule defines {ENTRYPOINT}", advice=_FIX_AND_RETRY
         )
     return target.read_bytes()
+
+
+def _write(source: Path, files: Mapping[PurePosixPath, bytes]) -> None:
+    for name, content in files.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def allowed(opa: Path) -> bytes:
