@@ -19,7 +19,7 @@ from countersign.v1 import admin_pb2, context_pb2
 
 app = typer.Typer()
 _PATIENT: Final = Timing(call_s=300)
-"""A version's own tests can take a while."""
+"""For a change: a version's own tests can take a while. A look is repeated for all that time."""
 _RESULTS: Final = {
     number: name.removeprefix("POLICY_RESULT_").lower().replace("_", " ")
     for name, number in admin_pb2.PolicyResult.items()
@@ -35,8 +35,8 @@ _WORDS: Final = {
 _NOT_IN_FORCE: Final = (admin_pb2.POLICY_RESULT_REFUSED, admin_pb2.POLICY_RESULT_FAILED)
 
 
-def _client(credential: Path | None) -> AdminClient:
-    return AdminClient.from_credential(credential_path(credential), timing=_PATIENT)
+def _client(credential: Path | None, timing: Timing | None = None) -> AdminClient:
+    return AdminClient.from_credential(credential_path(credential), timing=timing or Timing())
 
 
 @app.command()
@@ -80,7 +80,7 @@ def activate(
     as_json: JsonOption = False,
 ) -> int:
     """Look at the source now and have what is there answer, or have a kept version answer."""
-    with _client(credential) as client:
+    with _client(credential, _PATIENT) as client:
         return _told(client.activate_policy(revision), as_json=as_json)
 
 
@@ -93,7 +93,7 @@ def rollback(
     as_json: JsonOption = False,
 ) -> int:
     """Go back to a version that answered before; it stays until the source changes."""
-    with _client(credential) as client:
+    with _client(credential, _PATIENT) as client:
         return _told(client.roll_back_policy(revision), as_json=as_json)
 
 
