@@ -26,6 +26,7 @@ class Keeper:
     def __init__(self) -> None:
         self.attempt = Attempt(result=Result.UNCHANGED, at_s=1.5)
         self.asked: list[tuple[str, ...]] = []
+        self.only = False
 
     def status(self) -> Status:
         return Status(
@@ -42,7 +43,7 @@ class Keeper:
 
     async def roll_back(self, revision: str, by: str) -> Attempt:
         self.asked.append(("roll_back", revision, by))
-        if revision == "unknown":
+        if revision == "unknown" or (self.only and not revision):
             raise LookupError(revision)
         return self.attempt
 
@@ -111,9 +112,12 @@ async def test_a_refusal_is_told_with_its_own_code_and_words(
     assert len(error.message) < 2000  # it has to fit into the trailers of a call
 
 
-async def test_a_version_that_is_not_kept_is_not_found(verbs: PolicyVerbs) -> None:
-    with pytest.raises(NotFoundError):
+async def test_a_version_that_is_not_kept_is_not_found(keeper: Keeper, verbs: PolicyVerbs) -> None:
+    with pytest.raises(NotFoundError, match="no such version is kept here"):
         await verbs.roll_back(call(), pb.RollbackPolicyRequest(revision="unknown"))
+    keeper.only = True
+    with pytest.raises(NotFoundError, match="there is no version to go back to"):
+        await verbs.roll_back(call(), pb.RollbackPolicyRequest())
     with pytest.raises(InvalidRequestError):
         await verbs.roll_back(call(), pb.RollbackPolicyRequest(revision="x" * 201))
     with pytest.raises(InvalidRequestError):

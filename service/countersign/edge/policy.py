@@ -88,7 +88,9 @@ class PolicyVerbs:
         self._require_ours(call.subject)
         revision, by = _revision(message.revision), call.subject.id
         attempt = await _within(
-            call, self._keeper.choose(revision, by) if revision else self._keeper.activate(by)
+            call,
+            self._keeper.choose(revision, by) if revision else self._keeper.activate(by),
+            named=revision,
         )
         answer = admin_pb2.ActivatePolicyResponse(attempt=_attempt(attempt))
         active = self._keeper.status().active
@@ -103,7 +105,9 @@ class PolicyVerbs:
         registrations.known_only(message)
         self._require_ours(call.subject)
         revision = _revision(message.revision)
-        attempt = await _within(call, self._keeper.roll_back(revision, call.subject.id))
+        attempt = await _within(
+            call, self._keeper.roll_back(revision, call.subject.id), named=revision
+        )
         answer = admin_pb2.RollbackPolicyResponse(attempt=_attempt(attempt))
         active = self._keeper.status().active
         if active:
@@ -119,7 +123,7 @@ class PolicyVerbs:
             )
 
 
-async def _within(call: Call[Person], work: Awaitable[Attempt]) -> Attempt:
+async def _within(call: Call[Person], work: Awaitable[Attempt], *, named: str) -> Attempt:
     """What an attempt comes to, unless that takes longer than the call; it goes on then."""
     try:
         async with asyncio.timeout(call.deadline_s):
@@ -133,8 +137,9 @@ async def _within(call: Call[Person], work: Awaitable[Attempt]) -> Attempt:
     except LookupError:
         raise NotFoundError(
             "policy.not_kept",
-            "no such version is kept here",
-            advice="`countersign policy status` lists what can be gone back to.",
+            "no such version is kept here" if named else "there is no version to go back to",
+            advice="`countersign policy status` lists what can be gone back to; "
+            "a restart begins with none.",
         ) from None
     if attempt.result is Result.REFUSED:
         raise PreconditionError(
