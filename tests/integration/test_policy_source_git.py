@@ -205,6 +205,8 @@ def test_a_folder_that_is_not_there_or_has_no_rego_is_named(git, at):
     error = refused(at(path="gone"))
     assert error.code == "policy.unreadable"
     assert git.head in error.message
+    assert "has no folder gone: " in error.message
+    assert "policy.git.path" in error.advice
 
 
 def test_a_tree_without_bound_is_not_read(git, at, monkeypatch):

@@ -231,7 +231,14 @@ class GitSource:
         return name
 
     def _files(self, commit: str) -> dict[PurePosixPath, bytes]:
-        entries = self._repository.entries(commit, self._settings.path)
+        try:
+            entries = self._repository.entries(commit, self._settings.path)
+        except ProgramError as error:
+            if not self._settings.path:
+                raise
+            raise self._refused(
+                commit, f"has no folder {self._settings.path}: {error}; see policy.git.path"
+            ) from None
         wanted = [entry for entry in entries if self._wanted(commit, entry)]
         if len(wanted) > MAX_FILES or sum(entry.size for entry in wanted) > MAX_TREE_BYTES:
             limits = f"{MAX_FILES} files or {MAX_TREE_BYTES} bytes"
@@ -253,7 +260,8 @@ class GitSource:
         return ConfigurationError(
             "policy.unreadable",
             f"commit {commit} of {self.origin} {problem}",
-            advice="Correct it in a later commit; the active policy is untouched.",
+            advice="Correct it in a later commit, or policy.git.path if that is wrong; "
+            "the active policy is untouched.",
         )
 
     def _unreachable(self, problem: str) -> ConfigurationError:
