@@ -82,6 +82,38 @@ def test_each_mistake_is_a_line_with_its_place(
     assert f"  {words}" in said.out
 
 
+@pytest.mark.parametrize(
+    ("file", "settings", "place", "setting"),
+    [
+        ("settings/data.yaml", "freezs: []\n", "settings/data.yaml", "freezs"),
+        ("settings/data.yaml", "packs: {exprt: {rows: 1}}\n", "settings/data.yaml", "packs.exprt"),
+        ("settings/data.yaml", "packs:\npay: {rows: 1}\n", "settings/data.yaml", "pay"),
+        (
+            "settings/data.yaml",
+            "packs: {pay: {rows: ten}}\n",
+            "settings/data.yaml",
+            "packs.pay.rows",
+        ),
+        (
+            "settings/packs/pay/data.yaml",
+            "row: 1\n",
+            "settings/packs/pay/data.yaml",
+            "packs.pay.row",
+        ),
+    ],
+)
+def test_a_setting_that_would_deny_everything_is_not_clean(
+    ann: Author, file: str, settings: str, place: str, setting: str
+) -> None:
+    ann.writes("pay.rego", f'{RULE}\ndefaults := {{"rows": 5}}\n')
+    ann.writes("settings/data.yaml", "environments: {lab: dev}\n")
+    assert ann.types("check", "--questions", "10").code == 0
+    ann.writes(file, settings)
+    said = ann.types("check", "--questions", "10")
+    assert said.code == 1, said.out
+    assert f"  policy/{place} {setting} is malformed, missing or no setting" in said.out
+
+
 def test_what_scripts_read_says_the_same(ann: Author) -> None:
     ann.writes("pay.rego", RULE.replace('"quorum": 2', '"quorum": 0'))
     said = ann.types("check", "--json", "--questions", "100")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final, Protocol
 
-_DATA_FILES: Final = ("data.json", "data.yaml", "data.yml")
+DATA_FILES: Final = ("data.json", "data.yaml", "data.yml")
 _TEST_FILES: Final = ("_test.rego", "_cases.yaml")
 
 
@@ -75,7 +75,7 @@ def belongs(name: str) -> bool:
     """Whether a file of this name is compiled."""
     if name.startswith("."):
         return False
-    return name in _DATA_FILES or (name.endswith(".rego") and not name.endswith("_test.rego"))
+    return name in DATA_FILES or (name.endswith(".rego") and not name.endswith("_test.rego"))
 
 
 def is_policy(path: PurePosixPath) -> bool:

@@ -1,7 +1,8 @@
 """`check`: everything that can be said of a policy without running a service.
 
-Its form, its types against the input's schema, and the contract over generated
-questions. Each finding is one line with a place. Called by the command line.
+Its form, its types against the input's schema, its settings against the library's
+shapes, and the contract over generated questions. Each finding is one line with a
+place. Called by the command line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import enum
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from countersign.errors import ConfigurationError, PolicyError
@@ -21,7 +22,7 @@ from countersign.policy import probing, schema
 from countersign.policy.binary import FORBIDDEN_BUILTINS
 from countersign.policy.bundle import build
 from countersign.policy.child import OpaChild, OpaSettings
-from countersign.policy.snapshot import Snapshot
+from countersign.policy.snapshot import DATA_FILES, Snapshot
 from countersign.workbench.opa_command import Workplace, run, workplace
 
 _SCHEMAS: Final = "schemas"
@@ -35,6 +36,7 @@ package countersign
 """
 _SUBPACKAGES: Final = re.compile(rb"^# *scope: *subpackages *$", re.MULTILINE)
 _ROOT: Final = re.compile(rb"^package countersign *$", re.MULTILINE)
+_INVALID: Final = "data.countersign.settings.invalid"
 _BELOW_APPROVAL: Final = "undefined ref: input.approval."
 _UNDEFINED: Final = re.compile(r"undefined function ([\w.]+)")
 
@@ -43,6 +45,7 @@ class Group(enum.StrEnum):
     """What looked."""
 
     COMPILE = "compile"
+    SETTINGS = "settings"
     FORM = "form"
     CONTRACT = "contract"
     REGAL = "regal"
@@ -50,6 +53,7 @@ class Group(enum.StrEnum):
 
 TITLES: Final = {
     Group.COMPILE: "opa check --strict, with the schema of the input and our capabilities",
+    Group.SETTINGS: "the settings, held against the library's shapes and the packs' defaults",
     Group.FORM: "opa fmt",
     Group.CONTRACT: "the contract, over generated questions",
     Group.REGAL: "regal lint",
@@ -82,7 +86,7 @@ def check(
 ) -> Checked:
     """Check a policy. Raises `ConfigurationError` when a tool cannot be run. Blocking."""
     with workplace(opa, policy.files) as place:
-        found = [*_compiled(place, policy), *_formed(place)]
+        found = [*_compiled(place, policy), *_formed(place), *_set(place, policy)]
         if regal is not None:
             found += _linted(place, regal)
     compiles = not any(finding.group is Group.COMPILE for finding in found)
@@ -175,6 +179,34 @@ def _meant(typed: str, known: Sequence[object]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"there is {', '.join(names)}" if names else "there is nothing below it"
+
+
+# --- settings ----------------------------------------------------------------
+
+
+def _set(place: Workplace, policy: Snapshot) -> Iterator[Finding]:
+    """What the library itself calls malformed: it would deny whatever rests on it."""
+    arguments = ["--bundle", ".", "--format", "json", _INVALID]
+    told = place.run("eval", *place.allowed, *arguments).json() or {}
+    for result in told.get("result") or ():
+        for setting in result["expressions"][0]["value"]:
+            yield Finding(
+                group=Group.SETTINGS,
+                place=_holder(policy, str(setting)),
+                message=f"{setting} is malformed, missing or no setting that anything knows; "
+                "docs/reference/policy-settings.md has its form",
+            )
+
+
+def _holder(policy: Snapshot, setting: str) -> str:
+    """The data file nearest to a setting, of those that may hold it."""
+    steps = ["settings", *setting.split(".")]
+    for depth in range(len(steps), -1, -1):
+        for name in DATA_FILES:
+            path = PurePosixPath(*steps[:depth], name)
+            if path in policy.files:
+                return str(path)
+    return ""
 
 
 # --- form --------------------------------------------------------------------
