@@ -11,7 +11,7 @@ from countersign.cli.policy import serving
 from countersign.client import Timing
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Instead of a call."""
 
 
@@ -30,9 +30,9 @@ def test_only_a_change_waits_for_the_tests_of_a_version(
 
     def from_credential(_path: Path, *, timing: Timing) -> None:
         given.append(timing)
-        raise Stopped
+        raise StoppedError
 
     monkeypatch.setattr(serving.AdminClient, "from_credential", from_credential)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         command(credential=Path("olga.credential"))
     assert [timing.call_s for timing in given] == [waits_s]
