@@ -2,11 +2,12 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from countersign.audit.sentences import plain
-from countersign.audit.story import story
+from countersign.audit.story import story, tell
 
 PREVIEW = "ab" * 32
 REVIEW = "rev_1"
@@ -160,6 +161,37 @@ def test_an_end_by_time_and_a_revocation_are_told():
     assert "the review ended: expired" in text
     assert "revoked by: per_a" in text
     assert "no report came in time: ambiguous" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "title"),
+    [
+        ({"revision": "1a2b"}, "policy 1a2b answers from here on"),
+        ({"result": "activated", "revision": "1a2b"}, "policy 1a2b answers from here on"),
+        ({"result": "rolled_back", "revision": "1a2b"}, "policy 1a2b answers again"),
+        (
+            {"result": "proposed", "revision": "1a2b", "proposed": {"revision": "3c4d"}},
+            "policy 3c4d waits for people; 1a2b goes on answering",
+        ),
+        (
+            {"result": "refused", "revision": "1a2b", "refused": {"revision": "3c4d"}},
+            "policy 3c4d was refused; 1a2b goes on answering",
+        ),
+        (
+            {"result": "failed", "revision": "1a2b", "refused": {"code": "policy.unreachable"}},
+            "another policy could not be had or started; 1a2b goes on answering",
+        ),
+        (
+            {"result": "of a later schema", "revision": "1a2b"},
+            "policy 1a2b answers: of a later sch",
+        ),
+    ],
+)
+def test_what_became_of_a_version_of_policy_is_told(change, title):
+    told = tell(at(1, "policy.changed", change=change))
+    assert told.title.startswith(title)
+    if code := change.get("refused", {}).get("code"):
+        assert ("because", code) in told.facts
 
 
 def test_an_unknown_kind_is_shown_and_an_unknown_subject_is_empty():

@@ -165,6 +165,24 @@ def _tell_shadow(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     yield "not the same", joined(shadow.get("changed"))
 
 
+def _tell_policy(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
+    change = object_of(record, "change")
+    now = text_of(change, "revision") or "no policy"
+    refused, proposed = object_of(change, "refused"), object_of(change, "proposed")
+    other = text_of(refused or proposed, "revision") or "another policy"
+    titles = {
+        "activated": f"policy {now} answers from here on",
+        "rolled_back": f"policy {now} answers again",
+        "proposed": f"policy {other} waits for people; {now} goes on answering",
+        "refused": f"policy {other} was refused; {now} goes on answering",
+        "failed": f"{other} could not be had or started; {now} goes on answering",
+    }
+    result = text_of(change, "result") or "activated"
+    yield "", titles.get(result, f"policy {now} answers: {result}")
+    yield "because", coded(refused) if refused else ""
+    yield "change", brief(change)
+
+
 def tell_other(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     """A record of a kind that is told by its own name."""
     yield "", text_of(record, "kind") or "a record of unknown kind"
@@ -183,6 +201,7 @@ TELLERS: Final[dict[str, Teller]] = {
     "review.escalated": _tell_escalated,
     "admin.refused": _tell_kept_out,
     "review.closed": _tell_closed,
+    "policy.changed": _tell_policy,
     "policy.shadow": _tell_shadow,
     "claim": _tell_claim,
     "outcome": _tell_outcome,
