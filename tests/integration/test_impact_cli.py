@@ -166,6 +166,22 @@ def test_times_and_actions_choose(recorded, small):
     assert chosen["replayed"] == len(some)
 
 
+def test_where_there_is_no_log_nothing_passes(small, tmp_path):
+    """A gate of CI that was pointed at the wrong directory must not be green."""
+    (tmp_path / "records").mkdir()
+    told = impact(tmp_path, small(), "--fail-on", "loosened")
+    assert told.code not in {0, 3}
+    assert "[audit.no_log]" in told.err
+    assert "nothing was compared" in told.err
+
+
+def test_a_time_that_ends_before_it_begins_is_wrong_usage(recorded, small):
+    log, _ = recorded
+    told = impact(log, small(), "--since", "7d", "--until", "9d")
+    assert told.code == 2
+    assert "--since, --until" in told.err
+
+
 def test_what_a_record_names_and_is_gone_is_not_replayed_and_can_fail(recorded, small, tmp_path):
     log, _ = recorded
     copy = shutil.copytree(log, tmp_path / "copy")

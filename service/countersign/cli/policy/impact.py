@@ -89,12 +89,21 @@ def impact(
         limit=limit,
         seed=seed,
     )
+    if choice.since and choice.until and choice.since >= choice.until:
+        raise typer.BadParameter("--since, --until: the first must be before the other")
     source = Given(log=log, tenant=tenant, config=config).source()
     candidate, parts = _candidate(bundle), frozenset(compare or EVERY_PART)
     about = {"candidate": str(bundle), "revision": candidate.revision, "since": choice.since}
     summary = Summary()
     with _without_collector():
         asyncio.run(_run(source, candidate, choice, parts, summary, opa(settings(config)), format))
+    if not summary.replayed and not source.inventory().segments:
+        raise ConfigurationError(
+            "audit.no_log",
+            "there is no record of a log there",
+            advice="Name the directory or address that holds a log's `records`, with --log or "
+            "--tenant: nothing was compared.",
+        )
     _tell(summary, about, format)
     return FAILED if any(map(_found(summary).get, fail_on or ())) else 0
 
