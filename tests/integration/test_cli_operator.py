@@ -336,5 +336,19 @@ def test_doctor_names_what_is_missing_with_the_remedy(home: Path) -> None:
     assert "countersign init" in findings(home)["settings"]["remedy"]
 
 
+def test_doctor_looks_at_the_candidate_that_is_tried_in_shadow(tmp_path: Path) -> None:
+    with Service(tmp_path / "service") as service:
+        service.configure({"policy.shadow.directory": "candidate"})
+        missing = findings(service.directory)["shadow"]
+        assert not missing["ok"]
+        assert "candidate" in missing["detail"]
+        candidate = service.directory / "candidate"
+        candidate.mkdir()
+        (candidate / "a.rego").write_text("package countersign\n\ndecision := {\n")
+        assert "does not compile" in findings(service.directory)["shadow"]["detail"]
+        (candidate / "a.rego").write_text("package countersign\n\ndecision := {}\n")
+        assert findings(service.directory)["shadow"]["ok"]
+
+
 def test_version(tmp_path: Path) -> None:
     assert typed(tmp_path, "version").stdout == f"{__version__}\n"

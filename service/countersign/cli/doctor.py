@@ -21,9 +21,10 @@ from countersign.issuers import Issuers
 from countersign.keyring import keyring_of
 from countersign.policy.admission import Admission
 from countersign.policy.binary import check_version, find_opa
-from countersign.policy.bundle import Bundle
+from countersign.policy.bundle import Bundle, build
 from countersign.policy.opa import OpaPolicy
 from countersign.policy.snapshot import Snapshot
+from countersign.policy.sources.directory import snapshot
 from countersign.policy_source import admission_settings, source_of
 from countersign.recognizers import Pool
 from countersign.registry import Registers
@@ -57,6 +58,8 @@ def _examine(path: Path) -> list[Finding]:
         findings.append(_try("issuers", lambda: _issuers(config)))
     if opa:
         findings.append(_try("policy", lambda: _policy(config, opa[0])))
+    if opa and config.policy.shadow.directory:
+        findings.append(_try("shadow", lambda: _shadow(config, opa[0])))
     findings.append(_try("store", lambda: _store(config)))
     return findings
 
@@ -146,17 +149,24 @@ def _issuers(config: Config) -> str:
 
 
 def _policy(config: Config, opa: Path) -> str:
-    snapshot = source_of(config, kept=False).fetch("")
-    assert snapshot is not None  # noqa: S101 - no version is the empty one
-    bundle = asyncio.run(_admitted(config, opa, snapshot))
-    told = f"{snapshot.origin}: revision {bundle.revision}, passes all that it has to"
-    return f"{told}, signed by {snapshot.signed_by}" if snapshot.signed_by else told
+    version = source_of(config, kept=False).fetch("")
+    assert version is not None  # noqa: S101 - no version is the empty one
+    bundle = asyncio.run(_admitted(config, opa, version))
+    told = f"{version.origin}: revision {bundle.revision}, passes all that it has to"
+    return f"{told}, signed by {version.signed_by}" if version.signed_by else told
 
 
-async def _admitted(config: Config, opa: Path, snapshot: Snapshot) -> Bundle:
+def _shadow(config: Config, opa: Path) -> str:
+    """What is tried beside it only has to compile."""
+    candidate = snapshot(config.path(config.policy.shadow.directory))
+    bundle = build(opa, candidate)
+    return f"{candidate.origin}: revision {bundle.revision}, compiles, and decides nothing"
+
+
+async def _admitted(config: Config, opa: Path, version: Snapshot) -> Bundle:
     """What a service would have it pass before it answers."""
     admission = Admission(opa, settings=admission_settings(config))
-    bundle = await admission.admit(snapshot)
+    bundle = await admission.admit(version)
     await OpaPolicy(opa).try_bundle(bundle, admission.probe)
     return bundle
 
