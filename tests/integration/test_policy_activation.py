@@ -33,6 +33,7 @@ from policy_world import (
 POLLED = KeeperSettings(poll_s=0.05, retry_s=0.05, max_retry_s=0.2)
 FAILING = TEST.replace("EFFECT", "deny")
 PASSING = TEST.replace("EFFECT", "allow")
+SETTINGS_FAILING = "package b\n\ntest_the_settings_are_well_formed if false\n"
 
 
 @pytest.fixture
@@ -54,9 +55,15 @@ def world(tmp_path: Path) -> World:
             "requirement.stages[0].quorum: 0, must be ≥ 1",
         ),
         (EXPONENTIAL, {}, "policy.too_slow", "no answer in 1 s of its processor"),
+        (
+            POLICY,
+            {"a": FAILING, "b": SETTINGS_FAILING},
+            "policy.tests_failed",
+            "tests fail: b_test.rego:3 data.b.test_the_settings_are_well_formed: failed; a_test",
+        ),
         ("package elsewhere\n", {}, "policy.no_entrypoint", "data.countersign.decision"),
     ],
-    ids=["broken", "failing test", "contract", "exponential", "no entry point"],
+    ids=["broken", "failing test", "contract", "exponential", "settings first", "no entry point"],
 )
 async def test_what_is_refused_never_answers_and_a_corrected_one_does_without_a_restart(
     world: World, policy: str, tests: dict[str, str], code: str, words: str

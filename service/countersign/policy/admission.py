@@ -39,7 +39,12 @@ _TESTS_ROOM: Final = 2
 """Tests may have so many times the memory at which OPA begins to save it, and no more."""
 APPROVAL_FAILED: Final = "policy.approval_failed"
 _MACHINE_CODES: Final = frozenset({"policy.not_built", APPROVAL_FAILED})
-_FIX: Final = "Correct the policy; the active one stays until then."
+_FIX: Final = (
+    "Correct the policy; the active one stays until then. "
+    "`countersign policy check` and `test` tell more."
+)
+_SETTINGS_TEST: Final = ".test_the_settings_are_well_formed"
+"""The library's own. Where a setting is malformed most others fail as well: it goes first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,13 +218,14 @@ def _named(output: bytes) -> list[str]:
         results: Any = json.loads(output)
     except ValueError:
         return []
-    return [
+    failed = [
         f"{result['location']['file'].lstrip('/')}:{result['location']['row']} "
         f"{result['package']}.{result['name']}: "
         + (f"error {result['error'].get('code', '')}" if result.get("error") else "failed")
         for result in results
         if isinstance(result, dict) and (result.get("fail") or result.get("error"))
     ]
+    return sorted(failed, key=lambda told: _SETTINGS_TEST not in told)
 
 
 def _unanswered(error: PolicyError) -> ConfigurationError:
