@@ -133,7 +133,7 @@ class Given:
         """The log to read, whether trusted or not."""
         if self.log is not None and self.log.startswith(bucket.SCHEME):
             return bucket.of_address(self.log)
-        settings = load(config_path(self.config)) if self.log is None else None
+        settings = self._settings() if self.log is None else None
         if settings is not None and settings.log.sink == "s3":
             return bucket.of_service(settings, self._origin(settings))
         directory = self._directory() if self.log is None else Path(self.log)
@@ -144,6 +144,17 @@ class Given:
                 advice="Name its --tenant or --log. A log begins when the service first starts.",
             )
         return Directory(directory)
+
+    def _settings(self) -> Config:
+        """The service's. Whoever has none reads a copy of a log, and is told how."""
+        path = config_path(self.config)
+        if not path.exists():
+            raise ConfigurationError(
+                "config.missing",
+                f"there is no {path}, so no service whose log to read",
+                advice="Name a copy of a log with --log, or a service's settings with --config.",
+            )
+        return load(path)
 
     def own(self) -> TrustedLog:
         """The service's log, which may not have begun: others want its key first."""
