@@ -115,7 +115,7 @@ of(name, defaults) := defaults if not data.settings.packs[name]
 # description: For `deny`, where a decision would rest on a setting that cannot be read.
 refusal := {
 	"code": "policy.settings_invalid",
-	"message": "a setting that this decision rests on is malformed; data.countersign.settings.invalid names it",
+	"message": "a setting that this decision rests on is malformed; countersign policy check names it",
 }
 
 # METADATA
