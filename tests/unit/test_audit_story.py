@@ -175,11 +175,11 @@ def test_an_end_by_time_and_a_revocation_are_told():
         ),
         (
             {"result": "refused", "revision": "1a2b", "refused": {"revision": "3c4d"}},
-            "policy 3c4d was refused; 1a2b goes on answering",
+            "policy 3c4d was refused (no reason given); 1a2b goes on answering",
         ),
         (
             {"result": "failed", "revision": "1a2b", "refused": {"code": "policy.unreachable"}},
-            "another policy could not be had or started; 1a2b goes on answering",
+            "another policy could not be had or started (policy.unreachable); 1a2b goes on answering",
         ),
         (
             {"result": "of a later schema", "revision": "1a2b"},

@@ -170,12 +170,13 @@ def _tell_policy(record: JsonObject, _shown: set[str]) -> Iterator[Fact]:
     now = text_of(change, "revision") or "no policy"
     refused, proposed = object_of(change, "refused"), object_of(change, "proposed")
     other = text_of(refused or proposed, "revision") or "another policy"
+    code = text_of(refused, "code") or "no reason given"
     titles = {
         "activated": f"policy {now} answers from here on",
         "rolled_back": f"policy {now} answers again",
         "proposed": f"policy {other} waits for people; {now} goes on answering",
-        "refused": f"policy {other} was refused; {now} goes on answering",
-        "failed": f"{other} could not be had or started; {now} goes on answering",
+        "refused": f"policy {other} was refused ({code}); {now} goes on answering",
+        "failed": f"{other} could not be had or started ({code}); {now} goes on answering",
     }
     result = text_of(change, "result") or "activated"
     yield "", titles.get(result, f"policy {now} answers: {result}")
