@@ -548,10 +548,11 @@ def _problem(error: Any) -> str:
 
 
 def opa_candidates(environment: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """Where OPA may be when the file does not say: `$OPA`, `.tools/opa`, PATH."""
+    """Where OPA may be when the file does not say: `$OPA` alone, or `.tools/opa` and PATH."""
     environ = os.environ if environment is None else environment
-    places = [Path(environ["OPA"])] if environ.get("OPA") else []
-    places.append(_checkout() / ".tools" / "opa")
+    if environ.get("OPA"):
+        return (Path(environ["OPA"]),)
+    places = [_checkout() / ".tools" / "opa"]
     places += [Path(entry) / "opa" for entry in environ.get("PATH", "").split(os.pathsep) if entry]
     return tuple(places)
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 
+from pathlib import Path
+
 import pytest
 
 from countersign.config import Config, credential_path, load, opa_candidates
@@ -152,8 +154,9 @@ def test_the_environment_names_files_and_nothing_else(tmp_path):
     with pytest.raises(ConfigurationError) as error:
         credential_path(None, {})
     assert error.value.code == "credential.missing"
-    candidates = [str(place) for place in opa_candidates({"OPA": "/x/opa", "PATH": "/a:/b"})]
-    assert candidates[0] == "/x/opa"
+    named = opa_candidates({"OPA": "/x/opa", "PATH": "/a:/b"})
+    assert named == (Path("/x/opa"),)  # a wrong one is never silently replaced by another
+    candidates = [str(place) for place in opa_candidates({"OPA": "", "PATH": "/a:/b"})]
     assert candidates[-2:] == ["/a/opa", "/b/opa"]
 
 
