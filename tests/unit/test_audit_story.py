@@ -179,7 +179,7 @@ def test_an_end_by_time_and_a_revocation_are_told():
         ),
         (
             {"result": "failed", "revision": "1a2b", "refused": {"code": "policy.unreachable"}},
-            "another policy could not be had or started (policy.unreachable); 1a2b goes on answering",
+            "another policy could not be had or started (policy.unreachable); 1a2b goes on",
         ),
         (
             {"result": "of a later schema", "revision": "1a2b"},
