@@ -115,4 +115,12 @@ IMPACT_GUARDS: Final = (
         new="if data is None:",
         tests=(f"{_RECORDED}::test_a_large_context_is_read_from_its_object_and_gone_without_it",),
     ),
+    Guard(
+        invariant=2,
+        guard="countersign.cli.policy.impact.impact",
+        what="a gate of CI that was given an empty place instead of a log is green",
+        old="if not summary.replayed and not source.inventory().segments:",
+        new="if False:",
+        tests=(f"{INTEGRATION}/test_impact_cli.py::test_where_there_is_no_log_nothing_passes",),
+    ),
 )
