@@ -56,6 +56,10 @@ WHERE_TO_LOOK: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "how much": ("/arguments/plan/destroy",),
     },
     "infra.destroy": {"where": ("/resource/type",)},
+    "k8s.request": {
+        "what": ("facts:kubernetes.verb", "facts:kubernetes.kinds"),
+        "where": ("facts:kubernetes.namespaces",),
+    },
     "deploy.release": {"what": ("/arguments/version",)},
     "deploy.rollback": {"what": ("/arguments/version",)},
     "payment.transfer": {
@@ -106,6 +110,8 @@ _EXAMPLES: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         "resource_changes": [{"address": "module.reports.aws_db_instance.replica[1]",
             "type": "aws_db_instance", "name": "replica", "change": {"actions": ["delete"]}}]}}),
     ("infra.destroy", "database/reports-replica-2", {"snapshot": True}),
+    ("k8s.request", "cluster/eu-1", {"verb": "apply", "manifest": {"apiVersion": "apps/v1",
+        "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}}}),
     ("deploy.release", "deployment/billing-worker", {"version": "2026.11.3"}),
     ("deploy.release", "deployment/billing-worker", {"version": "sha256:" + "4f2a91c0" * 8}),
     ("deploy.rollback", "deployment/billing-worker", {"version": "v1.42.0"}),
@@ -147,7 +153,7 @@ def actions_of_policies() -> set[str]:
     for path in (ROOT / "rego" / "packs").rglob("*.rego"):
         if not path.stem.endswith("_test"):
             for named in _ACTION.findall(path.read_text("utf-8")):
-                found |= set(re.findall(r"[a-z_]+\.[a-z_.]+", named))
+                found |= set(re.findall(r"[a-z][a-z0-9_]*\.[a-z_.]+", named))
     return found
 
 

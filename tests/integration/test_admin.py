@@ -37,6 +37,7 @@ from countersign.edge.admin import Admin
 from countersign.edge.authentication import Authenticator
 from countersign.edge.independence import require_operator
 from countersign.edge.metrics import Metrics
+from countersign.edge.policy import PolicyVerbs
 from countersign.edge.rate import RateLimit
 from countersign.edge.registrations import MAX_ACCOUNTS, MAX_CHARS, MAX_ENTRIES
 from countersign.edge.room import MAX_AT_ONCE
@@ -94,6 +95,13 @@ class Refused:
     details: bytes
 
 
+class NoPolicy:
+    """Who keeps policy; none of these stories gets so far."""
+
+    def __getattr__(self, verb: str) -> Any:
+        raise AssertionError(verb)
+
+
 class Site:
     """A server with nothing but `Admin`, its registers and what it recorded."""
 
@@ -139,6 +147,7 @@ class Site:
             last_used=self._last_used,
             too_new=self._too_new,
             on_refused=self._refused,
+            policy=PolicyVerbs(NoPolicy(), T1),
         )
         self.server = EdgeServer("127.0.0.1:0", None, [admin.handlers(rpc)])
         await self.server.start()
@@ -362,7 +371,7 @@ async def test_nobody_but_an_operator_may(site: Site) -> None:
     requests: dict[str, Message] = {
         name: GetMessageClass(method.input_type)() for name, method in VERBS.items()
     }
-    assert len(requests) == 9
+    assert len(requests) == 12
     for verb, request in requests.items():
         assert (await site.refused("bob", verb, request)).code == "admin.not_operator"
         machine = await site.refused("agent", verb, request)

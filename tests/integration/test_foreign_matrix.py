@@ -352,7 +352,7 @@ def alike(answers: Sequence[Answer], what: object) -> Answer:
 def test_every_verb_that_takes_an_id_is_told_here() -> None:
     """One that is added has to be asked the same questions."""
     told = {str(asking) for asking in (*of_machines(SCOUT), *of_people())}
-    told |= {"Decisions.Report", "Reviews.List", "Reviews.BatchDecide"}
+    told |= {"Decisions.Report", "Reviews.List", "Reviews.BatchDecide", "Decisions.BatchCheck"}
     told |= {"Reviews.Delegate", "Reviews.EndDelegation", "Trust.Prove", "Trust.GetReceipt"}
     told |= {"Deliveries.Ack", "Deliveries.GetCard"}
     without_id = {"Deliveries.Lease", "Deliveries.PutEndpoint", "Deliveries.ListEndpoints"}
@@ -385,6 +385,20 @@ async def test_a_foreign_caller_cannot_tell_a_review_from_none(
     assert told.code is grpc.StatusCode.NOT_FOUND
     assert told.says("review.not_found")
     assert told.statements, "something was looked for"
+    assert await town.everything() == before
+
+
+@pytest.mark.parametrize("who", [SCOUT, STRANGER], ids=named)
+async def test_nor_in_a_batch_of_checks(edge: Edge, town: Town, who: Caller) -> None:
+    (check,) = (asking for asking in VERBS_OF_MACHINES[who] if asking.verb == "Decisions.Check")
+    before, answers = await town.everything(), []
+    for name in (*NEVER, *town.reviews.values()):
+        batch = decisions_pb2.BatchCheckRequest(items=[check.of(name)])
+        told = await edge.told("Decisions.BatchCheck", batch, who)
+        (result,) = decisions_pb2.BatchCheckResponse.FromString(told.details).results
+        assert result.error.reason.code == "review.not_found"
+        answers.append(told)
+    alike(answers, "BatchCheck")
     assert await town.everything() == before
 
 
