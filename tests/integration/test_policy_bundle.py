@@ -163,7 +163,14 @@ def test_a_policy_without_the_entry_point_is_refused(source, other):
 
 
 @pytest.mark.parametrize(
-    "names", [("a.rego", "a.rego/b.rego"), ("a.rego/b.rego", "a.rego"), ("é" * 200 + ".rego",)]
+    "names",
+    [
+        ("a.rego", "a.rego/b.rego"),
+        ("a.rego/b.rego", "a.rego"),
+        ("é" * 200 + ".rego",),
+        (os.fsdecode(b"\xff.rego"),),
+    ],
+    ids=["above", "below", "long", "bytes"],
 )
 def test_names_that_cannot_be_files_are_the_policys_fault(names):
     """And not this machine's, which would be tried again for ever."""

@@ -21,7 +21,9 @@ from countersign.policy.binary import CommandError, UnusableError, capabilities,
 from countersign.policy.snapshot import Snapshot
 
 ENTRYPOINT: Final = "data.countersign.decision"
-_OF_NAMES: Final = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
+_OF_NAMES: Final = frozenset(
+    {errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EILSEQ}
+)
 """What the names of a policy's files bring about, and no trying again mends."""
 _FIX_AND_RETRY: Final = "Correct the policy, then try again; the active one is untouched."
 
@@ -89,9 +91,19 @@ def _compile(
 
 def _write(source: Path, files: Mapping[PurePosixPath, bytes]) -> None:
     for name, content in files.items():
+        if not _is_text(str(name)):  # git keeps any bytes; records and people cannot
+            raise OSError(errno.EILSEQ, "it is not UTF-8")
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def allowed(opa: Path) -> bytes:
