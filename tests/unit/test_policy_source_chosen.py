@@ -143,6 +143,6 @@ token = "env:T"
     }
     assert {"directory", "opa", "cache"}.isdisjoint(told)
     assert set(told) == {
-        *("deadline_s", "poll_s", "bundle", "git"),
+        *("deadline_s", "poll_s", "bundle", "git", "shadow"),
         *("approval", "keep", "probes", "test_timeout_s", "tests"),
     }
