@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from audit_affairs import day
+from audit_affairs import day, rows
 from audit_world import LOG_ID, START_US, VKEY, written
 from countersign.audit.plan import compress, decompress
 from countersign.audit.verify import verify
@@ -268,6 +268,8 @@ def test_what_does_not_add_up_is_named_and_ends_in_one(tmp_path, log):
 # --- evidence ---
 
 CHECKER = ROOT / "tools" / "check_proof.py"
+SIZE = len(rows())
+HALF = -(-SIZE // 2)
 
 
 def test_an_evidence_folder_is_checked_without_us(tmp_path):
@@ -275,7 +277,7 @@ def test_an_evidence_folder_is_checked_without_us(tmp_path):
     pack = ("audit", "evidence", "--log", log, "--key", VKEY, "--seed", "lot", "--sample", "4")
     done = types(*pack, "--out", out)
     assert done.code == 0, done.err
-    assert done.out.splitlines()[-1].startswith("WHOLE: 40 record(s)")
+    assert done.out.splitlines()[-1].startswith(f"WHOLE: {SIZE} record(s)")
     verify_sums = ["sha256sum", "-c", "SHA256SUMS"]
     sums = subprocess.run(verify_sums, cwd=out, capture_output=True, text=True, check=False)
     assert sums.returncode == 0, sums.stdout
@@ -283,7 +285,7 @@ def test_an_evidence_folder_is_checked_without_us(tmp_path):
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert files - named == {"SHA256SUMS"}
     population = json.loads((out / "population.json").read_text())
-    assert population["tree_size"] == population["records"] == 40
+    assert population["tree_size"] == population["records"] == SIZE
     proofs = sorted(out.glob("sample/*.proof"))
     assert [int(path.stem) for path in sorted(proofs, key=lambda path: int(path.stem))] == (
         population["sample"]
@@ -304,7 +306,7 @@ def test_an_evidence_folder_is_checked_without_us(tmp_path):
 
 def test_evidence_of_a_tampered_log_says_so(tmp_path):
     log, out = day(tmp_path), tmp_path / "evidence"
-    (log / "tile/0/000.p/40").write_bytes(bytes(32 * 40))
+    (log / f"tile/0/000.p/{SIZE}").write_bytes(bytes(32 * SIZE))
     done = types("audit", "evidence", "--log", log, "--key", VKEY, "--out", out)
     assert done.code == 1
     report = (out / "report.html").read_text()
@@ -316,13 +318,13 @@ def test_evidence_of_a_tampered_log_says_so(tmp_path):
 
 def test_what_no_checkpoint_covers_is_no_part_of_the_population(tmp_path):
     log = day(tmp_path, segments=2)
-    (log / f"checkpoints/{40:020}").unlink()
-    shutil.copy(log / f"checkpoints/{20:020}", log / "checkpoint")
+    (log / f"checkpoints/{SIZE:020}").unlink()
+    shutil.copy(log / f"checkpoints/{HALF:020}", log / "checkpoint")
     shutil.rmtree(log / "tile")
     out = tmp_path / "evidence"
     assert types("audit", "evidence", "--log", log, "--key", VKEY, "--out", out).code == 3
     population = json.loads((out / "population.json").read_text())
-    assert (population["tree_size"], population["records"]) == (20, 20)
+    assert (population["tree_size"], population["records"]) == (HALF, HALF)
 
 
 def test_a_copy_that_changes_while_it_is_read_is_no_evidence(tmp_path, monkeypatch):
