@@ -399,6 +399,33 @@ async def test_going_back_waits_for_no_examination(tmp_path: Path) -> None:
         await eventually(lambda: len(psutil.Process().children()) == 1)
 
 
+async def test_going_back_holds_against_what_was_being_examined(tmp_path: Path) -> None:
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def probes(_client: OpaClient) -> list[str]:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            waits.set()
+            await goes_on.wait()
+        return []
+
+    world = World(tmp_path, probes_=probes)
+    world.write(tag="a")
+    async with world.keeping() as keeper:
+        world.write(tag="b")
+        await keeper.activate("olga")
+        world.write(tag="c")
+        keeper.look()
+        await waits.wait()
+        assert (await keeper.roll_back("", "olga")).result is Result.ROLLED_BACK
+        await keeper._do(lambda: keeper._follow(asked=False))  # as the clock would
+        assert (await world.answer(), keeper.status().held) == ("a", True)
+        assert (await keeper.activate("olga")).result is Result.ACTIVATED
+        assert await world.answer() == "c"
+
+
 async def test_whoever_hangs_up_leaves_no_half_of_an_activation(world: World) -> None:
     async with world.keeping() as keeper:
         world.write(tag="second")

@@ -96,6 +96,8 @@ class Keeper:
         self._kept = Kept(self._settings.keep)
         self._seen = ""
         """The source's version that was judged to the end last; empty: none."""
+        self._found = ""
+        """The source's version that it gave last."""
         self._refused: collections.OrderedDict[str, Attempt] = collections.OrderedDict()
         self._attempt: Attempt | None = None
         self._told: collections.OrderedDict[str, None] = collections.OrderedDict()
@@ -229,6 +231,7 @@ class Keeper:
             return attempt
         if snapshot is None:
             return self._nothing_new(by)
+        self._found = snapshot.version
         if self._active and snapshot.version == self._active.name:
             self._seen = snapshot.version
             await self._proposals.withdraw()
@@ -286,12 +289,16 @@ class Keeper:
         return await self._put_forward(version, Result.ACTIVATED, examined=False)
 
     async def _restore(self, version: Version, result: Result, by: str) -> Attempt:
-        """Have a version answer again. It passed everything then."""
-        if self._active and version.bundle.sha256 == self._active.bundle.sha256:
-            return self._now(Result.UNCHANGED, by).of(version.snapshot)
+        """Have a version answer again. It passed everything then.
+
+        It was chosen over whatever the source had, also over what was being examined.
+        """
         version = dataclasses.replace(version, at_s=self._now_s(), by=by)
         try:
-            return await self._put_forward(version, result, examined=True)
+            if self._active and version.bundle.sha256 == self._active.bundle.sha256:
+                attempt = self._now(Result.UNCHANGED, by).of(version.snapshot)
+            else:
+                attempt = await self._put_forward(version, result, examined=True)
         except ConfigurationError as error:
             attempt = self._failed(error, by).of(version.snapshot)
             if is_machine(error):
@@ -299,6 +306,8 @@ class Keeper:
             attempt = dataclasses.replace(attempt, result=Result.REFUSED)
             await self._tell_once(attempt, f"{attempt.code} {version.revision}")
             return attempt
+        self._seen = self._found or self._seen
+        return attempt
 
     async def _put_forward(self, version: Version, result: Result, *, examined: bool) -> Attempt:
         """Have it answer, or have people decide on that. Raises `ConfigurationError`."""
