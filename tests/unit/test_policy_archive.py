@@ -118,6 +118,7 @@ def test_too_many_entries_are_refused(monkeypatch):
         archive(("x.rego", REGO)) + archive(("y.rego", REGO)),
         archive(entry("a", tarfile.DIRTYPE)),
     ],
+    ids=["empty", "no gzip", "no tar", "of nothing", "cut", "more", "two", "no files"],
 )
 def test_what_is_no_whole_archive_is_refused(data):
     assert refused(data)
