@@ -55,7 +55,7 @@ from countersign.policy.protocol import ShadowDifference
 from countersign.policy.shadow import Shadow
 from countersign.policy.sources.directory import DirectorySource
 from countersign.policy.versions import Attempt, Change
-from countersign.policy_approval import ApprovalSettings, FlowApproval
+from countersign.policy_approval import ApprovalSettings, FlowApproval, unasked
 from countersign.policy_records import policy_changed
 from countersign.policy_source import admission_settings, source_of
 from countersign.recognizers import Pool
@@ -186,6 +186,8 @@ class App:
             config.effective,
         )
         await ruleset.remember(self._store, self._sanitizer)
+        if self._approval is None:  # which is on record now
+            await unasked(self._store)
         flow = self._flow()
         if self._approval is not None:
             self._approval.flow = flow

@@ -143,3 +143,18 @@ def test_a_policy_that_would_let_it_happen_without_a_person_does_not(service: Se
     eventually(lambda: last(service)["code"] == "policy.not_approved")
     assert "asks nobody" in last(service)["message"]
     assert is_denied(service)
+
+
+def test_what_the_host_has_answer_in_an_emergency_counts_as_approved(service: Service) -> None:
+    """Policy that lets nobody approve its successor would come back with every start."""
+    service.start()
+    assert service.stop() == 0
+    allow_more(service)
+    service.configure({"policy.approval": False})
+    service.start()
+    assert not is_denied(service)
+    assert service.stop() == 0
+    service.configure({"policy.approval": True})
+    service.start()
+    assert not is_denied(service)
+    assert last(service)["result"] == "activated"
